@@ -1,4 +1,4 @@
-/** The Batch Durable Object: one a batch, where its policy lets records be kept; a thin shell over its core. */
+/** The Batch Durable Object: one for each batch, where its policy lets records be kept; a thin shell over its core. */
 import { DurableObject } from 'cloudflare:workers'
 import { ERRORS, toAppError, toWireError } from '#shared/base/errors.ts'
 import { randomBytes } from '#shared/base/ids.ts'
@@ -11,7 +11,7 @@ import { writeBatchEvents } from './events.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchInput, BatchSpec, ResultQuery } from '#worker/protocols/batch.ts'
 
-/** Plain workerd has a way out of its own for webhooks, which leads to public addresses only (`scripts/stack/workerd.ts`). */
+/** In plain workerd, webhooks leave through a service of their own that reaches only public addresses (`scripts/stack/workerd.ts`). */
 type BatchEnv = Env & { readonly WEBHOOKS?: Fetcher }
 
 export class Batch extends DurableObject<BatchEnv> implements BatchApi {
@@ -73,7 +73,7 @@ export class Batch extends DurableObject<BatchEnv> implements BatchApi {
     try {
       if (this.#listeners >= LIMITS.jobsListeners) return new Response(null, { status: 503 })
       const { endSeq } = this.#core.events({ after, limit: 1 }, ingress)
-      // Tells an EventSource that there is nothing to come back for.
+      // 204 tells an EventSource not to reconnect.
       if (endSeq !== null && after >= endSeq) return new Response(null, { status: 204 })
       return new Response(this.#stream(after, ingress))
     } catch (error) {

@@ -1,4 +1,4 @@
-/** A Batch without its runtime: takes a batch, drives it to its end, keeps its results until they are fetched or too old. */
+/** A Batch without its runtime: takes a batch, drives it to its end, and keeps its results until they are fetched or expire. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { openBatchDatabase, type BatchDatabase } from '#worker/jobs/store/database.ts'
@@ -15,9 +15,8 @@ export interface BatchCore extends BatchReader {
   create(spec: BatchSpec, input: BatchInput): BatchStatus
   cancel(): BatchStatus
   acknowledge(): BatchStatus
-  /** Resolves with the next change. */
   changed(): Promise<void>
-  /** Does what is to be done now and asks for the time after it. Never rejects; one at a time. */
+  /** Does what is due and asks for the next alarm. It never rejects; only one runs at a time. */
   drive(): Promise<void>
 }
 
@@ -72,7 +71,7 @@ export function createBatchCore(deps: BatchDeps): BatchCore {
     },
     changed: () => changes.next(),
     drive() {
-      // An alarm that goes off in the middle is spent; the next one watches over the work in its place.
+      // An alarm that fires meanwhile is used up, so the work needs another to watch over it.
       if (driving !== undefined) deps.wake(deps.nowMs() + LIMITS.jobsWatchdogMs)
       return (driving ??= progress.drive(status).finally(() => {
         driving = undefined
@@ -81,7 +80,6 @@ export function createBatchCore(deps: BatchDeps): BatchCore {
   }
 }
 
-/** All of it or nothing. */
 function insertBatch(
   into: {
     readonly database: BatchDatabase

@@ -1,4 +1,4 @@
-/** What a batch is given from outside. */
+/** The dependencies of a batch's core. */
 import type { RandomBytes } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
@@ -10,9 +10,9 @@ import type { SendRequest } from '#worker/jobs/delivery/webhook.ts'
 export interface BatchDeps {
   readonly storage: DurableStorage
   readonly dispatch: Dispatch
-  /** What the batch's tenant says now of keys and policies; null when there is no such tenant. */
+  /** The tenant's present keys and policies; null when the tenant does not exist. */
   readonly authority: (spec: BatchSpec) => Promise<TenantWord | null>
-  /** Resolves after the time or when the signal aborts. */
+  /** Resolves after this time, or when the signal aborts. */
   readonly pause: (delayMs: number, signal: AbortSignal) => Promise<void>
   readonly send: SendRequest
   readonly nowMs: () => number
@@ -20,10 +20,10 @@ export interface BatchDeps {
   readonly random: () => number
   readonly randomBytes: RandomBytes
   readonly log: Log
-  /** Asks to be called back at `drive`, then; null: never again. */
+  /** Asks for a call of `drive` at that time; null: never again. */
   readonly wake: (atMs: number | null) => void
-  /** Tells its tenant what an ended batch keeps; again until it succeeds. */
+  /** Tells the tenant what an ended batch keeps. Repeated until it succeeds. */
   readonly resize: (spec: BatchSpec, sizeBytes: number) => Promise<void>
-  /** Takes the batch off its tenant's list; called before it is erased, again until it succeeds. */
+  /** Removes the batch from the tenant's list before it is erased. Repeated until it succeeds. */
   readonly forget: (spec: BatchSpec) => Promise<void>
 }

@@ -1,26 +1,26 @@
-/** A batch's progress as server-sent events: an item that ended, how everything stands, and the end. */
+/** A batch's progress as server-sent events: each ended item, the state of the batch, and the end. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchCore } from './core.ts'
 
 export interface EventsOptions {
-  /** Place of the last event that the reader has. */
+  /** Sequence of the last event that the reader has. */
   readonly after: number
   readonly ingress: number
-  /** Fires when the reader is gone. */
+  /** Aborts when the reader leaves. */
   readonly gone: AbortSignal
   readonly nowMs: () => number
-  /** Resolves after this time, or when the signal fires. */
+  /** Resolves after this time, or when the signal aborts. */
   readonly pause: (delayMs: number, signal: AbortSignal) => Promise<void>
 }
 
 const PAGE = 100
 const SILENCE_MS = 15_000
-/** Progress is told this often at most; many items end within one such time. */
+/** The shortest time between two progress events; many items may end within it. */
 const PACE_MS = 100
 
 /**
- * `id` counts ended items in the order in which they ended, so a reader that comes back misses none and gets none
- * twice. A stream ends after `LIMITS.jobsEventsMs`; the reader connects again by itself.
+ * `id` counts items in the order in which they ended, so a reader that reconnects misses none and gets none twice.
+ * A stream ends after `LIMITS.jobsEventsMs`; an EventSource then reconnects.
  */
 export async function* writeBatchEvents(
   core: Pick<BatchCore, 'events' | 'changed'>,

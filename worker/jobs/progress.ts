@@ -1,4 +1,4 @@
-/** A batch on its way: items to nodes, then the reduction, then its end; and when there is something to do again. */
+/** Drives a batch: its items, then the reduction, then its end; and plans the next alarm. */
 import { toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createAuthority, type Authority } from '#worker/jobs/authority/authority.ts'
@@ -25,17 +25,6 @@ export interface ProgressParts {
   readonly onChange: () => void
 }
 
-export interface Progress {
-  /** @throws {AppError} not_found when there is no batch */
-  spec(): BatchSpec
-  waiting(): Fault | null
-  /** Ends it now; items that have not ended get the error. */
-  finish(state: BatchState, error?: Fault): void
-  /** Does what can be done now, and asks to be woken for the rest. Never rejects. */
-  drive(status: () => BatchStatus): Promise<void>
-  planNext(): void
-}
-
 interface Opened {
   readonly spec: BatchSpec
   readonly authority: Authority
@@ -43,21 +32,16 @@ interface Opened {
   readonly deadlineAtMs: number
 }
 
-export function createProgress(parts: ProgressParts): Progress {
+export type Progress = ReturnType<typeof createProgress>
+
+export function createProgress(parts: ProgressParts) {
   const { deps, database, items, lifetime, onChange } = parts
   const { nowMs, wake } = deps
   let opened: Opened | undefined
 
-  const open = () => {
+  const open = (): Opened => {
     const spec = lifetime.spec()
-    if (opened !== undefined) return opened
-    const deadlineAtMs = lifetime.createdAtMs() + spec.deadlineMs
-    // What was under way belonged to an object that is gone; its answers have nowhere to arrive.
-    items.requeueLost()
-    const authority = createAuthority({ ...deps, spec, database })
-    const grant = () => authority.grant()
-    const runner = createRunner({ ...deps, spec, database, items, grant, deadlineAtMs, onChange })
-    return (opened = { spec, authority, runner, deadlineAtMs })
+    return (opened ??= openRun(parts, spec))
   }
 
   const finish = (state: BatchState, error?: Fault): void => {
@@ -83,11 +67,11 @@ export function createProgress(parts: ProgressParts): Progress {
     return { ...(last ?? { code: 'node_timeout' }), detail }
   }
 
-  /** Until it has ended, or must wait for a time or for its next slice. */
+  /** Runs until the batch has ended, must wait, or has used up its slice. */
   const advance = async (): Promise<void> => {
     while (lifetime.isOpen()) {
       const fault = endingFault() ?? (await open().authority.check())
-      // It may have been cancelled while the tenant was asked.
+      // The batch may have been cancelled during the call.
       if (!lifetime.isOpen()) return
       if (fault !== undefined) finish('failed', fault)
       else if (!items.isAnyOpen()) conclude(parts, { spec: open().spec, finish })
@@ -107,11 +91,13 @@ export function createProgress(parts: ProgressParts): Progress {
   }
 
   return {
-    spec: () => open().spec,
-    waiting: () => open().runner.waiting(),
+    /** @throws {AppError} not_found when there is no batch */
+    spec: (): BatchSpec => open().spec,
+    waiting: (): Fault | null => open().runner.waiting(),
     finish,
     planNext,
-    async drive(status) {
+    /** Does what is due, and asks for an alarm for the rest. It never rejects. */
+    async drive(status: () => BatchStatus): Promise<void> {
       if (!database.exists()) return wake(null)
       wake(nowMs() + LIMITS.jobsWatchdogMs)
       try {
@@ -127,17 +113,40 @@ export function createProgress(parts: ProgressParts): Progress {
   }
 }
 
+function openRun({ deps, database, items, lifetime, onChange }: ProgressParts, spec: BatchSpec) {
+  const { nowMs, log, dispatch, random, randomBytes } = deps
+  const deadlineAtMs = lifetime.createdAtMs() + spec.deadlineMs
+  // Items under way belonged to an earlier object: their answers cannot arrive any more.
+  items.requeueLost()
+  const authority = createAuthority({ spec, database, authority: deps.authority, nowMs, log })
+  const grant = () => authority.grant()
+  const runner = createRunner({
+    spec,
+    database,
+    items,
+    dispatch,
+    grant,
+    deadlineAtMs,
+    onChange,
+    nowMs,
+    random,
+    randomBytes,
+    log,
+  })
+  return { spec, authority, runner, deadlineAtMs }
+}
+
 interface Watching {
   readonly deps: Pick<BatchDeps, 'pause'>
   readonly lifetime: Pick<Lifetime, 'isOpen'>
   readonly finish: Progress['finish']
 }
 
-/** Runs what can run; meanwhile the tenant is asked, and what it says may end the batch. */
+/** Runs what can run. Meanwhile the tenant is asked, and its answer may end the batch. */
 async function runWatched({ runner, authority }: Opened, parts: Watching): Promise<void> {
   const over = new AbortController()
   const watching = watch(authority, parts, over.signal)
-  // It is waited for below; until then nobody listens.
+  // It is awaited below; until then a rejection must not count as unhandled.
   watching.catch(() => {})
   try {
     await runner.run()
@@ -162,7 +171,7 @@ async function watch(
   }
 }
 
-/** All items have ended: reduces what they gave, or says that the batch is over. */
+/** After the last item: reduces the outputs, or ends the batch. */
 function conclude(
   parts: ProgressParts,
   { spec, finish }: { readonly spec: BatchSpec; readonly finish: Progress['finish'] },

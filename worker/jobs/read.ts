@@ -1,4 +1,4 @@
-/** What a batch tells of itself: status, results, what has ended; to callers whose place of entry its policy allows. */
+/** Reads of a batch (status, results, events), for callers whose country of entry its policy allows. */
 import { AppError } from '#shared/base/errors.ts'
 import { decideIngress } from '#shared/law/decide.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
@@ -19,16 +19,8 @@ import type {
 export interface EventPage {
   readonly ended: readonly { readonly seq: number; readonly item: BatchItem }[]
   readonly status: BatchStatus
-  /** Place of the last event, once the batch has ended. */
+  /** Sequence of the last event; null until the batch has ended. */
   readonly endSeq: number | null
-}
-
-export interface BatchReader {
-  status(ingress: number): BatchStatus
-  results(query: ResultQuery, ingress: number): ResultPage
-  result(which: number | 'reduced', ingress: number): ItemResult
-  /** What ended after this place, and how everything stands. */
-  events(query: ResultQuery, ingress: number): EventPage
 }
 
 export interface ReaderParts {
@@ -38,7 +30,9 @@ export interface ReaderParts {
   readonly status: () => BatchStatus
 }
 
-export function createReader({ database, items, lifetime, status }: ReaderParts): BatchReader {
+export type BatchReader = ReturnType<typeof createReader>
+
+export function createReader({ database, items, lifetime, status }: ReaderParts) {
   const admit = (ingress: number): BatchSpec => {
     const spec = lifetime.spec()
     lifetime.checkKept()
@@ -56,25 +50,26 @@ export function createReader({ database, items, lifetime, status }: ReaderParts)
     return items.result(REDUCE_INDEX) ?? { item: REDUCED_HERE, outputs: found.outputs, payload }
   }
   return {
-    status(ingress) {
+    status(ingress: number): BatchStatus {
       admit(ingress)
       return status()
     },
-    results(query, ingress) {
+    results(query: ResultQuery, ingress: number): ResultPage {
       const spec = admit(ingress)
       const results = items.page(query)
       const last = results.at(-1)?.item.index
       const isWhole = last === undefined || last === spec.items - 1
       return { results, next: isWhole && !lifetime.isOpen() ? null : (last ?? query.after) }
     },
-    result(which, ingress) {
+    result(which: number | 'reduced', ingress: number): ItemResult {
       admit(ingress)
       const found = which === 'reduced' ? findReduced() : items.result(which)
       if (found !== undefined) return found
       const what = which === 'reduced' ? 'reduced result' : `result of item ${which}`
       throw new AppError('not_found', `There is no ${what} (yet).`)
     },
-    events({ after, limit }, ingress) {
+    /** Items that ended after this sequence, and the status. */
+    events({ after, limit }: ResultQuery, ingress: number): EventPage {
       admit(ingress)
       const ended = items.endedAfter(after, limit)
       const endSeq = lifetime.isOpen() ? null : items.lastSeq() + 1
@@ -83,7 +78,7 @@ export function createReader({ database, items, lifetime, status }: ReaderParts)
   }
 }
 
-/** The policy's rule of entry holds for whoever fetches results, as it did for who sent the inputs; narrowed by what it said while the batch ran. */
+/** The ingress rule for readers: that of submission, narrowed by newer versions while the batch ran. */
 function admitIngress(policy: CompiledPolicy, ingress: number): void {
   const rule = decideIngress(policy, ingress)
   if (rule === 'allow') return
@@ -91,7 +86,6 @@ function admitIngress(policy: CompiledPolicy, ingress: number): void {
   throw new AppError('residency_ingress_denied', detail, { meta: { rule } })
 }
 
-/** A reduction that no node did. */
 const REDUCED_HERE: BatchItem = {
   index: REDUCE_INDEX,
   status: 'done',

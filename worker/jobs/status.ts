@@ -1,4 +1,4 @@
-/** How a batch stands, put together from its tables. */
+/** Builds a batch's status from its tables. */
 import type { ItemStore } from '#worker/jobs/store/items.ts'
 import type { Lifetime } from './lifetime.ts'
 import type { BatchSpec, BatchStatus, Fault } from '#worker/protocols/batch.ts'
@@ -33,7 +33,7 @@ export function showStatus({ spec, items, lifetime, waiting, nowMs }: StatusPart
   }
 }
 
-/** At the pace so far; null before the first answer. */
+/** By the pace so far; null before the first answer. */
 function guessEtaMs(counts: BatchStatus['counts'], elapsedMs: number): number | null {
   if (counts.done === 0) return null
   const left = counts.queued + counts.running

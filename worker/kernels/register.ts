@@ -61,24 +61,22 @@ export function createKernelRegister(deps: KernelRegisterDeps): KernelRegisterAp
     }
   }
   return {
-    report: (reports, since) =>
-      Promise.resolve(
-        storage.transactionSync(() => {
-          // First, so that outdated reports do not count.
-          forget(sql, nowMs())
-          for (const report of reports) {
-            if (!isHeard(sql, report)) continue
-            note(sql, report, nowMs())
-            if (report.isHung) weigh(deps, report)
-          }
-          return changed(since)
-        }),
-      ),
-    bans(since) {
+    report: async (reports, since) =>
+      storage.transactionSync(() => {
+        // First, so that outdated reports do not count.
+        forget(sql, nowMs())
+        for (const report of reports) {
+          if (!isHeard(sql, report)) continue
+          note(sql, report, nowMs())
+          if (report.isHung) weigh(deps, report)
+        }
+        return changed(since)
+      }),
+    async bans(since) {
       const { sequence, bans } = storage.transactionSync(() => changed(since))
       log.debug('kernels.bans-told', { since, sequence })
       const bare = bans.map(({ digest, isForAll, untilMs }) => ({ digest, isForAll, untilMs }))
-      return Promise.resolve({ sequence, bans: bare })
+      return { sequence, bans: bare }
     },
   }
 }

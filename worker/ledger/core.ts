@@ -71,19 +71,9 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
   const proofs = createProofs((id) => batches.settled(id))
   const checkpointOf = createLogHeads(rows, deps)
   const stores = { receipts, queue, batches, settling }
+  const settings = { nowMs, wake, log, batchMs, confirmations }
   const ticker =
-    chain === null
-      ? undefined
-      : createTicker({
-          ...stores,
-          chain,
-          checkpointOf,
-          nowMs,
-          wake,
-          log,
-          batchMs,
-          confirmations,
-        })
+    chain === null ? undefined : createTicker({ ...stores, ...settings, chain, checkpointOf })
   if (!queue.isEmpty() || batches.current() !== undefined) wake(batchMs)
 
   return {

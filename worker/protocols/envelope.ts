@@ -4,8 +4,6 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { readRefusal } from './steering.ts'
 import { DispatchOutcome, DispatchRequest, type DispatchResult } from './hub.ts'
 
-const MAX_BODY_BYTES = LIMITS.hubPayloadBytes
-
 export function packEnvelope(header: unknown, payload: Uint8Array): Uint8Array<ArrayBuffer> {
   const json = new TextEncoder().encode(JSON.stringify(header))
   const body = new Uint8Array(4 + json.length + payload.length)
@@ -27,7 +25,7 @@ export function unpackEnvelope(body: Uint8Array): { header: unknown; payload: Ui
 export async function readDispatch(
   request: Request,
 ): Promise<{ header: DispatchRequest; payload: Uint8Array }> {
-  if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES)
+  if (Number(request.headers.get('content-length') ?? 0) > LIMITS.hubPayloadBytes)
     throw new AppError('too_large', 'The job is larger than a hub may hold.')
   const { header, payload } = unpackEnvelope(new Uint8Array(await request.arrayBuffer()))
   return { header: DispatchRequest.parse(header), payload }

@@ -12,21 +12,6 @@ export interface QuotaStanding {
   readonly resetSeconds: number
 }
 
-export interface QuotaLeases {
-  /** Counts one request. @throws {AppError} rate_limited with the standing in its meta */
-  take(
-    tenant: TenantId,
-    lease: () => Promise<QuotaLease>,
-    later: (work: Promise<void>) => void,
-  ): Promise<QuotaStanding>
-  /** Reserves money. @returns a function that gives back what was not spent. @throws {AppError} payment_required */
-  reserve(
-    tenant: TenantId,
-    microUsd: number,
-    lease: (wantedMicroUsd: number) => Promise<SpendLease>,
-  ): Promise<(spentMicroUsd: number) => void>
-}
-
 interface RequestPot {
   readonly limit: number
   readonly isSpendCapped: boolean
@@ -49,7 +34,9 @@ export interface QuotaLeasesOptions {
   readonly nowMs: () => number
 }
 
-export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLeases {
+export type QuotaLeases = ReturnType<typeof createQuotaLeases>
+
+export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions) {
   const requests = new BoundedMap<TenantId, RequestPot>(size)
   const spends = new BoundedMap<TenantId, SpendPot>(size)
   const requestPot = (tenant: TenantId) => {
@@ -61,7 +48,12 @@ export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLea
     return pot !== undefined && nowMs() < pot.dayEndsAtMs ? pot : undefined
   }
   return {
-    async take(tenant, lease, later) {
+    /** Counts one request. @throws {AppError} rate_limited with the standing in its meta */
+    async take(
+      tenant: TenantId,
+      lease: () => Promise<QuotaLease>,
+      later: (work: Promise<void>) => void,
+    ): Promise<QuotaStanding> {
       let pot = requestPot(tenant)
       if (pot === undefined || (pot.left < 1 && pot.remaining > 0)) {
         pot = addRequests(requests, tenant, await lease())
@@ -76,7 +68,12 @@ export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions): QuotaLea
       return standing(pot.left)
     },
 
-    async reserve(tenant, microUsd, lease) {
+    /** Reserves money. @returns a function that gives back what was not spent. @throws {AppError} payment_required */
+    async reserve(
+      tenant: TenantId,
+      microUsd: number,
+      lease: (wantedMicroUsd: number) => Promise<SpendLease>,
+    ): Promise<(spentMicroUsd: number) => void> {
       // As of when the request was counted, even if that minute has ended: a cap does not end with it.
       if (requests.get(tenant)?.isSpendCapped === false) return () => {}
       if ((spendPot(tenant)?.leftMicroUsd ?? 0) < microUsd) {

@@ -70,7 +70,6 @@ export interface RotatedKey extends CreatedKey {
 }
 
 export interface KeyChange {
-  /** The key that asks. */
   readonly by: string
   readonly id: string
 }

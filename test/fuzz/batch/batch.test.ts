@@ -1,4 +1,4 @@
-/** A batch under random answers, losses, pauses and killed processes: whatever happens, it ends, and each item counts once. */
+/** A batch under random answers, losses, pauses and kills always ends, and counts each item once. */
 import { describe, expect, it } from 'vitest'
 import type { ErrorCode } from '#shared/base/errors.ts'
 import {
@@ -24,7 +24,7 @@ async function run(seed: number): Promise<void> {
   const mostKills = random.below(6)
   let kills = 0
   let steps = 0
-  /** Items that were answered and recorded before the last kill, by the status's own word. */
+  /** Recorded items at the last step, by the status. */
   let done = 0
   while (bench.core.status(GERMANY).status === 'running') {
     steps += 1
@@ -51,7 +51,7 @@ async function run(seed: number): Promise<void> {
     }
     const job = bench.sent[random.below(bench.sent.length)]
     bench.nowMs += random.below(2_000)
-    // A loss is seldom enough that no item reaches its bound of attempts.
+    // Losses are so rare that no item reaches its last attempt.
     if (random.chance(0.08)) job?.lose(LOSSES[random.below(LOSSES.length)] ?? 'node_lost')
     else job?.answer(floats((job.payload[0] ?? 0) + 1), `N${random.below(3)}`)
     await settle()

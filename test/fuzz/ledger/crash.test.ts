@@ -1,17 +1,16 @@
-/** The Ledger killed between any two steps, on a chain that reverts, forgets and reorganises: nothing is posted or paid twice. */
+/** The Ledger is killed between any two steps, on a chain that reverts, forgets and reorganises. Nothing is posted or paid twice. */
 import { describe, expect, it } from 'vitest'
 import { newJobId, type Address, type Bytes32 } from '#shared/base/ids.ts'
-import { silentLog } from '#shared/base/log.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
-import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
+import type { LedgerCore } from '#worker/ledger/core.ts'
 import type { LedgerEntry } from '#worker/protocols/ledger.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
+import { DOMAIN, openLedger } from '#test/support/storage/ledger.ts'
 import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createRandom, type Random } from '../../support/random.ts'
 
-const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const CONSUMERS: readonly Address[] = [`0x${'c1'.repeat(20)}`, `0x${'c2'.repeat(20)}`]
 const ROUNDS = 90
 const CONFIRMATIONS = 2
@@ -29,7 +28,7 @@ interface World {
   death: Death
 }
 
-/** When a process dies: after some statements, or at the edge of the first call of a name. Once dead, it does nothing more. */
+/** When a process dies: after some statements, or before or after the first call of a chain method. */
 interface Death {
   readonly isDead: boolean
   readonly statementsLeft: number
@@ -39,7 +38,7 @@ interface Death {
 const IMMORTAL: Death = { isDead: false, statementsLeft: Infinity, edge: undefined }
 const CALLS = ['position', 'estimate', 'sign', 'broadcast', 'fate', 'receiptRoot'] as const
 
-/** One step of the process: a statement (no edge), or the edge of a chain call. */
+/** One step of the process: a statement (no edge), or the begin or end of a chain call. */
 function step(world: World, edge?: string): void {
   const { death } = world
   const statementsLeft = death.statementsLeft - (edge === undefined ? 1 : 0)
@@ -48,7 +47,7 @@ function step(world: World, edge?: string): void {
   if (isDead) throw new Killed()
 }
 
-/** The chain as a process sees it that may die before a call leaves or before its answer arrives. */
+/** The chain for a process that may die before a call or before its answer. */
 function mortal(world: World): LedgerChain {
   const through = { ...world.chain } as Record<string, unknown>
   for (const [name, call] of Object.entries(through)) {
@@ -65,19 +64,12 @@ function mortal(world: World): LedgerChain {
 
 function start(world: World): LedgerCore {
   world.storage.beforeStatement = () => step(world)
-  return createLedgerCore({
-    storage: world.storage,
-    chain: mortal(world),
-    nowMs: () => world.nowMs,
-    wake: () => {},
-    log: silentLog,
-    batchMs: 1_000,
-    confirmations: CONFIRMATIONS,
-    checkpointOf: async () => null,
-  })
+  const { storage } = world
+  const [chain, confirmations] = [mortal(world), CONFIRMATIONS]
+  return openLedger({ storage, chain, confirmations, nowMs: () => world.nowMs })
 }
 
-/** Runs something in a process that may be killed; afterwards it is alive again, with the storage it left. */
+/** Acts in a process that may be killed. Afterwards the process lives again on the same storage. */
 async function live(world: World, act: (ledger: LedgerCore) => Promise<unknown>): Promise<void> {
   const { random } = world
   const kind = random.below(3)
@@ -116,7 +108,7 @@ async function bringReceipts(world: World, jobs: SignedReceipt['receipt']['ticke
 
 function disturb(world: World): void {
   const { random, chain } = world
-  // Every other game has a chain that never goes back, which would heal what a Ledger did wrong.
+  // Half of the games have a chain without reorganisations, because those can mend a Ledger's faults.
   const roll = random.below(world.isSteady ? 7 : 12)
   if (roll < 3 || roll === 11) chain.mine()
   if (roll === 3) chain.mineEmpty(1 + random.below(4))
@@ -125,14 +117,14 @@ function disturb(world: World): void {
   if (roll === 8) chain.reorganise(1 + random.below(3), random.chance(0.7))
   if (roll === 9) chain.reorganise(3 + random.below(8), true)
   const account = chain.accounts.get(CONSUMERS[random.below(2)] ?? `0x`)
-  // A consumer withdraws, tops up or changes its limit, so that a batch on its way may revert.
+  // A consumer's balance or limit changes, so that a pending batch may revert.
   if ((roll === 5 || roll === 10) && account !== undefined) {
     if (random.chance(0.5)) account.balance = BigInt(random.below(200))
     else account.limit = BigInt(random.below(200))
   }
 }
 
-/** What must hold of ledger and chain once all is quiet. */
+/** Checks ledger and chain once all is quiet. */
 async function check(world: World, ledger: LedgerCore): Promise<void> {
   const { chain, taken, maker } = world
   const statuses = await ledger.status([...taken.keys()])
@@ -158,7 +150,7 @@ async function check(world: World, ledger: LedgerCore): Promise<void> {
     expect(settlement?.receiptRoot).toBe(chain.posted[(settlement?.batchId ?? 0) - 1]?.receiptRoot)
 }
 
-/** Nobody dies any more, everybody has money: whatever is payable must now be paid. */
+/** Without kills and with money for everybody, all payable receipts must settle. */
 async function calmDown(world: World): Promise<LedgerCore> {
   for (const consumer of CONSUMERS)
     world.chain.accounts.set(consumer, { balance: 1_000_000n, limit: 1_000_000n })
@@ -203,7 +195,7 @@ async function play(seed: number): Promise<void> {
 }
 
 describe('[L6] a Ledger that is killed at any step', () => {
-  // FUZZ_RUNS plays more games than a test run has time for; the last ones once found a fault.
+  // FUZZ_RUNS adds games. The seeds at the end once found faults.
   const length = Number(process.env.FUZZ_RUNS ?? 8)
   const seeds = [...Array.from({ length }, (_, i) => 1_000 + i), 1_013, 1_014, 1_053, 1_087, 1_136]
   it.each(seeds)('settles every payable receipt exactly once (seed %i)', (seed) => play(seed))

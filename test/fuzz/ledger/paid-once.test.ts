@@ -6,14 +6,12 @@ import fc from 'fast-check'
 import { beforeAll, expect, it } from 'vitest'
 import { randomBytes, TenantId, type Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { silentLog } from '#shared/base/log.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
+import { DOMAIN, openLedger } from '#test/support/storage/ledger.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { createLedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 
-const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
 const ANSWER = { status: 200, headers: {}, body: null }
 const KEYS = 3
@@ -32,23 +30,14 @@ async function createScene() {
   await tenant.keys.create({ tenant: TenantId.parse('acme'), scopes: ['infer'], networks: [] })
   const hubs = Array.from({ length: HUBS }, () => ({
     outbox: [] as SignedReceipt[],
-    ledger: createLedgerCore({
-      storage: createSqliteStorage(),
-      chain: null,
-      nowMs: () => nowMs,
-      wake: () => {},
-      log: silentLog,
-      batchMs: 1_000,
-      confirmations: 0,
-      checkpointOf: async () => null,
-    }),
+    ledger: openLedger({ storage: createSqliteStorage(), chain: null, nowMs: () => nowMs }),
   }))
   const receipts = new Map<number, SignedReceipt[]>()
 
   return {
     hubs,
     receipts,
-    /** The request of a key is sent: a node of one hub answers it, and then something may die. */
+    /** Sends the request of a key. A node of one hub answers it, and then a process may die. */
     async send(key: number, hub: number, end: 'answered' | 'died' | 'gave up') {
       const name = String(key + 1).repeat(64)
       const request = { key: `0x${name}`, fingerprint: `0x${name}` } as const
@@ -63,7 +52,7 @@ async function createScene() {
       if (end === 'gave up') tenant.idempotency.release(hold, true)
       if (end === 'died') nowMs += LIMITS.idempotencyLeaseMs
     },
-    /** Tenant, then ledger, then the outbox forgets; killed in between it is all done again. */
+    /** Delivers to tenant, then ledger, then clears the outbox. When killed in between, all is repeated. */
     async deliver(hub: number, until: 'tenant' | 'ledger' | 'outbox') {
       const { outbox, ledger } = hubs[hub] ?? {}
       if (outbox === undefined || ledger === undefined || outbox.length === 0) return

@@ -1,4 +1,4 @@
-/** A batch's core with a clock, a network and a webhook's receiver that a test moves by hand. */
+/** A batch's core with a clock, a network and a webhook receiver that the test controls. */
 import { HubRefusal, type Steering } from '#worker/protocols/steering.ts'
 import type { z } from 'zod'
 import { AppError, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
@@ -19,10 +19,10 @@ import { asPolicy } from '#test/support/hub/as-policy.ts'
 
 export const GERMANY = countryBit('DE')
 
-/** The key that sent every batch here. */
+/** The key that submitted every batch here. */
 export const KEY = 'key_acme_0123456789ab'
 
-/** A version of the policy that every batch here stands under. */
+/** A version of the policy of every batch here. */
 export function policyOf(
   version: number,
   changes: Partial<z.input<typeof PolicyDraft>> = {},
@@ -38,7 +38,7 @@ export function policyOf(
 
 const POLICY = policyOf(3)
 
-/** A job that has left for the network, to be answered or lost by the test. */
+/** A job under way, which the test answers or loses. */
 export interface SentJob {
   readonly request: DispatchRequest
   readonly payload: Uint8Array
@@ -50,28 +50,32 @@ export interface SentJob {
 export interface BatchBench {
   core: BatchCore
   readonly storage: TestStorage
-  /** Jobs that are under way, oldest first. */
+  /** Jobs under way, oldest first. */
   readonly sent: SentJob[]
   readonly webhooks: Request[]
-  /** What the webhook's receiver answers next. @default 200 */
+  /** Status of the webhook receiver's next answer. @default 200 */
   webhookStatus: number
   readonly forgotten: string[]
-  /** What the tenant was told that an ended batch keeps. */
+  /** Sizes that the tenant was told for the ended batch. */
   readonly resized: number[]
-  /** Whether the tenant can be told so. @default true */
+  /** Whether the tenant can be told. @default true */
   canResize: boolean
-  /** What the tenant answers when the batch asks; undefined: it cannot be reached. */
+  /** The tenant's answer to the batch; undefined: the tenant cannot be reached. */
   word: TenantWord | null | undefined
-  /** How often it was asked. */
+  /** How often the tenant was asked. */
   asked: number
   nowMs: number
-  /** When the alarm is set; null when it is not. */
+  /** The alarm's time; null when none is set. */
   alarmMs: number | null
-  /** Time passes, and who waits for it goes on. */
+  /** Lets time pass, and wakes those who wait for it. */
   pass(durationMs: number): Promise<void>
-  /** Lets the alarm go off, without waiting for what it does. */
+  /** Lets the alarm go off, without waiting for the work that it starts. */
   ring(): Promise<void>
-  /** The process is killed: what was in memory is gone, and a new object stands on the same storage. */
+  /** Answers the oldest job under way. */
+  answer(output: Uint8Array): Promise<void>
+  /** Loses every job under way. */
+  loseAll(...loss: Parameters<SentJob['lose']>): Promise<void>
+  /** Kills the process: memory is lost, and a new object opens the same storage. */
   kill(): void
 }
 
@@ -101,6 +105,14 @@ export function createBatchBench(seed = 1): BatchBench {
       bench.nowMs = Math.max(bench.nowMs, bench.alarmMs)
       bench.alarmMs = null
       void bench.core.drive()
+      await settle()
+    },
+    async answer(output) {
+      bench.sent[0]?.answer(output)
+      await settle()
+    },
+    async loseAll(...loss) {
+      for (const job of bench.sent.slice()) job.lose(...loss)
       await settle()
     },
     kill() {
@@ -144,7 +156,7 @@ export function createBatchBench(seed = 1): BatchBench {
         bench.webhooks.push(request.clone())
         return Promise.resolve(new Response(null, { status: bench.webhookStatus }))
       },
-      // A killed process hears of nothing any more.
+      // A killed process gets no answers.
       dispatch: (job, signal) =>
         own === generation ? send(bench, job, signal) : new Promise(() => {}),
     })
@@ -153,7 +165,15 @@ export function createBatchBench(seed = 1): BatchBench {
   return bench
 }
 
-/** Lets everything happen that can happen without time passing. */
+/** A bench whose batch is {@link rangeBatch}, with its first items under way. */
+export async function startBatch(...batch: Parameters<typeof rangeBatch>): Promise<BatchBench> {
+  const bench = createBatchBench()
+  bench.core.create(...rangeBatch(...batch))
+  await bench.ring()
+  return bench
+}
+
+/** Lets everything happen that needs no time to pass. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -226,7 +246,7 @@ const WORK: KernelWork = {
   ],
 }
 
-/** Items over a range of as many: own bytes `[i, i, i+1, 7]`, shared bytes `9 9 9 9`. */
+/** Items over a range: own bytes `[i, i, i+1, 7]`, shared bytes `9 9 9 9`. */
 export function rangeBatch(
   items: number,
   changes: Partial<BatchSpec> = {},

@@ -1,4 +1,4 @@
-/** The settlement contract and a chain under it, modelled in memory: nonces, a mempool, reverts, and blocks that can be lost. */
+/** An in-memory model of the settlement contract and its chain, with nonces, a mempool, reverts and reorganisations. */
 import { decodeFunctionData, keccak256, stringToHex, type Hex } from 'viem'
 import type { Domain } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
@@ -34,11 +34,11 @@ export interface ModelChain extends LedgerChain {
   readonly hubs: Set<string>
   readonly poolSize: () => number
   readonly pooled: () => readonly TransactionOptions[]
-  /** Mines everything in the pool that can be mined, in order of nonce. */
+  /** Mines all that can be mined from the pool, in order of nonce. */
   mine(): void
-  /** Blocks without anything in them. */
+  /** Mines empty blocks. */
   mineEmpty(count: number): void
-  /** Takes the newest blocks away, with what they did; @param repool whether their transactions go back to the pool */
+  /** Reverts the newest blocks. @param repool whether their transactions return to the pool */
   reorganise(blocks: number, repool: boolean): void
   /** Forgets the pool, as endpoints do. */
   forgetPool(): void
@@ -68,7 +68,7 @@ export function createModelChain(domain: Domain): ModelChain {
   }
   keep()
 
-  /** What postBatch would do: the reason why not, or the change. */
+  /** Models `postBatch`: the reason of a revert, or the change. */
   const execute = (calldata: Hex): { revert: string } | { apply: () => void } => {
     const call = decodeFunctionData({ abi: SETTLEMENT_ABI, data: calldata })
     if (call.functionName !== 'postBatch') return { revert: 'no such function' }

@@ -10,7 +10,7 @@ import {
   KEY,
   policyOf,
   rangeBatch,
-  settle,
+  startBatch,
 } from '#test/support/storage/batch.ts'
 
 const KEYS = [{ id: KEY, scopes: ['infer'] }]
@@ -20,12 +20,9 @@ const wordOf = (...policies: readonly ReturnType<typeof policyOf>[]) => ({
 })
 
 describe('[B11] a batch whose key is revoked', () => {
-  it('ends within 30 s and takes its items off their nodes; what was answered is kept', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(9, { concurrency: 3 }))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+  it('ends within 30 s and cancels its jobs; answers are kept', async () => {
+    const bench = await startBatch(9, { concurrency: 3 })
+    await bench.answer(floats(1))
     const underWay = [...bench.sent]
     expect(underWay).toHaveLength(3)
     bench.word = { ...wordOf(policyOf(3)), keys: [] }
@@ -41,12 +38,9 @@ describe('[B11] a batch whose key is revoked', () => {
     })
   })
 
-  it('ends at its next alarm when it was waiting for a place', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(2))
-    await bench.ring()
-    for (const job of bench.sent.toReversed()) job.lose('no_capacity')
-    await settle()
+  it('ends at its next alarm when it was waiting for a slot', async () => {
+    const bench = await startBatch(2)
+    await bench.loseAll('no_capacity')
     bench.word = null
     bench.nowMs += LIMITS.authCacheMs
     await bench.ring()
@@ -65,18 +59,14 @@ describe('[B11] a batch whose key is revoked', () => {
 })
 
 describe('[B11] a batch whose tenant cannot be reached', () => {
-  it('goes on for 30 s and then sends nothing, until it is reached', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(9, { concurrency: 1 }))
-    await bench.ring()
+  it('goes on for 30 s and then sends nothing until the tenant is back', async () => {
+    const bench = await startBatch(9, { concurrency: 1 })
     bench.word = undefined
     await bench.pass(LIMITS.jobsAuthorityMs - 1)
-    bench.sent[0]?.answer(floats(0))
-    await settle()
+    await bench.answer(floats(0))
     expect(bench.sent).toHaveLength(1)
     bench.nowMs += 1
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.sent).toEqual([])
     expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
     await bench.ring()
@@ -87,10 +77,8 @@ describe('[B11] a batch whose tenant cannot be reached', () => {
     expect(bench.core.status(GERMANY).counts).toMatchObject({ done: 2, failed: 0 })
   })
 
-  it('is asked every ten seconds at most', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(9, { concurrency: 1 }))
-    await bench.ring()
+  it('asks every ten seconds at most', async () => {
+    const bench = await startBatch(9, { concurrency: 1 })
     for (let item = 0; item < 5; item += 1) {
       bench.sent[0]?.answer(floats(item))
       await bench.pass(100)
@@ -108,14 +96,13 @@ describe('[B12] a batch whose policy has a newer version', () => {
     const next = async () => {
       bench.nowMs += LIMITS.authCacheMs
       await bench.pass(0)
-      bench.sent[0]?.answer(floats(0))
-      await settle()
+      await bench.answer(floats(0))
       return bench.sent[0]?.request
     }
     return { bench, next, eu }
   }
 
-  it('sends the rest to the countries that both versions allow', async () => {
+  it('sends the remaining items to the countries that both versions allow', async () => {
     const { bench, next, eu } = await running()
     const now = policyOf(4, { compute: { allow: ['FR', 'US'] } })
     bench.word = wordOf(now)
@@ -126,7 +113,7 @@ describe('[B12] a batch whose policy has a newer version', () => {
     expect(hasCountry(allowed, countryBit('FR'))).toBe(true)
   })
 
-  it('runs the rest under the newer version where that asks for more, and under its own where that asks for less', async () => {
+  it('runs the rest under the stricter of the two versions', async () => {
     const { bench, next, eu } = await running()
     const strict = policyOf(4, { minEvidence: 'bounded', nodeTrust: 'verified' })
     bench.word = wordOf(strict)
@@ -151,16 +138,19 @@ describe('[B12] a batch whose policy has a newer version', () => {
       'residency_unsatisfiable',
     ],
     ['no entry from where it came', { ingress: { allow: ['FR'] } }, 'residency_ingress_denied'],
-  ] as const)('ends by name where nothing can be sent under both: %s', async (_, changes, code) => {
-    const { bench, next } = await running()
-    bench.word = wordOf(policyOf(4, structuredClone(changes) as Parameters<typeof policyOf>[1]))
-    expect(await next()).toBeUndefined()
-    const status = bench.core.status(GERMANY)
-    expect(status.status).toBe('failed')
-    expect(status.failures[0]?.code).toBe(code)
-  })
+  ] as const)(
+    'ends with a named error when no version satisfies both: %s',
+    async (_, changes, code) => {
+      const { bench, next } = await running()
+      bench.word = wordOf(policyOf(4, structuredClone(changes) as Parameters<typeof policyOf>[1]))
+      expect(await next()).toBeUndefined()
+      const status = bench.core.status(GERMANY)
+      expect(status.status).toBe('failed')
+      expect(status.failures[0]?.code).toBe(code)
+    },
+  )
 
-  it('hands out its results only where both versions let requests enter, also after it is woken anew', async () => {
+  it('returns its results only where both versions allow requests to enter, also after a restart', async () => {
     const { bench, next } = await running()
     const france = countryBit('FR')
     expect(bench.core.status(france).status).toBe('running')

@@ -1,8 +1,8 @@
-/** A batch from its taking to its erasure, with a clock and a network that the test moves. */
+/** A batch from submission to erasure, with a clock and a network that the test controls. */
 import { describe, expect, it } from 'vitest'
-import { toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit } from '#shared/law/region.ts'
+import { codeOf } from '#test/support/storage/code-of.ts'
 import type { ReducePlan } from '#worker/protocols/batch.ts'
 import {
   createBatchBench,
@@ -10,22 +10,14 @@ import {
   GERMANY,
   rangeBatch,
   settle,
+  startBatch,
 } from '#test/support/storage/batch.ts'
 
-function refusal(run: () => unknown): ErrorCode {
-  try {
-    run()
-  } catch (error) {
-    return toAppError(error).code
-  }
-  throw new Error('nothing was refused')
-}
-
-/** The first of the job's own bytes is its index. */
+/** The first byte of a job's payload is its index. */
 const indexOf = ({ payload }: { readonly payload: Uint8Array }) => payload[0] ?? -1
 
 describe('[B1] the items of a batch', () => {
-  it('are ordinary jobs under the policy version that was fixed, each with its own bytes among the shared ones', async () => {
+  it('are ordinary jobs under the policy version of submission, each with its own and the shared bytes', async () => {
     const bench = createBatchBench()
     const [spec, input] = rangeBatch(3)
     bench.core.create(spec, input)
@@ -46,10 +38,8 @@ describe('[B1] the items of a batch', () => {
     expect([...(second?.payload.slice(16) ?? [])]).toEqual([9, 9, 9, 9])
   })
 
-  it('are as many on their way as asked for, and the next goes when one comes back', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(9, { concurrency: 2 }))
-    await bench.ring()
+  it('run as many at once as requested, and the next starts when one ends', async () => {
+    const bench = await startBatch(9, { concurrency: 2 })
     expect(bench.sent.map(indexOf)).toEqual([0, 1])
     bench.sent[1]?.answer(floats(1))
     await settle()
@@ -57,10 +47,8 @@ describe('[B1] the items of a batch', () => {
     expect(bench.core.status(GERMANY).counts).toMatchObject({ done: 1, running: 2, queued: 6 })
   })
 
-  it('give results in order of their index, with node, region and receipt, and the bill of what was recorded', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(3))
-    await bench.ring()
+  it('give results by index, with node, region and receipt, and a bill of the recorded answers', async () => {
+    const bench = await startBatch(3)
     for (const job of bench.sent.toReversed()) job.answer(floats(indexOf(job)), `N${indexOf(job)}`)
     await settle()
     const { results, next } = bench.core.results({ after: -1, limit: 2 }, GERMANY)
@@ -83,10 +71,8 @@ describe('[B1] the items of a batch', () => {
 })
 
 describe('[B2] an item whose node is lost', () => {
-  it('goes again after a back-off, as further attempts of the same job', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
+  it('is sent again after a back-off, as further attempts of the same job', async () => {
+    const bench = await startBatch(1)
     const first = bench.sent[0]?.request
     expect(first?.firstAttempt).toBe(1)
     bench.sent[0]?.lose('node_lost')
@@ -100,12 +86,11 @@ describe('[B2] an item whose node is lost', () => {
       jobId: first?.jobId,
       firstAttempt: 1 + LIMITS.dispatchAttempts,
     })
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', redone: 1 })
   })
 
-  it('fails after its bound of attempts, and the batch with it', async () => {
+  it('fails after the last attempt, and the batch with it', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(2))
     let attempts = 0
@@ -129,18 +114,14 @@ describe('[B2] an item whose node is lost', () => {
   })
 
   it('is not tried again when the fault is in the work itself', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
+    const bench = await startBatch(1)
     bench.sent[0]?.lose('invalid_request')
     await settle()
     expect(bench.core.status(GERMANY)).toMatchObject({ status: 'failed', redone: 0 })
   })
 
   it('ends the batch early when the first sixteen fail and none is done', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1_000))
-    await bench.ring()
+    const bench = await startBatch(1_000)
     let tried = 0
     while (bench.sent.length > 0) {
       tried += 1
@@ -156,24 +137,21 @@ describe('[B2] an item whose node is lost', () => {
 })
 
 describe('[B4] a process that is killed', () => {
-  it('takes nothing with it: what was answered stays, what was under way goes again, each item is recorded once', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(4))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(0))
-    await settle()
+  it('loses no answer: items under way are sent again, and each is recorded once', async () => {
+    const bench = await startBatch(4)
+    await bench.answer(floats(0))
     const lost = bench.sent.slice()
     expect(lost.map(indexOf)).toEqual([1, 2, 3])
-    // The alarm that was set before the work began is what wakes the new object.
+    // The alarm set before the work began wakes the new object.
     expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
     bench.kill()
     await bench.ring()
     expect(bench.sent.map(indexOf)).toEqual([1, 2, 3])
-    // A lost answer may have left a receipt: of the same job, so that one of the two is paid [L3].
+    // A lost answer may have left a receipt. It is of the same job, so one of the two is paid [L3].
     const idsOf = (jobs: typeof lost) => jobs.map(({ request }) => request.jobId)
     expect(idsOf(bench.sent)).toEqual(idsOf(lost))
     expect(bench.sent.every(({ request }) => (request.firstAttempt ?? 1) > 1)).toBe(true)
-    // An answer of the first dispatch that comes now belongs to nobody.
+    // Answers of the first dispatches are ignored.
     for (const job of lost) job.answer(floats(99), 'ghost')
     for (const job of bench.sent.slice()) job.answer(floats(indexOf(job)))
     await settle()
@@ -185,22 +163,16 @@ describe('[B4] a process that is killed', () => {
   })
 
   it('is the same batch when it is created again', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(5))
-    await settle()
+    const bench = await startBatch(1)
+    await bench.answer(floats(5))
     expect(bench.core.create(...rangeBatch(1)).status).toBe('done')
   })
 })
 
 describe('[B5] cancelling', () => {
-  it('takes the jobs off their nodes, and records nothing that comes later', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(10))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(0))
-    await settle()
+  it('cancels the jobs under way, and records no later answer', async () => {
+    const bench = await startBatch(10)
+    await bench.answer(floats(0))
     const running = bench.sent.slice()
     const status = bench.core.cancel()
     expect(running.every(({ signal }) => signal.aborted)).toBe(true)
@@ -216,15 +188,12 @@ describe('[B5] cancelling', () => {
 })
 
 describe('[B6] results', () => {
-  it('are erased when they are acknowledged, and not before the end', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
-    expect(refusal(() => bench.core.acknowledge())).toBe('invalid_request')
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+  it('are erased when acknowledged, and cannot be acknowledged before the end', async () => {
+    const bench = await startBatch(1)
+    expect(codeOf(() => bench.core.acknowledge())).toBe('invalid_request')
+    await bench.answer(floats(1))
     expect(bench.core.acknowledge().status).toBe('done')
-    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
     await bench.ring()
     expect(bench.forgotten).toHaveLength(1)
     expect(
@@ -233,51 +202,46 @@ describe('[B6] results', () => {
     expect(bench.alarmMs).toBeNull()
   })
 
-  it('are erased when their time has come', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+  it('are erased when their retention ends', async () => {
+    const bench = await startBatch(1)
+    await bench.answer(floats(1))
     expect(bench.alarmMs).toBe(bench.nowMs + 3_600_000)
     await bench.ring()
-    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
     expect(bench.forgotten).toHaveLength(1)
   })
 
-  it('leave no input behind once the batch has ended', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(2))
-    await bench.ring()
+  it('leave no input after the end', async () => {
+    const bench = await startBatch(2)
     for (const job of bench.sent.slice()) job.answer(floats(1))
     await settle()
     const names = bench.storage.sql.exec('SELECT DISTINCT name FROM blobs').toArray()
     expect(names.map(({ name }) => name)).toEqual(['out:0', 'out:1'])
   })
 
-  it('are not read where the policy forbids the entry', () => {
+  it('cannot be read from where the policy forbids requests', () => {
     const bench = createBatchBench()
     const [spec, input] = rangeBatch(1)
     const onlyGermany = { ...spec.policy, ingress: spec.allowed }
     bench.core.create({ ...spec, policy: onlyGermany }, input)
     const us = countryBit('US')
-    expect(refusal(() => bench.core.status(us))).toBe('residency_ingress_denied')
-    expect(refusal(() => bench.core.results({ after: -1, limit: 1 }, us))).toBe(
+    expect(codeOf(() => bench.core.status(us))).toBe('residency_ingress_denied')
+    expect(codeOf(() => bench.core.results({ after: -1, limit: 1 }, us))).toBe(
       'residency_ingress_denied',
     )
     expect(bench.core.status(GERMANY).status).toBe('running')
   })
 
-  it('do not exist where no batch was made', () => {
+  it('do not exist without a batch', () => {
     const bench = createBatchBench()
-    expect(refusal(() => bench.core.status(GERMANY))).toBe('not_found')
-    expect(refusal(() => bench.core.cancel())).toBe('not_found')
+    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.core.cancel())).toBe('not_found')
     expect(bench.storage.sql.exec('SELECT * FROM sqlite_master').toArray()).toEqual([])
   })
 })
 
 describe('[B7] reducing', () => {
-  it('sums in f64 in order of the index, whoever answers first', async () => {
+  it('sums in f64 by index, whatever the order of the answers', async () => {
     const sums = []
     for (const order of [
       [0, 1, 2],
@@ -300,7 +264,7 @@ describe('[B7] reducing', () => {
     expect(sums).toEqual([1, 1])
   })
 
-  it('by a kernel is one more job, with all outputs in order as its own bytes', async () => {
+  it('by a kernel is one more job, whose own bytes are all outputs by index', async () => {
     const bench = createBatchBench()
     const [spec] = rangeBatch(2)
     const { template } = spec
@@ -327,15 +291,14 @@ describe('[B7] reducing', () => {
     await settle()
     expect(bench.core.status(GERMANY).status).toBe('reducing')
     expect([...(bench.sent[0]?.payload ?? [])]).toEqual([...floats(10, 11)])
-    bench.sent[0]?.answer(floats(21))
-    await settle()
+    await bench.answer(floats(21))
     expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', units: 11 })
     const { item, payload } = bench.core.result('reduced', GERMANY)
     expect([...payload]).toEqual([...floats(21)])
     expect(item.receipt).not.toBeNull()
   })
 
-  it('fails, and says why, when the outputs do not fit together', async () => {
+  it('fails with the reason when the outputs differ in length', async () => {
     const bench = createBatchBench()
     const reduce = { kind: 'named', op: 'mean', output: 'binding:1', datatype: 'FP32' } as const
     bench.core.create(...rangeBatch(2, { reduce }))

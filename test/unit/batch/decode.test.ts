@@ -1,4 +1,4 @@
-/** What a client may write as a batch, and what is refused before anything is stored. */
+/** The batches that a client may submit, and those that are refused before anything is stored. */
 import { describe, expect, it } from 'vitest'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -52,7 +52,7 @@ describe('a batch over a list', () => {
     expect(template?.work.buffers.map(({ filled }) => filled)).toEqual([true, true, false])
   })
 
-  it('is refused with a pointer to each item that does not fit', async () => {
+  it('is refused with a pointer to each wrong item', async () => {
     const batch = { kernel: KERNEL, buffers: [IN, OUT] }
     expect(await refusal({ ...batch, inputs: [item('AQAAAA=='), item('AQI='), {}] })).toEqual({
       code: 'invalid_request',
@@ -64,7 +64,7 @@ describe('a batch over a list', () => {
     })
   })
 
-  it('of a model takes its tensors, and counts its units', async () => {
+  it('of a model takes tensors and counts units', async () => {
     const inputs = ['a', 'b'].map((text) => ({
       inputs: [{ name: 'text', datatype: 'BYTES', shape: [1], data: [text] }],
     }))
@@ -83,7 +83,7 @@ describe('a batch over a list', () => {
 })
 
 describe('a batch of pictures', () => {
-  it('takes them as base64 and as data URLs, as a request alone does', async () => {
+  it('takes base64 and data URLs, like a single request', async () => {
     const base64 = Buffer.from('\u{89}PNG', 'latin1').toString('base64')
     const inputs = [base64, `data:image/png;base64,${base64}`].map((text) => ({
       inputs: [{ name: 'image', datatype: 'BYTES', shape: [1], data: [text] }],
@@ -113,7 +113,7 @@ describe('a batch of a library kernel', () => {
 })
 
 describe('a reduction of named outputs', () => {
-  it('is refused when it reads them as another type than they have', async () => {
+  it('is refused for another datatype than the outputs have', async () => {
     const inputs = ['FP32', 'INT32'].map((datatype) => ({
       inputs: [{ name: 'x', datatype, shape: [1], data: [1] }],
     }))
@@ -129,7 +129,7 @@ describe('a reduction of named outputs', () => {
 })
 
 describe('a batch over a range', () => {
-  it('brings its own buffer of four numbers', async () => {
+  it('has its own buffer of four numbers', async () => {
     const { template, items, range } = await decode({
       kernel: KERNEL,
       buffers: [OUT],
@@ -164,13 +164,13 @@ describe('any batch', () => {
     }
   })
 
-  it('is refused when its answers would not be kept', async () => {
+  it('is refused when its answers would exceed the limit', async () => {
     const big = { binding: 1, access: 'read_write', sizeBytes: 1 << 20, return: true }
     const batch = { kernel: KERNEL, buffers: [big], range: { end: 1_000, binding: 0 } }
     expect(await refusal(batch)).toMatchObject({ code: 'too_large', pointers: ['/buffers'] })
   })
 
-  it('says which outputs there are when a reduction names none of them', async () => {
+  it('is refused when a reduction names an unknown output', async () => {
     const batch = { kernel: KERNEL, buffers: [OUT], range: { end: 2, binding: 0 } }
     const reduce = { op: 'sum', output: 7, datatype: 'FP32' }
     expect(await refusal({ ...batch, reduce })).toMatchObject({ pointers: ['/reduce/output'] })

@@ -1,4 +1,4 @@
-/** How much a tenant's batches keep together. Rules: docs/design/batches.md. */
+/** The space that a tenant's batches may take. Rules: docs/design/batches.md. */
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -7,7 +7,7 @@ import { openDatabase } from '#worker/tenant/log/database.ts'
 import { createBatchIndex } from '#worker/tenant/log/batch-index.ts'
 import { BatchId } from '#worker/protocols/batch.ts'
 import { reservedBytes } from '#worker/api/jobs/size.ts'
-import { createBatchBench, floats, rangeBatch, settle } from '#test/support/storage/batch.ts'
+import { floats, rangeBatch, settle, startBatch } from '#test/support/storage/batch.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const HOUR_MS = 3_600_000
@@ -38,7 +38,7 @@ function createIndex() {
 describe('[B13] the batches of a tenant', () => {
   const third = Math.floor(LIMITS.jobsKeptBytes / 3) - 10
 
-  it('keep no more bytes together than a tenant may; what ends small, goes or is forgotten makes room', () => {
+  it('stay within the space of the tenant; ended, removed and expired batches free some', () => {
     const { index, add, pass } = createIndex()
     expect([1, 2, 3].map((n) => add(n, third))).toEqual(['taken', 'taken', 'taken'])
     expect(add(4, third)).toBe('rate_limited jobs.kept_bytes')
@@ -52,7 +52,7 @@ describe('[B13] the batches of a tenant', () => {
     expect([6, 7, 8].map((n) => add(n, third))).toEqual(['taken', 'taken', 'taken'])
   })
 
-  it('cannot grow by being told a larger size', () => {
+  it('cannot grow by a resize', () => {
     const { index, add } = createIndex()
     add(1, 5)
     index.resize(idOf(1), LIMITS.jobsKeptBytes)
@@ -62,7 +62,7 @@ describe('[B13] the batches of a tenant', () => {
 })
 
 describe('[B13] a batch', () => {
-  it('is put aside with inputs and results, and with the most there may be where the size is unknown', () => {
+  it('reserves its inputs and results, and the maximum when the size is unknown', () => {
     const [spec, input] = rangeBatch(9)
     expect(reservedBytes(spec, input)).toBe(4 + 9 * 4)
     expect(reservedBytes({ ...spec, items: 10_000_000_000 }, input)).toBe(
@@ -73,10 +73,8 @@ describe('[B13] a batch', () => {
     expect(reservedBytes({ ...spec, template: null }, models)).toBe(4 + 7 + LIMITS.jobsOutputBytes)
   })
 
-  it('tells its tenant what it keeps once it has ended, again until it is heard', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(3))
-    await bench.ring()
+  it('tells its tenant after the end what it keeps, and repeats that until it succeeds', async () => {
+    const bench = await startBatch(3)
     expect(bench.resized).toEqual([])
     bench.canResize = false
     for (const job of bench.sent.toReversed()) job.answer(floats(1))

@@ -1,4 +1,4 @@
-/** A batch for which the network has no place just now, or none at all. */
+/** A batch for which the network has no slot at present, or no fitting node. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import {
@@ -7,19 +7,19 @@ import {
   GERMANY,
   rangeBatch,
   settle,
+  startBatch,
 } from '#test/support/storage/batch.ts'
 
 const UNSATISFIED = { rule: 'compute.allow', needed: 'a node in FR' }
 
-describe('[B3] a network without a place for the batch', () => {
-  it('is waited for, without counting against the items, and is asked by one item at first', async () => {
+describe('[B3] a network without a slot for the batch', () => {
+  it('is waited for without counting failures, and one item tries first', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(4))
     for (let round = 0; round < LIMITS.jobsItemAttempts + 2; round += 1) {
       await bench.ring()
       expect(bench.sent.length).toBe(round === 0 ? 4 : 1)
-      for (const job of bench.sent.slice()) job.lose('no_capacity')
-      await settle()
+      await bench.loseAll('no_capacity')
     }
     expect(bench.core.status(GERMANY)).toMatchObject({
       status: 'running',
@@ -28,20 +28,18 @@ describe('[B3] a network without a place for the batch', () => {
       redone: 0,
     })
     await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.sent.length).toBe(3)
     expect(bench.core.status(GERMANY).waiting).toBeNull()
   })
 
-  it('ends with the deadline, and the error says what was missing', async () => {
+  it('is waited for until the deadline, and the error names what was missing', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(2, { deadlineMs: 60_000 }))
     const startMs = bench.nowMs
     while (bench.core.status(GERMANY).status === 'running') {
       await bench.ring()
-      for (const job of bench.sent.slice()) job.lose('no_capacity')
-      await settle()
+      await bench.loseAll('no_capacity')
     }
     expect(bench.nowMs - startMs).toBe(60_000)
     expect(bench.core.status(GERMANY)).toMatchObject({
@@ -50,13 +48,12 @@ describe('[B3] a network without a place for the batch', () => {
     })
   })
 
-  it('ends the batch at once, with the rule, when the policy allows none of the nodes that are there', async () => {
+  it('ends the batch at once, with the rule, when the policy allows none of the nodes', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(100))
     const startMs = bench.nowMs
     await bench.ring()
-    for (const job of bench.sent.slice()) job.lose('residency_unsatisfiable', UNSATISFIED)
-    await settle()
+    await bench.loseAll('residency_unsatisfiable', UNSATISFIED)
     expect(bench.nowMs).toBe(startMs)
     expect(bench.sent).toEqual([])
     const status = bench.core.status(GERMANY)
@@ -64,30 +61,23 @@ describe('[B3] a network without a place for the batch', () => {
     expect(status.failures[0]).toMatchObject({ code: 'residency_unsatisfiable', ...UNSATISFIED })
   })
 
-  it('ends the batch at once when nothing but a feature is missing, and by no word of a node', async () => {
+  it('ends the batch at once when only a feature is missing, but not because a node says so', async () => {
     const meta = { rule: 'kernel.requires', needed: 'a node with f16' }
     for (const lacksFeatures of [true, false]) {
-      const bench = createBatchBench()
-      bench.core.create(...rangeBatch(100))
-      await bench.ring()
-      for (const job of bench.sent.slice()) job.lose('no_capacity', meta, { lacksFeatures })
-      await settle()
+      const bench = await startBatch(100)
+      await bench.loseAll('no_capacity', meta, { lacksFeatures })
       const status = bench.core.status(GERMANY)
       expect(status.status).toBe(lacksFeatures ? 'failed' : 'running')
       expect(lacksFeatures ? status.failures[0] : status.waiting).toMatchObject(meta)
     }
   })
 
-  it('is waited for a while, and not until the deadline, where a node was allowed before', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(3))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+  it('is waited for a minute when a node was allowed before', async () => {
+    const bench = await startBatch(3)
+    await bench.answer(floats(1))
     const startMs = bench.nowMs
     const refuse = async () => {
-      for (const job of bench.sent.slice()) job.lose('residency_unsatisfiable', UNSATISFIED)
-      await settle()
+      await bench.loseAll('residency_unsatisfiable', UNSATISFIED)
     }
     await refuse()
     while (bench.core.status(GERMANY).status === 'running') {
@@ -103,24 +93,18 @@ describe('[B3] a network without a place for the batch', () => {
     })
   })
 
-  it('goes on when the node that was allowed is back in time', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(2))
-    await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+  it('lets the batch go on when the allowed node returns in time', async () => {
+    const bench = await startBatch(2)
+    await bench.answer(floats(1))
     bench.sent[0]?.lose('residency_unsatisfiable', UNSATISFIED)
     await settle()
     await bench.ring()
-    bench.sent[0]?.answer(floats(1))
-    await settle()
+    await bench.answer(floats(1))
     expect(bench.core.status(GERMANY).status).toBe('done')
   })
 
   it('is not waited for when no hub may keep the records', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(1))
-    await bench.ring()
+    const bench = await startBatch(1)
     bench.sent[0]?.lose('residency_unsatisfiable', { rule: 'storage.jurisdiction' })
     await settle()
     expect(bench.core.status(GERMANY).status).toBe('failed')

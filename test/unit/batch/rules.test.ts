@@ -1,4 +1,4 @@
-/** The pure parts of a batch: back-off, reductions, webhook addresses and signatures, where its records rest. */
+/** The pure rules of a batch: back-off, reductions, webhook addresses and signatures, jurisdiction. */
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
@@ -18,7 +18,7 @@ import { asPolicy } from '#test/support/hub/as-policy.ts'
 const half = () => 0.5
 
 describe('[B2] back-off', () => {
-  it('doubles up to its bound and stays between half of it and all of it', () => {
+  it('doubles up to its bound, with a jitter of up to one half', () => {
     for (let attempt = 1; attempt < 60; attempt += 1) {
       const fullMs = Math.min(LIMITS.jobsRetryMaxMs, LIMITS.jobsRetryMinMs * 2 ** (attempt - 1))
       expect(backOffMs(attempt, () => 0)).toBe(Math.round(fullMs / 2))
@@ -26,7 +26,7 @@ describe('[B2] back-off', () => {
     }
   })
 
-  it('tries again what another node may do, and nothing else', () => {
+  it('retries only what another node may do', () => {
     const facts = { failures: 1, pauses: 0, random: half }
     const kinds = (codes: readonly AppError['code'][]) =>
       codes.map((code) => judgeFailure(new AppError(code, ''), facts).kind)
@@ -78,7 +78,7 @@ describe('[B7] built-in reductions', () => {
     expect(reduce('sum', ...tiny)[0]).toBeCloseTo(100.000_001_49, 8)
   })
 
-  it('hide no NaN', () => {
+  it('pass NaN on', () => {
     for (const op of ['sum', 'mean', 'max', 'min'] as const) {
       expect(reduce(op, floats(1), floats(NaN), floats(2))).toEqual([NaN])
     }
@@ -94,7 +94,7 @@ describe('[B7] built-in reductions', () => {
 })
 
 describe('a range', () => {
-  it('is covered by its items without gap or overlap, the last one cut off', () => {
+  it('is covered without gap or overlap, and the last item is cut off', () => {
     const range = { start: 10, end: 37, step: 10, seed: 3 }
     expect(countRange(range)).toBe(3)
     const items = [0, 1, 2].map((i) => [...new Uint32Array(rangeBytes(range, i).buffer)])
@@ -119,7 +119,7 @@ describe('[B8] the address of a webhook', () => {
     }
   })
 
-  it('is no private one, in whatever notation', () => {
+  it('is refused when it is private, in any notation', () => {
     const hosts =
       '127.0.0.1 2130706433 0x7f.1 017700000001 10.1.2.3 172.31.0.1 192.168.1.1 169.254.169.254 100.64.0.1 ' +
       '0.0.0.0 224.0.0.1 255.255.255.255 [::1] [::] [fe80::1] [fd00::1] [::ffff:10.0.0.1] [64:ff9b::a00:1] ' +
@@ -133,7 +133,7 @@ describe('[B8] the address of a webhook', () => {
     }
   })
 
-  it('holds no secret, and has no other scheme', () => {
+  it('is refused with credentials or another scheme', () => {
     for (const url of [
       'http://example.org/',
       'https://a:b@example.org/',
@@ -149,7 +149,7 @@ describe('[B8] the address of a webhook', () => {
 })
 
 describe("[B8] a webhook's signature", () => {
-  it('is one that a receiver verifies, for this message and no other', async () => {
+  it('verifies for its message and for no other', async () => {
     const secret = newSecret(randomBytes)
     const message = { id: 'msg_1', body: '{"ü":1}' }
     const sent: Request[] = []
@@ -174,7 +174,7 @@ describe("[B8] a webhook's signature", () => {
     expect(readSecret('whsec_%%%')).toBeUndefined()
   })
 
-  it('goes where it was sent and nowhere else: a redirect is a failure, 410 is the last word', async () => {
+  it('follows no redirect, and ends with 410', async () => {
     const webhook = { url: 'https://example.org/', secret: newSecret(randomBytes) }
     const deliver = (status: number) =>
       deliverMessage(
@@ -195,13 +195,13 @@ describe("[B8] a webhook's signature", () => {
   })
 })
 
-describe('[B9] where a batch rests', () => {
+describe('[B9] the jurisdiction of a batch', () => {
   const tenant = TenantId.parse('acme')
   const policy = (fields: object) =>
     compilePolicy(asPolicy({ id: 'p', ...fields }), { tenant, version: 1 })
   const cloud = { deployment: 'cloudflare' as const }
 
-  it('is the pin of the policy, else of the tenant, else around the countries that may compute', () => {
+  it('is that of the policy, else of the tenant, else around the countries of the policy', () => {
     const world = { compute: { allow: ['WORLD'] } }
     expect(batchHome(policy({ ...world, storage: 'us' }), tenant, cloud)).toBe('us')
     expect(batchHome(policy(world), TenantId.parse('eu--acme'), cloud)).toBe('eu')
@@ -213,7 +213,7 @@ describe('[B9] where a batch rests', () => {
     )
   })
 
-  it('stands in its id, so that the id alone leads there', () => {
+  it('is in its id', () => {
     expect(batchJurisdiction(newBatchId('eu', randomBytes))).toBe('eu')
     expect(batchJurisdiction(newBatchId('fedramp-high', randomBytes))).toBe('fedramp-high')
     expect(batchJurisdiction(newBatchId('any', randomBytes))).toBe('any')

@@ -1,66 +1,18 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Address } from '#shared/base/ids.ts'
-import { silentLog } from '#shared/base/log.ts'
+import { describe, expect, it } from 'vitest'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
-import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
-import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
-import {
-  createReceiptMaker,
-  nowOfReceipts,
-  type ReceiptMaker,
-  type ReceiptWish,
-} from '#test/support/hub/receipts.ts'
+import { createReceiptMaker, type ReceiptWish } from '#test/support/hub/receipts.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { CONSUMER, DOMAIN, settleAll, useLedgerBench } from '#test/support/storage/ledger.ts'
 
-const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const LATER_MS = 1_800_007_200_000
-const CONSUMER: Address = `0x${'c1'.repeat(20)}`
-
-let maker: ReceiptMaker
-let storage: TestStorage
-let chain: ModelChain
-let nowMs: number
-beforeAll(async () => {
-  maker = await createReceiptMaker(DOMAIN, 2)
-})
-beforeEach(() => {
-  storage = createSqliteStorage()
-  chain = createModelChain(DOMAIN)
-  chain.hubs.add(maker.hub.publicKey.x)
-  chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
-  nowMs = nowOfReceipts()
-})
-afterEach(() => storage.close())
-
-function start(change: Partial<LedgerDeps> = {}): LedgerCore {
-  return createLedgerCore({
-    storage,
-    chain,
-    nowMs: () => nowMs,
-    wake: () => {},
-    log: silentLog,
-    batchMs: 1_000,
-    confirmations: 0,
-    checkpointOf: async () => null,
-    ...change,
-  })
-}
-
-async function settleAll(ledger: LedgerCore): Promise<void> {
-  for (let i = 0; i < 8; i += 1) {
-    await ledger.tick()
-    chain.mine()
-    nowMs += 31_000
-  }
-}
+const bench = useLedgerBench()
 
 describe('what a Ledger takes', () => {
-  it('is not held up by a receipt beside it that the checks themselves choke on', async () => {
-    const ledger = start()
-    const [good, bad] = [await maker.make(), await maker.make()]
+  it('is not delayed by a receipt beside it that makes the checks throw', async () => {
+    const ledger = bench.start()
+    const [good, bad] = [await bench.maker.make(), await bench.maker.make()]
     const poison = { ...bad, policy: { ...bad.policy, retentionDays: -1 } }
     const outcomes = await ledger.accept([
       { receipt: poison, consumer: CONSUMER },
@@ -73,31 +25,31 @@ describe('what a Ledger takes', () => {
   })
 
   it('[L1] is taken once, however often it comes', async () => {
-    const ledger = start()
-    const entry = { receipt: await maker.make(), consumer: CONSUMER }
+    const ledger = bench.start()
+    const entry = { receipt: await bench.maker.make(), consumer: CONSUMER }
     const first = await ledger.accept([entry])
     expect(first).toEqual([{ id: entry.receipt.id, status: 'pending', refusal: null }])
     await ledger.accept([entry, entry])
-    await settleAll(ledger)
+    await settleAll(bench, ledger)
     expect(await ledger.accept([entry])).toMatchObject([{ status: 'settled' }])
-    await settleAll(ledger)
-    expect(chain.posted.map(({ receiptCount }) => receiptCount)).toEqual([1])
+    await settleAll(bench, ledger)
+    expect(bench.chain.posted.map(({ receiptCount }) => receiptCount)).toEqual([1])
   })
 
-  it('[L3] is paid once a job: a later attempt of the same job is refused', async () => {
-    const ledger = start()
-    const first = await maker.make({ attempt: 2 })
+  it('[L3] is paid once per job: a later attempt of the same job is refused', async () => {
+    const ledger = bench.start()
+    const first = await bench.maker.make({ attempt: 2 })
     const { jobId } = first.receipt.ticket
-    const late = await maker.make({ jobId, attempt: 1, node: 1 })
+    const late = await bench.maker.make({ jobId, attempt: 1, node: 1 })
     await ledger.accept([{ receipt: first, consumer: CONSUMER }])
     const [outcome] = await ledger.accept([{ receipt: late, consumer: CONSUMER }])
     expect(outcome).toEqual({ id: late.id, status: 'refused', refusal: 'duplicate_job' })
-    await settleAll(ledger)
+    await settleAll(bench, ledger)
     expect(await ledger.status([first.id, late.id])).toMatchObject([
       { status: 'settled' },
       { status: 'refused', refusal: 'duplicate_job', settlement: null },
     ])
-    const [, other] = maker.nodes
+    const [, other] = bench.maker.nodes
     expect(await ledger.earnings(other?.publicKey ?? { x: '0x', y: '0x' })).toEqual({
       pendingMicroUsd: '0',
       settledMicroUsd: '0',
@@ -105,11 +57,11 @@ describe('what a Ledger takes', () => {
     })
   })
 
-  it('[L3] leaves the job payable when the attempt before was refused for its place', async () => {
-    const ledger = start()
-    const outside = await maker.make({ place: { country: countryBit('US') } })
+  it('[L3] leaves the job payable when an earlier attempt was refused for its place', async () => {
+    const ledger = bench.start()
+    const outside = await bench.maker.make({ place: { country: countryBit('US') } })
     const { jobId } = outside.receipt.ticket
-    const inside = await maker.make({ jobId, attempt: 2 })
+    const inside = await bench.maker.make({ jobId, attempt: 2 })
     const entries = [outside, inside].map((receipt) => ({ receipt, consumer: CONSUMER }))
     expect(await ledger.accept(entries)).toMatchObject([
       { status: 'refused', refusal: 'compute.allow' },
@@ -137,23 +89,23 @@ describe('what a Ledger takes', () => {
   ])(
     '[L4] is refused by %s and never posted, though hub and node signed it',
     async (rule, wish) => {
-      const ledger = start()
-      const receipt = await maker.make(wish)
+      const ledger = bench.start()
+      const receipt = await bench.maker.make(wish)
       expect(await ledger.accept([{ receipt, consumer: CONSUMER }])).toEqual([
         { id: receipt.id, status: 'refused', refusal: rule },
       ])
-      await settleAll(ledger)
-      expect(chain.posted).toEqual([])
+      await settleAll(bench, ledger)
+      expect(bench.chain.posted).toEqual([])
       expect(await ledger.status([receipt.id])).toMatchObject([
         { status: 'refused', refusal: rule },
       ])
     },
   )
 
-  it('[L2] is not kept when it is forged, so that the true receipt can still come', async () => {
-    const ledger = start()
-    const receipt = await maker.make()
-    const stranger = await maker.make()
+  it('[L2] is not kept when it is forged, so that the true receipt is still accepted', async () => {
+    const ledger = bench.start()
+    const receipt = await bench.maker.make()
+    const stranger = await bench.maker.make()
     const forged = { ...receipt, hubSignature: stranger.hubSignature }
     expect(await ledger.accept([{ receipt: forged, consumer: CONSUMER }])).toEqual([
       { id: receipt.id, status: 'refused', refusal: 'hub.signature' },
@@ -167,7 +119,7 @@ describe('what a Ledger takes', () => {
   it('[L2] is not kept when it is for another contract', async () => {
     const elsewhere = await createReceiptMaker({ ...DOMAIN, chainId: 1 })
     const receipt = await elsewhere.make()
-    expect(await start().accept([{ receipt, consumer: CONSUMER }])).toMatchObject([
+    expect(await bench.start().accept([{ receipt, consumer: CONSUMER }])).toMatchObject([
       { status: 'refused', refusal: 'receipt.domain' },
     ])
   })

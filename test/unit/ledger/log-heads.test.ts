@@ -11,7 +11,7 @@ import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-stor
 
 const acme = TenantId.parse('acme')
 
-/** What a tenant whose log is this answers. */
+/** The answers of a tenant with this log. */
 function logOf(entries: readonly string[]) {
   const tiles = new Map<string, Uint8Array>()
   const store = {
@@ -49,7 +49,7 @@ const ask = () =>
   })(acme)
 
 describe('the heads of the audit logs', () => {
-  it('grow, and the last one known stands in for a tenant that does not answer', async () => {
+  it('grow, and the last known one is used when the tenant does not answer', async () => {
     answer = logOf(['a', 'b', 'c'])
     expect(await ask()).toMatchObject({ size: 3 })
     answer = logOf(['a', 'b', 'c', 'd', 'e'])
@@ -66,7 +66,7 @@ describe('the heads of the audit logs', () => {
     ['shrank', ['a', 'b']],
     ['has another root at the same size', ['a', 'b', 'x']],
     ['has another past and is longer', ['a', 'x', 'c', 'd', 'e']],
-  ])('[G7] of a log that %s do not get onto the chain', async (_case, entries) => {
+  ])('[G7] of a log that %s are not posted', async (_case, entries) => {
     answer = logOf(['a', 'b', 'c'])
     const before = await ask()
     answer = logOf(entries)

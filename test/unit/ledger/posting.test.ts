@@ -1,58 +1,17 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { checkpointLeaf } from '#shared/audit/entries.ts'
 import { nameHash, TenantId, type Address } from '#shared/base/ids.ts'
-import { silentLog } from '#shared/base/log.ts'
-import { createLedgerCore, type LedgerCore, type LedgerDeps } from '#worker/ledger/core.ts'
-import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
-import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
-import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
+import { createModelChain } from '#test/support/storage/model-chain.ts'
+import { createReceiptMaker } from '#test/support/hub/receipts.ts'
+import { CONSUMER, DOMAIN, settleAll, useLedgerBench } from '#test/support/storage/ledger.ts'
 
-const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
-const CONSUMER: Address = `0x${'c1'.repeat(20)}`
-
-let maker: ReceiptMaker
-let storage: TestStorage
-let chain: ModelChain
-let nowMs: number
-beforeAll(async () => {
-  maker = await createReceiptMaker(DOMAIN, 2)
-})
-beforeEach(() => {
-  storage = createSqliteStorage()
-  chain = createModelChain(DOMAIN)
-  chain.hubs.add(maker.hub.publicKey.x)
-  chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
-  nowMs = nowOfReceipts()
-})
-afterEach(() => storage.close())
-
-function start(change: Partial<LedgerDeps> = {}): LedgerCore {
-  return createLedgerCore({
-    storage,
-    chain,
-    nowMs: () => nowMs,
-    wake: () => {},
-    log: silentLog,
-    batchMs: 1_000,
-    confirmations: 0,
-    checkpointOf: async () => null,
-    ...change,
-  })
-}
-
-async function settleAll(ledger: LedgerCore): Promise<void> {
-  for (let i = 0; i < 8; i += 1) {
-    await ledger.tick()
-    chain.mine()
-    nowMs += 31_000
-  }
-}
+const bench = useLedgerBench()
 
 describe('what a Ledger posts', () => {
-  it('is nothing while no chain is configured, and everything of this contract once one is', async () => {
+  it('is nothing without a chain, and everything for this contract once one is configured', async () => {
     const elsewhere = await createReceiptMaker({ ...DOMAIN, chainId: 1 })
-    const [here, there] = [await maker.make(), await elsewhere.make()]
-    const waiting = start({ chain: null })
+    const [here, there] = [await bench.maker.make(), await elsewhere.make()]
+    const waiting = bench.start({ chain: null })
     const entries = [here, there].map((receipt) => ({ receipt, consumer: CONSUMER }))
     expect(await waiting.accept(entries)).toMatchObject([
       { status: 'pending' },
@@ -60,25 +19,25 @@ describe('what a Ledger posts', () => {
     ])
     await waiting.tick()
     expect(await waiting.health()).toMatchObject({ isPosting: false, pendingReceipts: 2 })
-    const ledger = start()
-    await settleAll(ledger)
+    const ledger = bench.start()
+    await settleAll(bench, ledger)
     expect(await ledger.status([here.id, there.id])).toMatchObject([
       { status: 'settled' },
       { status: 'refused', refusal: 'receipt.domain' },
     ])
   })
 
-  it('[G6] [L10] carries the root over its tenants’ logs, the same one after a restart, however much they have grown', async () => {
-    const receipt = await maker.make()
+  it('[G6] [L10] has the root over its tenants’ logs, unchanged by a restart and by their growth', async () => {
+    const receipt = await bench.maker.make()
     const tenant = nameHash(receipt.receipt.ticket.tenant)
     const head = (size: number) => ({ tenant, size, root: receipt.id })
     const shown = (size: number) => ({ ...head(size), consistency: [] })
-    const first = start({ checkpointOf: async () => shown(4) })
+    const first = bench.start({ checkpointOf: async () => shown(4) })
     await first.accept([{ receipt, consumer: CONSUMER }])
     await first.tick()
-    const again = start({ checkpointOf: async () => shown(9) })
-    await settleAll(again)
-    expect(chain.posted.map(({ logRoot }) => logRoot)).toEqual([checkpointLeaf(head(4))])
+    const again = bench.start({ checkpointOf: async () => shown(9) })
+    await settleAll(bench, again)
+    expect(bench.chain.posted.map(({ logRoot }) => logRoot)).toEqual([checkpointLeaf(head(4))])
     const [settled, ...more] = await again.settledLogs(receipt.receipt.ticket.tenant, [1, 2])
     expect(more).toEqual([])
     expect(settled).toEqual({
@@ -90,117 +49,124 @@ describe('what a Ledger posts', () => {
     expect(await again.settledLogs(TenantId.parse('other'), [1])).toEqual([])
   })
 
-  it('[L5] is nothing of a hub that is not registered, until it is', async () => {
-    const ledger = start()
+  it('[L5] leaves out receipts of a hub until it is registered', async () => {
+    const ledger = bench.start()
     const strangers = await createReceiptMaker(DOMAIN)
-    const [known, unknown] = [await maker.make(), await strangers.make()]
+    const [known, unknown] = [await bench.maker.make(), await strangers.make()]
     const entries = [unknown, known].map((receipt) => ({ receipt, consumer: CONSUMER }))
     await ledger.accept(entries)
-    await settleAll(ledger)
+    await settleAll(bench, ledger)
     expect(await ledger.status([known.id, unknown.id])).toMatchObject([
       { status: 'settled' },
       { status: 'pending' },
     ])
-    chain.hubs.add(strangers.hub.publicKey.x)
-    await settleAll(ledger)
+    bench.chain.hubs.add(strangers.hub.publicKey.x)
+    await settleAll(bench, ledger)
     expect(await ledger.status([unknown.id])).toMatchObject([{ status: 'settled' }])
   })
 
   it('[L7] never waits for a consumer without money or without an address', async () => {
-    const ledger = start()
+    const ledger = bench.start()
     const poor: Address = `0x${'c9'.repeat(20)}`
-    const [unpaid, unknown, paid] = [await maker.make(), await maker.make(), await maker.make()]
+    const [unpaid, unknown, paid] = [
+      await bench.maker.make(),
+      await bench.maker.make(),
+      await bench.maker.make(),
+    ]
     await ledger.accept([{ receipt: unknown, consumer: null }])
     const before = await ledger.status([unknown.id])
     expect(before).toMatchObject([{ status: 'pending' }])
     await ledger.accept([{ receipt: paid, consumer: CONSUMER }])
     await ledger.accept([{ receipt: unpaid, consumer: poor }])
-    await settleAll(ledger)
+    await settleAll(bench, ledger)
     expect(await ledger.status([unknown.id, unpaid.id, paid.id])).toMatchObject([
       { status: 'settled' },
       { status: 'pending' },
       { status: 'settled' },
     ])
-    chain.accounts.set(poor, { balance: 21n, limit: 21n })
-    await settleAll(ledger)
+    bench.chain.accounts.set(poor, { balance: 21n, limit: 21n })
+    await settleAll(bench, ledger)
     expect(await ledger.status([unpaid.id])).toMatchObject([{ status: 'settled' }])
   })
 
-  it('[L8] is shown as settled only under as many blocks as it was told to wait for', async () => {
-    const ledger = start({ confirmations: 3 })
-    const receipt = await maker.make()
+  it('[L8] counts as settled only under the configured number of blocks', async () => {
+    const ledger = bench.start({ confirmations: 3 })
+    const receipt = await bench.maker.make()
     await ledger.accept([{ receipt, consumer: CONSUMER }])
     await ledger.tick()
-    chain.mine()
+    bench.chain.mine()
     await ledger.tick()
     expect((await ledger.health()).batches).toMatchObject([{ batchId: 1, status: 'posted' }])
     expect(await ledger.status([receipt.id])).toMatchObject([{ status: 'pending' }])
-    chain.mineEmpty(3)
+    bench.chain.mineEmpty(3)
     await ledger.tick()
     expect(await ledger.status([receipt.id])).toMatchObject([{ status: 'settled' }])
   })
 
-  it('[L9] is nothing on another contract than the one that it began with', async () => {
-    const first = start()
-    await first.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
-    await settleAll(first)
+  it('[L9] is nothing on another contract than its first', async () => {
+    const first = bench.start()
+    await first.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
+    await settleAll(bench, first)
     const domain = { ...DOMAIN, verifyingContract: `0x${'5f'.repeat(20)}` } as const
     const other = createModelChain(domain)
     other.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
-    const ledger = start({ chain: other })
+    const ledger = bench.start({ chain: other })
     await ledger.tick()
     expect(other.poolSize()).toBe(0)
     expect((await ledger.health()).fault).toContain('another chain or contract')
   })
 
-  it('asks to be woken while something is to be done, and not when nothing is', async () => {
+  it('asks for a wake-up only while there is work', async () => {
     const delays: number[] = []
-    const ledger = start({ wake: (delayMs) => delays.push(delayMs) })
+    const ledger = bench.start({ wake: (delayMs) => delays.push(delayMs) })
     await ledger.tick()
     expect(delays).toEqual([])
-    await ledger.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
+    await ledger.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
     expect(delays).toEqual([1_000])
     await ledger.tick()
-    chain.mine()
+    bench.chain.mine()
     await ledger.tick()
     expect(delays.length).toBe(2)
   })
 
-  it('waits longer each time that the chain endpoint fails, and says so', async () => {
+  it('waits longer after each failure of the chain endpoint, and reports the fault', async () => {
     const delays: number[] = []
     const position = () => Promise.reject(new Error('connection refused'))
-    const ledger = start({ chain: { ...chain, position }, wake: (ms) => delays.push(ms) })
+    const ledger = bench.start({
+      chain: { ...bench.chain, position },
+      wake: (ms) => delays.push(ms),
+    })
     for (let i = 0; i < 9; i += 1) await ledger.tick()
     expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000])
     expect((await ledger.health()).fault).not.toBeNull()
   })
 
-  it('[L6] is recognised when it lands after it was given up, with all that was built upon it', async () => {
-    const ledger = start()
-    const [first, second] = [await maker.make(), await maker.make({ node: 1 })]
+  it('[L6] is recognised with its successors when it lands after it was given up', async () => {
+    const ledger = bench.start()
+    const [first, second] = [await bench.maker.make(), await bench.maker.make({ node: 1 })]
     for (const receipt of [first, second]) {
       await ledger.accept([{ receipt, consumer: CONSUMER }])
-      await settleAll(ledger)
+      await settleAll(bench, ledger)
     }
-    const roots = chain.posted.map(({ receiptRoot }) => receiptRoot)
+    const roots = bench.chain.posted.map(({ receiptRoot }) => receiptRoot)
     expect(roots.length).toBe(2)
-    // Both blocks are lost, and the consumer has no money when their transactions are mined again.
-    chain.reorganise(2, true)
-    chain.accounts.set(CONSUMER, { balance: 0n, limit: 1_000n })
+    // Both blocks are lost. The consumer has no money when their transactions are mined again.
+    bench.chain.reorganise(2, true)
+    bench.chain.accounts.set(CONSUMER, { balance: 0n, limit: 1_000n })
     await ledger.tick()
-    chain.mine()
+    bench.chain.mine()
     await ledger.tick()
     expect(await ledger.status([first.id, second.id])).toMatchObject([
       { status: 'pending' },
       { status: 'pending' },
     ])
     expect((await ledger.health()).batches).toEqual([])
-    // Those blocks are lost too; now there is money, and the old transactions land.
-    chain.reorganise(2, true)
-    chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
-    chain.mine()
-    await settleAll(ledger)
-    expect(chain.posted.map(({ receiptRoot }) => receiptRoot)).toEqual(roots)
+    // Those blocks are lost too. Now there is money, and the old transactions land.
+    bench.chain.reorganise(2, true)
+    bench.chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
+    bench.chain.mine()
+    await settleAll(bench, ledger)
+    expect(bench.chain.posted.map(({ receiptRoot }) => receiptRoot)).toEqual(roots)
     expect(await ledger.status([first.id, second.id])).toMatchObject([
       { status: 'settled', settlement: { batchId: 1 } },
       { status: 'settled', settlement: { batchId: 2 } },
@@ -208,21 +174,21 @@ describe('what a Ledger posts', () => {
   })
 
   it('[L6] is replaced with a higher fee when it is not mined in time', async () => {
-    const ledger = start()
-    await ledger.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
+    const ledger = bench.start()
+    await ledger.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
     await ledger.tick()
-    nowMs += 59_000
+    bench.nowMs += 59_000
     await ledger.tick()
-    expect(chain.poolSize()).toBe(1)
-    const [waiting] = chain.pooled()
-    nowMs += 2_000
+    expect(bench.chain.poolSize()).toBe(1)
+    const [waiting] = bench.chain.pooled()
+    bench.nowMs += 2_000
     await ledger.tick()
-    const [replaced] = chain.pooled()
-    expect(chain.poolSize()).toBe(1)
+    const [replaced] = bench.chain.pooled()
+    expect(bench.chain.poolSize()).toBe(1)
     expect(replaced?.nonce).toBe(waiting?.nonce)
     expect(replaced?.maxFeePerGas).toBeGreaterThan(waiting?.maxFeePerGas ?? 0n)
-    chain.mine()
+    bench.chain.mine()
     await ledger.tick()
-    expect(chain.posted.length).toBe(1)
+    expect(bench.chain.posted.length).toBe(1)
   })
 })

@@ -5,8 +5,8 @@ const CONTRACT = `0x${'ab'.repeat(20)}`
 const chain = (rpc: string, contract = CONTRACT, chainId = '10') =>
   readPublicChain({ CHAIN_ID: chainId, SETTLEMENT_ADDRESS: contract, PUBLIC_RPC: rpc })
 
-describe('what everybody may know of the chain', () => {
-  it('is its id, the contract, and the endpoint that the operator names for everybody', () => {
+describe('the public view of the chain', () => {
+  it('has its id, the contract and the public endpoint of the operator', () => {
     expect(chain('https://rpc.example/v1')).toEqual({
       chainId: 10,
       settlement: CONTRACT,
@@ -16,7 +16,7 @@ describe('what everybody may know of the chain', () => {
     expect(chain('')?.rpc).toBeNull()
   })
 
-  it('is nothing where nothing is settled', () => {
+  it('is null when nothing is settled', () => {
     expect(chain('https://rpc.example', '')).toBeNull()
     expect(chain('https://rpc.example', CONTRACT, '0')).toBeNull()
   })

@@ -16,13 +16,15 @@ import {
   parseNote,
 } from '#shared/audit/checkpoint.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
-import { AppError, toAppError } from '#shared/base/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt/receipt.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/transparency-log.ts'
+import type { Refusal } from '#worker/protocols/audit.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { createRandom } from '#test/support/random.ts'
+import { codeOf } from '#test/support/storage/code-of.ts'
 import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
@@ -46,14 +48,30 @@ beforeEach(async () => {
   storage = createSqliteStorage()
   nowMs = ISSUED_MS
   wakes = []
-  core = createTenantCore({
+  core = open()
+  await core.keys.create({ tenant: acme, scopes: ['infer'], networks: [] })
+})
+
+/** A tenant core on the test's storage. */
+const open = () =>
+  createTenantCore({
     storage,
     nowMs: () => nowMs,
     random: randomBytes,
     wakeAt: (atMs) => wakes.push(atMs),
     log: { domain: DOMAIN, seed },
   })
-  await core.keys.create({ tenant: acme, scopes: ['infer'], networks: [] })
+
+const refusal = (change: Partial<Refusal>): Refusal => ({
+  jobId: null,
+  by: 'key_a',
+  code: 'residency_unsatisfiable',
+  rule: 'compute.allow',
+  policyId: 'default',
+  count: 1,
+  firstAtMs: nowMs,
+  lastAtMs: nowMs,
+  ...change,
 })
 
 async function place(change: { jobId?: JobId; dataClass?: 'phi' } = {}): Promise<JobId> {
@@ -81,17 +99,9 @@ const rangeOf = (of: TenantCore, from: number, to: number) =>
   of.bundles.selected({ from, to, size: to, selection: NOT_NARROWED })
 const nameOf = (entry: LogEntry) => toHex(leafHash(leafBytes(entry)))
 const typesOf = (entries: readonly LogEntry[]) => entries.map(({ type }) => type)
-const codeOf = (run: () => unknown): string => {
-  try {
-    run()
-    return 'none'
-  } catch (error) {
-    return toAppError(error).code
-  }
-}
 
 describe('the log', () => {
-  it('[G4] has an admission and a placement for each receipt, and none for the same one again', async () => {
+  it('[G4] has an admission and a placement for each receipt, and none for a repeated one', async () => {
     const receipt = await maker.make()
     core.receipts.record([{ receipt, salt: SALT }])
     core.receipts.record([{ receipt, salt: SALT }])
@@ -108,7 +118,7 @@ describe('the log', () => {
     expect(JSON.stringify(entries)).not.toContain(SALT)
   })
 
-  it('[G2] proves every entry and every earlier state of itself under one signed checkpoint', async () => {
+  it('[G2] proves every entry and every earlier state under one signed checkpoint', async () => {
     const heads = [core.log.head()]
     for (let i = 0; i < 9; i += 1) {
       await place()
@@ -134,7 +144,7 @@ describe('the log', () => {
     expect(rootOf(size)).toBe(root)
   })
 
-  it('[G2] goes on after a restart, and is the same whatever the size of the batches that filled it', async () => {
+  it('[G2] continues after a restart, and does not depend on how many receipts came at once', async () => {
     const random = createRandom(11)
     const receipts = await Promise.all(Array.from({ length: 300 }, () => maker.make()))
     const entries = receipts.map((receipt) => ({ receipt, salt: SALT }))
@@ -143,12 +153,7 @@ describe('the log', () => {
       core.receipts.record(entries.slice(at, at + count))
       at += count
     }
-    const again = createTenantCore({
-      storage,
-      nowMs: () => nowMs,
-      random: randomBytes,
-      log: { domain: DOMAIN, seed },
-    })
+    const again = open()
     const head = again.log.head()
     expect(head?.size).toBe(602)
     const root = head?.root ?? '0x'
@@ -159,7 +164,7 @@ describe('the log', () => {
     }
   })
 
-  it('[G3] adds nothing when the change that it would log fails', () => {
+  it('[G3] adds nothing when the logged change fails', () => {
     const before = core.log.head()
     storage.beforeStatement = () => {
       throw new AppError('internal', 'the disk is full')
@@ -177,7 +182,7 @@ describe('the log', () => {
     expect(times).toEqual(times.toSorted((a, b) => a - b))
   })
 
-  it('says which key changed what', () => {
+  it('names the key that made a change', () => {
     const policy = asPolicy({ id: 'pinned', compute: { allow: ['DE'] } })
     const { compiled } = core.policies.publish(policy, 'key_acme_0123456789ab')
     const entry = rangeOf(core, 0, 10).at(-1)
@@ -188,7 +193,7 @@ describe('the log', () => {
     })
   })
 
-  it('refuses proofs of what it does not have, and signs nothing without a key', async () => {
+  it('refuses proofs of missing entries, and signs nothing without a key', async () => {
     expect(codeOf(() => core.log.inclusion({ index: 2, size: 2 }))).toBe('invalid_request')
     expect(codeOf(() => core.log.consistency({ from: 3, to: 2 }))).toBe('invalid_request')
     expect(codeOf(() => core.log.consistency({ from: 1, to: 9 }))).toBe('invalid_request')
@@ -221,21 +226,10 @@ describe('the search', () => {
 })
 
 describe('refusals', () => {
-  const refusal = (by: string, count = 1) => ({
-    jobId: null,
-    by,
-    code: 'residency_unsatisfiable',
-    rule: 'compute.allow',
-    policyId: 'default',
-    count,
-    firstAtMs: nowMs,
-    lastAtMs: nowMs,
-  })
-
-  it('[G5] are logged one by one up to a bound of each key and minute, and the rest as one count', () => {
+  it('[G5] are logged one by one up to a limit per key and minute, and the rest as one count', () => {
     const flood = LIMITS.auditRefusalsPerMinute + 70
-    for (let i = 0; i < flood; i += 1) core.log.recordRefusals([refusal('key_a')])
-    core.log.recordRefusals([refusal('key_b', 4)])
+    for (let i = 0; i < flood; i += 1) core.log.recordRefusals([refusal({})])
+    core.log.recordRefusals([refusal({ by: 'key_b', count: 4 })])
     const { entries } = core.log.search({ type: 'job.refused', limit: 500 })
     expect(entries.length).toBe(LIMITS.auditRefusalsPerMinute + 1)
     nowMs += 60_000
@@ -251,7 +245,7 @@ describe('refusals', () => {
 })
 
 describe('erasure', () => {
-  it('[G1] [G8] takes away receipt, detail and salt, leaves every leaf, and proves itself to whoever asked', async () => {
+  it('[G1] [G8] removes receipt, detail and salt, keeps every leaf, and returns its proof', async () => {
     const jobId = await place()
     const other = await place()
     const before = core.log.head()
@@ -277,7 +271,7 @@ describe('erasure', () => {
     expect(codeOf(() => core.receipts.erase(jobId, null))).toBe('not_found')
   })
 
-  it('[G8] of a batch is one entry for all of its jobs, and none when nothing of it is kept', async () => {
+  it('[G8] of a batch is one entry for all its jobs, and none when nothing is kept', async () => {
     const receipts = await Promise.all([maker.make(), maker.make(), maker.make()])
     core.receipts.record(receipts.map((receipt) => ({ receipt, salt: SALT })))
     const [first, second, third] = receipts.map(({ id }) => id)
@@ -289,7 +283,7 @@ describe('erasure', () => {
     expect(core.receipts.eraseReceipts('batch_1', ids, null)).toBeNull()
   })
 
-  it('[G8] is not undone by a node that sends its receipt again', async () => {
+  it('[G8] is not undone when a node sends its receipt again', async () => {
     const receipt = await maker.make()
     const { jobId } = receipt.receipt.ticket
     core.receipts.record([{ receipt, salt: SALT }])
@@ -300,28 +294,17 @@ describe('erasure', () => {
     expect(core.log.head()).toEqual(before)
   })
 
-  it('[G10] of a phi job keeps its refusals, too', () => {
+  it('[G10] of a phi job keeps its refusals', () => {
     const clinic = { id: 'clinic', compute: { allow: ['EU'] } }
     core.policies.publish(asPolicy({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
     const jobId = newJobId()
-    core.log.recordRefusals([
-      {
-        jobId,
-        by: 'key_a',
-        code: 'residency_unsatisfiable',
-        rule: 'data_class.phi',
-        policyId: 'clinic',
-        count: 1,
-        firstAtMs: nowMs,
-        lastAtMs: nowMs,
-      },
-    ])
+    core.log.recordRefusals([refusal({ jobId, rule: 'data_class.phi', policyId: 'clinic' })])
     expect(() => core.receipts.erase(jobId, null)).toThrow(/may be erased/)
     const [kept] = core.log.search({ jobId, limit: 1 }).entries
     expect(kept?.opening?.detail).toMatchObject({ rule: 'data_class.phi' })
   })
 
-  it('[G10] of a phi job takes the receipt and keeps the audit events six years', async () => {
+  it('[G10] of a phi job removes the receipt and keeps the audit events six years', async () => {
     const jobId = await place({ dataClass: 'phi' })
     const untilMs = ISSUED_MS + LIMITS.phiAuditDays * DAY_MS
     const erased = core.receipts.erase(jobId, null)
@@ -337,7 +320,7 @@ describe('erasure', () => {
 })
 
 describe('retention', () => {
-  it('[G9] runs by itself: what is due goes at its time, and the log says which entries went', async () => {
+  it('[G9] erases what is due at its time, and logs which entries were erased', async () => {
     await place()
     const dueMs = ISSUED_MS + EU_POLICY.retentionDays * DAY_MS
     expect(Math.min(...wakes)).toBe(dueMs)

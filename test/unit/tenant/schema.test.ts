@@ -26,7 +26,7 @@ const rows = (query: string) => storage.sql.exec(query).toArray()
 const open = (schema: Schema) => storage.transactionSync(() => openSchema(storage, schema))
 
 describe('the tables of a store', () => {
-  it('are made once, and found again by every later start', () => {
+  it('are created once, and found by every later start', () => {
     expect(hasTables(storage)).toBe(false)
     open(FIRST)
     storage.sql.exec("INSERT INTO things VALUES ('a')")
@@ -35,7 +35,7 @@ describe('the tables of a store', () => {
     expect(rows('SELECT version FROM schema')).toEqual([{ version: 1 }])
   })
 
-  it('are brought to the newest version with what is in them, each migration once', () => {
+  it('are migrated to the newest version with their data, each migration once', () => {
     open(FIRST)
     storage.sql.exec("INSERT INTO things VALUES ('a')")
     open(SECOND)
@@ -52,7 +52,7 @@ describe('the tables of a store', () => {
     open(FIRST)
   })
 
-  it('are refused by name when they are of a later version, or of none', () => {
+  it('are refused by name when they have a later version or none', () => {
     open(SECOND)
     expect(() => open(FIRST)).toThrow('The tables of this drawer are of version 2')
     dropTables(storage)
@@ -61,7 +61,7 @@ describe('the tables of a store', () => {
     expect(() => open(FIRST)).toThrow('The tables of this drawer have no version')
   })
 
-  it('a tenant of another version answers nobody, and one that nobody has made has no tables', async () => {
+  it('refuse a tenant of another version, and do not exist for a tenant without a key', async () => {
     const deps = {
       storage,
       nowMs: () => 1,

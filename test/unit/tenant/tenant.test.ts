@@ -1,10 +1,10 @@
 /** A Tenant's core over real SQLite. */
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/base/errors.ts'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
 import { createReceiptMaker } from '#test/support/hub/receipts.ts'
+import { codeOf } from '#test/support/storage/code-of.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { hashKey, keyIdTenant, keyTenant } from '#worker/protocols/api-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
@@ -19,19 +19,10 @@ function createTenant() {
   return { core, storage }
 }
 
-const codeOf = (run: () => unknown) => {
-  try {
-    run()
-  } catch (error) {
-    return toAppError(error).code
-  }
-  return 'none'
-}
-
 const policy = (id: string, regions: string[]) => asPolicy({ id, compute: { allow: regions } })
 
-describe('a tenant that nobody has made', () => {
-  it('has no snapshot, no receipts and no policies, and leaves no trace of being asked', () => {
+describe('a tenant that does not exist', () => {
+  it('has no snapshot, receipts or policies, and calls leave no trace', () => {
     const { core, storage } = createTenant()
     expect(core.snapshot()).toBeNull()
     expect(core.receipts.find(`0x${'1'.repeat(64)}`)).toBeNull()
@@ -86,7 +77,7 @@ describe('keys', () => {
     })
   })
 
-  it('no longer count once revoked, and stay listed', async () => {
+  it('do not count once revoked, but stay listed', async () => {
     const { core } = createTenant()
     const { id } = await core.keys.create({ tenant: acme, scopes: ['infer'] })
     const first = core.keys.revoke(id)
@@ -105,7 +96,7 @@ describe('keys', () => {
     await expect(over).rejects.toMatchObject({ code: 'too_large' })
   })
 
-  it('name who pays, and the last one named stands', async () => {
+  it('name the consumer, and the last one named pays', async () => {
     const { core } = createTenant()
     await core.keys.create({ tenant: acme, scopes: ['infer'] })
     expect(core.snapshot()?.consumer).toBeNull()
@@ -117,7 +108,7 @@ describe('keys', () => {
 })
 
 describe('receipts', () => {
-  it('are kept as long as the policy says, whatever time the node wrote', async () => {
+  it('are kept as long as the policy says, whatever times the node claims', async () => {
     const { core, storage } = createTenant()
     await core.keys.create({ tenant: acme, scopes: ['infer'] })
     const domain = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as const
@@ -134,7 +125,7 @@ describe('receipts', () => {
 })
 
 describe('policies', () => {
-  it('begin with the careful default', async () => {
+  it('begin with the strict default', async () => {
     const { core } = createTenant()
     await core.keys.create({ tenant: acme, scopes: ['infer'] })
     const snapshot = core.snapshot()
@@ -143,7 +134,7 @@ describe('policies', () => {
     expect(snapshot?.policies[0]?.compiled).toMatchObject({ tenant: acme, version: 1 })
   })
 
-  it('[A6] get a new version with every change and keep the old ones unchanged', async () => {
+  it('[A6] get a new version with every change; old versions never change', async () => {
     const { core, storage } = createTenant()
     await core.keys.create({ tenant: acme, scopes: ['policy'] })
     const first = core.policies.publish(policy('pinned', ['DE']))
@@ -170,7 +161,7 @@ describe('policies', () => {
     expect(core.snapshot()?.defaultPolicyId).toBe('pinned')
   })
 
-  it('that were retired take no jobs and no new version, and stay to be read', async () => {
+  it('take no jobs and no new version once retired, but stay readable', async () => {
     const { core } = createTenant()
     const { id: by } = await core.keys.create({ tenant: acme, scopes: ['policy'] })
     const published = core.policies.publish(policy('typo', ['DE']))
@@ -190,7 +181,7 @@ describe('policies', () => {
     ])
   })
 
-  it('leave a line in the log with every change', async () => {
+  it('leave a log entry with every change', async () => {
     const { core, storage } = createTenant()
     const { id } = await core.keys.create({ tenant: acme, scopes: ['policy'] })
     core.policies.publish(policy('pinned', ['DE']))
@@ -208,7 +199,7 @@ describe('policies', () => {
   })
 })
 
-describe('[A7] a key that is revoked while it makes another', () => {
+describe('[A7] a key that is revoked while it makes or rotates another', () => {
   async function twoAdmins() {
     const { core } = createTenant()
     const first = await core.keys.create({ tenant: acme, scopes: ['admin'] })
@@ -216,7 +207,7 @@ describe('[A7] a key that is revoked while it makes another', () => {
     return { core, first: first.id, second: second.id }
   }
 
-  it('leaves none behind', async () => {
+  it('creates none', async () => {
     const { core, first, second } = await twoAdmins()
     const making = core.ownKeys.create(first, { scopes: ['admin'], networks: [] })
     core.ownKeys.revoke({ by: second, id: first }, false)
@@ -224,7 +215,7 @@ describe('[A7] a key that is revoked while it makes another', () => {
     expect(core.snapshot()?.keys.map(({ id }) => id)).toEqual([second])
   })
 
-  it('learns no new secret of another', async () => {
+  it('learns no new secret', async () => {
     const { core, first, second } = await twoAdmins()
     const before = core.snapshot()?.keys.find(({ id }) => id === second)?.hash
     const rotating = core.ownKeys.rotate({ by: first, id: second }, 0)

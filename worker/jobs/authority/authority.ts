@@ -1,16 +1,9 @@
-/** What a running batch asks its tenant again and again: whether it may go on, and under what. */
+/** Asks the tenant repeatedly whether a running batch may go on, and under which policy. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { judgeAuthority, type Grant, type TenantWord } from './judge-authority.ts'
 import type { BatchSpec, Fault } from '#worker/protocols/batch.ts'
-
-export interface Authority {
-  /** Asks, unless it has lately. @returns what ends the batch */
-  check(): Promise<Fault | undefined>
-  /** What an item may be sent under; undefined while the tenant has not been heard for too long. */
-  grant(): Grant | undefined
-}
 
 export interface AuthorityDeps {
   readonly spec: BatchSpec
@@ -20,17 +13,14 @@ export interface AuthorityDeps {
   readonly log: Log
 }
 
-export function createAuthority({
-  spec,
-  database,
-  authority,
-  nowMs,
-  log,
-}: AuthorityDeps): Authority {
+export type Authority = ReturnType<typeof createAuthority>
+
+export function createAuthority({ spec, database, authority, nowMs, log }: AuthorityDeps) {
   let heardAtMs = -Infinity
   let grant: Grant | undefined
   return {
-    async check() {
+    /** Asks, unless the last answer is recent. @returns the fault that ends the batch */
+    async check(): Promise<Fault | undefined> {
       const askedAtMs = nowMs()
       if (askedAtMs - heardAtMs < LIMITS.authCacheMs) return undefined
       let word: TenantWord | null
@@ -46,12 +36,14 @@ export function createAuthority({
         grant = undefined
         return verdict.fault
       }
-      // Readers hear of it, too, whatever becomes of this object.
+      // Kept, so that it holds for readers too after a restart.
       if (verdict.grant.ingress !== (grant?.ingress ?? spec.policy.ingress))
         database.set('ingress', verdict.grant.ingress)
       grant = verdict.grant
       return undefined
     },
-    grant: () => (nowMs() - heardAtMs < LIMITS.jobsAuthorityMs ? grant : undefined),
+    /** Undefined when the tenant has not answered for too long. */
+    grant: (): Grant | undefined =>
+      nowMs() - heardAtMs < LIMITS.jobsAuthorityMs ? grant : undefined,
   }
 }

@@ -1,4 +1,4 @@
-/** Whether a batch may go on: its key still lives, and what its policy says now is kept beside what it said then. Pure. */
+/** Whether a batch may go on: its key must be live, and both its policy version and the newest one must hold. Pure. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATA_CLASSES,
@@ -10,18 +10,18 @@ import {
 import { countryCode, hasCountry, intersect } from '#shared/law/region.ts'
 import { batchJurisdiction, type BatchSpec, type Fault } from '#worker/protocols/batch.ts'
 
-/** What the tenant says now, as far as a batch asks. */
+/** The part of a tenant's present state that a batch asks for. */
 export interface TenantWord {
   readonly keys: readonly { readonly id: string; readonly scopes: readonly string[] }[]
-  /** The newest version of each. */
+  /** The newest version of each policy. */
   readonly policies: readonly { readonly compiled: CompiledPolicy }[]
 }
 
-/** What an item is dispatched under: a published version, and the countries that it is narrowed to. */
+/** The published policy version that items are dispatched under, and the countries left by the narrowing. */
 export interface Grant {
   readonly policy: CompiledPolicy
   readonly allowed: Bytes32
-  /** Where results may be asked for. */
+  /** Countries from which results may be read. */
   readonly ingress: Bytes32
 }
 
@@ -31,7 +31,7 @@ export type AuthorityVerdict =
 
 type Judged = Pick<BatchSpec, 'id' | 'keyId' | 'ingress' | 'policy' | 'allowed'>
 
-/** @param word null when there is no such tenant any more */
+/** @param word null when the tenant does not exist any more */
 export function judgeAuthority(spec: Judged, word: TenantWord | null): AuthorityVerdict {
   const key = word?.keys.find(({ id }) => id === spec.keyId)
   if (word === null || !key?.scopes.includes('infer')) {
@@ -65,10 +65,10 @@ function unsatisfiable({ id, version }: CompiledPolicy, what: string): Fault {
   return { code: 'residency_unsatisfiable', detail: `Policy ${id}@${version} ${what}.` }
 }
 
-/** How `now` stands to `then`: 1 asks for more, -1 for less, NaN for something else. */
+/** Compares `now` with `then`: 1 is stricter, -1 is wider, NaN is neither. */
 type Compare = (now: CompiledPolicy, then: CompiledPolicy, spec: Judged) => number
 
-/** Every field but those that say which policy it is, and the sets of countries, which are intersected. */
+/** Every field, except the identity of the policy and the country sets, which are intersected. */
 const FIELDS: Readonly<
   Record<
     Exclude<
@@ -93,7 +93,7 @@ const FIELDS: Readonly<
       VERIFICATION_LEVELS.indexOf(now.verification) -
         VERIFICATION_LEVELS.indexOf(then.verification),
     ),
-  // Fewer whose word counts are stricter; where each has one that the other lacks, neither is.
+  // Fewer vouchers are stricter. If each list has one that the other lacks, neither is.
   vouchers(now, then) {
     const lacks = (a: readonly string[], b: readonly string[]) =>
       !a.includes('anyone') && b.some((name) => !a.includes(name))
@@ -105,7 +105,7 @@ const FIELDS: Readonly<
   },
   network: (now, then) => named(now.network, then.network, null),
   retentionDays: (now, then) => Math.sign(then.retentionDays - now.retentionDays),
-  // What the batch holds cannot move: it must rest where the newer version wants it already.
+  // Stored data cannot move: it must already be where the newer version wants it.
   storage(now, then, { id }) {
     const sign = named(now.storage, then.storage, 'any')
     return sign === 1 && batchJurisdiction(id) !== now.storage ? Number.NaN : sign
@@ -118,7 +118,7 @@ function named<T>(now: T, then: T, none: T): number {
   return now === none ? -1 : Number.NaN
 }
 
-/** Of both versions the one that asks for at least as much in every field; undefined when neither does. */
+/** The version that is at least as strict in every field; undefined when neither is. */
 function stricter(spec: Judged, now: CompiledPolicy): CompiledPolicy | undefined {
   const then = spec.policy
   const signs = Object.values(FIELDS).map((compare) => compare(now, then, spec))

@@ -1,23 +1,23 @@
-/** What becomes of an item whose dispatch failed, and how many may be on their way: pure rules, no clock of their own. */
+/** Rules for an item whose dispatch failed, and for the number of items under way. Pure. */
 import { ERRORS, type AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 export type Verdict =
-  /** The network lacks a place for any item just now: the whole batch pauses, and nothing is counted against the item. */
+  /** The network has no slot for any item at present: the whole batch pauses, and the item is not charged with a failure. */
   | { readonly kind: 'pause'; readonly delayMs: number }
   | { readonly kind: 'retry'; readonly delayMs: number }
   | { readonly kind: 'fail' }
 
 export interface FailureFacts {
-  /** Failures of this item, this one included. */
+  /** Failures of this item, including this one. */
   readonly failures: number
-  /** Pauses in a row, without an answer in between. */
+  /** Pauses since the last answer. */
   readonly pauses: number
   /** Uniform in [0, 1). */
   readonly random: () => number
 }
 
-/** A node that is missing may come; a hub where records may be kept will not. */
+/** These may pass when a node joins. A missing hub that may keep the records does not appear. */
 const PAUSING: readonly string[] = ['no_capacity', 'rate_limited', 'residency_unsatisfiable']
 
 export function judgeFailure(error: AppError, facts: FailureFacts): Verdict {
@@ -25,13 +25,13 @@ export function judgeFailure(error: AppError, facts: FailureFacts): Verdict {
   if (PAUSING.includes(error.code) && !isPlace) {
     return { kind: 'pause', delayMs: backOffMs(facts.pauses + 1, facts.random) }
   }
-  // The batch itself cancels nothing that it then asks about: this came from a hub that went away.
+  // The batch's own cancellations do not come here: this one is from a hub that restarted.
   const mayRetry = ERRORS[error.code].retryable || error.code === 'cancelled'
   if (!mayRetry || facts.failures >= LIMITS.jobsItemAttempts) return { kind: 'fail' }
   return { kind: 'retry', delayMs: backOffMs(facts.failures, facts.random) }
 }
 
-/** Doubles each time up to its bound; between half of that and all of it, so that items do not come back together. */
+/** Doubles each time up to its bound. The jitter of up to one half keeps items from returning together. */
 export function backOffMs(
   attempt: number,
   random: () => number,
@@ -44,12 +44,12 @@ export function backOffMs(
   return Math.round(fullMs * (0.5 + random() / 2))
 }
 
-/** An item that took this long has mostly waited for a place on a node. */
+/** An item that took this long mostly waited for a slot. */
 const SLOW_MS = 20_000
 const FAST_MS = 5_000
 const FIRST_WINDOW = 8
 
-/** How many items are on their way at once: it grows while answers are quick and shrinks when they wait or are lost. */
+/** The number of items under way at once. It grows with quick answers and shrinks with slow or lost ones. */
 export function createWindow(most: number) {
   let size = Math.min(most, FIRST_WINDOW)
   return {

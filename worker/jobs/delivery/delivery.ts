@@ -1,19 +1,10 @@
-/** A batch's webhook: when it is tried, how often, and what became of it. */
+/** A batch's webhook: when and how often it is tried, and its outcome. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { backOffMs } from '#worker/jobs/authority/judge.ts'
 import type { BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
 import { deliverMessage, type SendRequest } from './webhook.ts'
-
-export interface Delivery {
-  status(): BatchStatus['webhook']
-  /** Due at once, from now on. */
-  begin(): void
-  /** Undefined when there is nothing left to deliver. */
-  nextAtMs(): number | undefined
-  attempt(status: BatchStatus): Promise<void>
-}
 
 interface DeliveryDeps {
   readonly nowMs: () => number
@@ -24,25 +15,28 @@ interface DeliveryDeps {
   readonly spec: () => BatchSpec
 }
 
-export function createDelivery({ setting, set }: BatchDatabase, deps: DeliveryDeps): Delivery {
+export type Delivery = ReturnType<typeof createDelivery>
+
+export function createDelivery({ setting, set }: BatchDatabase, deps: DeliveryDeps) {
   const { nowMs, spec } = deps
   const attempts = () => Number(setting('webhook_attempts') ?? 0)
   const state = () => (setting('webhook') ?? 'waiting') as 'waiting' | 'delivered' | 'given_up'
   return {
-    status() {
+    status(): BatchStatus['webhook'] {
       const { webhook } = spec()
       return webhook === null ? null : { url: webhook.url, state: state(), attempts: attempts() }
     },
-    begin: () => set('webhook_at_ms', String(nowMs())),
-    nextAtMs() {
+    begin: (): void => set('webhook_at_ms', String(nowMs())),
+    /** Undefined when nothing is left to deliver. */
+    nextAtMs(): number | undefined {
       const isOwed = spec().webhook !== null && state() === 'waiting'
       return isOwed ? Number(setting('webhook_at_ms') ?? 0) : undefined
     },
-    async attempt(status) {
+    async attempt(status: BatchStatus): Promise<void> {
       const { webhook, id } = spec()
       if (webhook === null) return
       const attempt = attempts() + 1
-      // Written first: an attempt that ends with the process counts.
+      // Written first, so that an attempt counts even if the process dies during it.
       set('webhook_attempts', String(attempt))
       const timestamp = new Date(status.finishedAtMs ?? nowMs()).toISOString()
       const body = JSON.stringify({ type: `batch.${status.status}`, timestamp, data: status })

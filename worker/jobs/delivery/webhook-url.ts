@@ -1,10 +1,10 @@
-/** Which addresses a webhook may have: public https, and this machine in development builds only. */
+/** The allowed addresses of webhooks: public https, and in development builds this machine. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { isPrivateHost } from '#shared/base/private-host.ts'
 
 const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 
-/** What is wrong with it; undefined when it may be called. Names that lead to private addresses are for the network to refuse. */
+/** @returns what is wrong with the address, if anything. A name that resolves to a private address is refused by the network. */
 export function webhookUrlFault(
   text: string,
   { loopback }: { readonly loopback: boolean },

@@ -1,4 +1,4 @@
-/** The word that a batch has ended, as Standard Webhooks have it: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
+/** The message that a batch has ended, in the form of Standard Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
 import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { Webhook as Signer } from 'standardwebhooks'
@@ -8,7 +8,7 @@ const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
 const SECRET_BYTES = { least: 24, most: 64, drawn: 32 } as const
 
 export interface WebhookMessage {
-  /** The same for every attempt, so that the receiver can tell a repetition. */
+  /** The same for every attempt, so that the receiver can recognise repetitions. */
   readonly id: string
   readonly body: string
 }
@@ -30,7 +30,7 @@ export function newSecret(randomBytes: (sizeBytes: number) => Uint8Array): strin
   return `whsec_${encodeBase64(randomBytes(SECRET_BYTES.drawn))}`
 }
 
-/** One attempt, within its time. Redirects are not followed: where a message goes was checked once, and is that place. */
+/** Makes one attempt. Redirects are not followed, because only the original address was checked. */
 export async function deliverMessage(
   webhook: Webhook,
   message: WebhookMessage,
@@ -54,7 +54,7 @@ export async function deliverMessage(
     const response = await send(request)
     await response.body?.cancel()
     if (response.ok) return 'delivered'
-    // The specification: 410 means that the endpoint wants no more of these.
+    // By the specification, 410 means that the endpoint wants no more messages.
     return response.status === 410 ? 'refused' : 'failed'
   } catch {
     return 'failed'

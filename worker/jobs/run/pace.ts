@@ -1,28 +1,11 @@
-/** How fast a batch may go just now: its window, its bytes under way, and pauses while the network has no place. */
+/** How fast a batch may go at present: its window, its bytes under way, and pauses while the network has no slot. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { createWindow } from '#worker/jobs/authority/judge.ts'
 import type { Fault } from '#worker/protocols/batch.ts'
 
-export interface Pace {
-  /** Whether one more may start, of so many bytes; the first may always. */
-  admits(heldBytes: number): boolean
-  started(heldBytes: number): void
-  ended(heldBytes: number): void
-  /** Whether anything may start at all. */
-  isOpen(): boolean
-  answered(tookMs: number): void
-  /** An item was lost: fewer at once from now on. */
-  lost(): void
-  /** @param isUnsatisfied whether none of the nodes that are there will do, however free they are */
-  pause(untilMs: number, why: Fault, isUnsatisfied: boolean): void
-  pauses(): number
-  /** Since when, without an answer in between, none of the connected nodes has been one that it needs. */
-  unsatisfiedSinceMs(): number | undefined
-  pausedUntilMs(): number
-  waiting(): Fault | null
-}
+export type Pace = ReturnType<typeof createPace>
 
-export function createPace(concurrency: number, nowMs: () => number): Pace {
+export function createPace(concurrency: number, nowMs: () => number) {
   const window = createWindow(concurrency)
   let underWay = 0
   let held = 0
@@ -31,34 +14,40 @@ export function createPace(concurrency: number, nowMs: () => number): Pace {
   let waiting: Fault | null = null
   let unsatisfiedMs: number | undefined
   return {
-    admits: (heldBytes) => underWay === 0 || held + heldBytes <= LIMITS.jobsInFlightBytes,
-    started(heldBytes) {
+    /** Whether one more item of this size may start. The first always may. */
+    admits: (heldBytes: number): boolean =>
+      underWay === 0 || held + heldBytes <= LIMITS.jobsInFlightBytes,
+    started(heldBytes: number): void {
       underWay += 1
       held += heldBytes
     },
-    ended(heldBytes) {
+    ended(heldBytes: number): void {
       underWay -= 1
       held -= heldBytes
     },
-    // After a pause one item goes first: a network that still has no place is asked once, not by all.
-    isOpen: () => nowMs() >= untilMs && underWay < (pauses > 0 ? 1 : window.size()),
-    answered(tookMs) {
+    // After a pause one item goes first, so that a network without a slot is asked once only.
+    /** Whether anything may start at all. */
+    isOpen: (): boolean => nowMs() >= untilMs && underWay < (pauses > 0 ? 1 : window.size()),
+    answered(tookMs: number): void {
       pauses = 0
       waiting = null
       unsatisfiedMs = undefined
       window.answered(tookMs)
     },
-    lost: () => window.failed(),
-    pause(nextMs, why, isUnsatisfied) {
-      // Items that were refused together are one pause, not many.
+    /** After a lost item fewer run at once. */
+    lost: (): void => window.failed(),
+    /** @param isUnsatisfied whether none of the connected nodes fits, free or busy */
+    pause(nextMs: number, why: Fault, isUnsatisfied: boolean): void {
+      // Items refused together count as one pause.
       if (nowMs() >= untilMs) pauses += 1
       untilMs = Math.max(untilMs, nextMs)
       waiting = why
       unsatisfiedMs = isUnsatisfied ? (unsatisfiedMs ?? nowMs()) : undefined
     },
-    pauses: () => pauses,
-    unsatisfiedSinceMs: () => unsatisfiedMs,
-    pausedUntilMs: () => untilMs,
-    waiting: () => waiting,
+    pauses: (): number => pauses,
+    /** Since when none of the connected nodes fits; undefined after an answer. */
+    unsatisfiedSinceMs: (): number | undefined => unsatisfiedMs,
+    pausedUntilMs: (): number => untilMs,
+    waiting: (): Fault | null => waiting,
   }
 }

@@ -1,4 +1,4 @@
-/** From a batch's stored input to the one job that an item is. */
+/** Makes an item's job from the batch's stored input. */
 import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
@@ -13,7 +13,7 @@ export interface PlannedJob {
   readonly units: number
 }
 
-/** Bytes that the job holds on its way: its payload and, where that is known, its answer. */
+/** The bytes that a job holds while under way: its payload and, where known, its answer. */
 export function heldBytes(work: Work): number {
   if (work.kind === 'library') return payloadBytes(work) + libraryOutputBytes(work)
   const returned = work.kind === 'kernel' ? work.buffers.filter((buffer) => buffer.return) : []
@@ -34,7 +34,7 @@ export function planJob(
   if (item.index === REDUCE_INDEX) {
     if (spec.reduce?.kind !== 'kernel') throw new AppError('internal', 'Nothing reduces on a node.')
     const { template, output } = spec.reduce
-    const own = joinOutputs(items, spec.items, output)
+    const own = concatBytes([...eachOutput(items, spec.items, output)])
     return fill(template, { shared: () => blobs.get('reduce'), own })
   }
   if (spec.template === null) {
@@ -46,7 +46,6 @@ export function planJob(
   return fill(spec.template, { shared: () => blobs.get('shared'), own })
 }
 
-/** How many items a range has. */
 export function countRange({ start, end, step }: Omit<Range, 'seed'>): number {
   return Math.ceil((end - start) / step)
 }
@@ -61,8 +60,7 @@ export function rangeBytes({ start, end, step, seed }: Range, index: number): Ui
   return new Uint8Array(view.buffer)
 }
 
-/** One output of an item, by its name. */
-export function findOutput(
+function findOutput(
   outputs: readonly TensorHeader[],
   payload: Uint8Array,
   name: string,
@@ -75,17 +73,13 @@ export function findOutput(
   return bytes
 }
 
-/** Every item's output in order of the index, one after another. @throws {AppError} internal for one that is missing */
+/** Yields every item's output by index. @throws {AppError} internal for a missing one */
 export function* eachOutput(items: ItemStore, count: number, name: string): Generator<Uint8Array> {
   for (let index = 0; index < count; index += 1) {
     const result = items.result(index)
     if (result === undefined) throw new AppError('internal', `Item ${index} has no result.`)
     yield findOutput(result.outputs, result.payload, name)
   }
-}
-
-function joinOutputs(items: ItemStore, count: number, name: string): Uint8Array {
-  return concatBytes([...eachOutput(items, count, name)])
 }
 
 function fill(

@@ -1,4 +1,5 @@
-/** The built-in reductions: over all items' outputs in order of their index, in f64, so that the result never depends on who answered first. */
+/** The built-in reductions. They run over the outputs by index and in f64, so that the order of the answers does not matter. */
+import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import { DATATYPE_BYTES, type TensorHeader } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -10,9 +11,9 @@ export interface Reduced {
 }
 
 export interface Reducer {
-  /** @throws {AppError} invalid_request when this output is not as long as those before */
+  /** @throws {AppError} invalid_request for an output of another length than those before */
   add(output: Uint8Array): void
-  /** `[elements]`: FP64 little-endian, or for `concat` the datatype that came in. */
+  /** `[elements]`: FP64 little-endian; for `concat`, the datatype of the outputs. */
   finish(): Reduced
 }
 
@@ -29,7 +30,7 @@ const READ: Readonly<Record<ReducedDatatype, ReadElement>> = {
   FP64: (view, at) => view.getFloat64(at, true),
 }
 
-/** Math.max and Math.min let NaN through, as they should: a result that hides a broken item would be worse. */
+/** Math.max and Math.min pass NaN on, so that no broken item is hidden. */
 const FOLD: Readonly<Record<Exclude<Reduction, 'concat'>, (sum: number, next: number) => number>> =
   {
     sum: (sum, next) => sum + next,
@@ -85,15 +86,7 @@ function createConcat(datatype: ReducedDatatype): Reducer {
       if (sizeBytes > LIMITS.jobOutputBytes) throw tooLong(sizeBytes)
       parts.push(output)
     },
-    finish() {
-      const bytes = new Uint8Array(sizeBytes)
-      let offset = 0
-      for (const part of parts) {
-        bytes.set(part, offset)
-        offset += part.length
-      }
-      return describe(datatype, sizeBytes / DATATYPE_BYTES[datatype], bytes)
-    },
+    finish: () => describe(datatype, sizeBytes / DATATYPE_BYTES[datatype], concatBytes(parts)),
   }
 }
 

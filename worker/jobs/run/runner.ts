@@ -1,4 +1,4 @@
-/** Drives a batch's items to nodes: within its bounds, again elsewhere when one is lost, each answer recorded once. */
+/** Sends a batch's items to nodes within its bounds, sends lost ones again, and records each answer once. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { newJobId, type RandomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -23,7 +23,7 @@ export interface RunnerDeps {
   readonly database: BatchDatabase
   readonly items: ItemStore
   readonly dispatch: Dispatch
-  /** What items are sent under; without one nothing starts. */
+  /** Without a grant nothing starts. */
   readonly grant: () => Grant | undefined
   readonly nowMs: () => number
   /** Uniform in [0, 1). */
@@ -31,24 +31,12 @@ export interface RunnerDeps {
   readonly randomBytes: RandomBytes
   readonly log: Log
   readonly deadlineAtMs: number
-  /** Called after each change that a listener may want to hear of. */
   readonly onChange: () => void
 }
 
-export interface Runner {
-  /** Starts what may start now, and resolves once nothing is under way and nothing can start. */
-  run(): Promise<void>
-  /** When there may be something to do again, seen from an idle runner; undefined when no item is queued. */
-  nextAtMs(): number | undefined
-  /** Takes every job that is under way off its node. */
-  abort(): void
-  /** Why nothing is being dispatched just now. */
-  waiting(): Fault | null
-  /** What ends the batch before its deadline: waiting longer would not help. */
-  hopeless(): Fault | undefined
-}
+export type Runner = ReturnType<typeof createRunner>
 
-export function createRunner(deps: RunnerDeps): Runner {
+export function createRunner(deps: RunnerDeps) {
   const { spec, items, nowMs } = deps
   const pace = createPace(spec.concurrency, nowMs)
   const underWay = new Map<number, AbortController>()
@@ -68,11 +56,12 @@ export function createRunner(deps: RunnerDeps): Runner {
       step = Promise.withResolvers()
     })
   }
+  /** The fault that ends the batch before its deadline, because waiting would not help. */
   const hopeless = (): Fault | undefined => {
     if (items.failedWithoutOneDone() >= LIMITS.jobsHopelessItems) return HOPELESS
     const sinceMs = pace.unsatisfiedSinceMs()
     if (sinceMs === undefined) return undefined
-    // Where a node was allowed once it may be back in a moment; where none ever was, nobody is missing.
+    // If a node was allowed before, it may come back soon; otherwise there is nobody to wait for.
     const graceMs = items.hasDone() ? LIMITS.jobsUnsatisfiedMs : 0
     return nowMs() - sinceMs >= graceMs ? (pace.waiting() ?? undefined) : undefined
   }
@@ -84,7 +73,8 @@ export function createRunner(deps: RunnerDeps): Runner {
   }
 
   return {
-    async run() {
+    /** Starts what may start. Resolves once nothing is under way and nothing can start. */
+    async run(): Promise<void> {
       const sliceEndsMs = nowMs() + LIMITS.jobsSliceMs
       let started = 0
       for (;;) {
@@ -99,21 +89,22 @@ export function createRunner(deps: RunnerDeps): Runner {
         await step.promise
       }
     },
-    nextAtMs() {
+    /** When an idle runner may continue; undefined when no item is queued. */
+    nextAtMs(): number | undefined {
       const earliestMs = items.earliestMs()
       return earliestMs === undefined ? undefined : Math.max(earliestMs, pace.pausedUntilMs())
     },
-    abort() {
+    abort(): void {
       for (const controller of underWay.values()) {
         controller.abort(new AppError('cancelled', 'The batch has ended.'))
       }
     },
-    waiting: () => pace.waiting(),
+    waiting: (): Fault | null => pace.waiting(),
     hopeless,
   }
 }
 
-/** What cannot be run will not run ten thousand times. */
+/** Work that fails this often without one success is not tried on all items. */
 const HOPELESS: Fault = {
   code: 'invalid_request',
   detail: `${LIMITS.jobsHopelessItems} items failed and none was done; the rest was not tried.`,
@@ -145,7 +136,7 @@ async function send(deps: RunnerDeps, pace: Pace, sent: Sending): Promise<void> 
   try {
     const request = describeJob(deps, { job, grant, dispatched, nowMs: startedMs })
     const result = await deps.dispatch({ request, payload: job.payload }, signal)
-    // What was cancelled is not recorded, even if its answer was already on the way.
+    // A cancelled job's answer is not recorded, even if it was already under way.
     if (signal.aborted) return
     pace.answered(deps.nowMs() - startedMs)
     keepAnswer(deps, item, { ...result, mark: dispatched.mark })

@@ -1,36 +1,13 @@
-/** A Batch's tables: its settings, its items, and bytes in chunks that fit SQLite's rows. */
+/** A Batch's tables: settings, items, and bytes in chunks that fit SQLite's rows. */
+import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { dropTables, hasTables, openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
 
-export interface BatchDatabase {
-  readonly rows: (query: string, ...bindings: Binding[]) => Row[]
-  readonly transaction: <T>(change: () => T) => T
-  readonly exists: () => boolean
-  readonly create: () => void
-  /** Drops everything. */
-  readonly erase: () => void
-  readonly setting: (name: string) => string | undefined
-  readonly set: (name: string, value: string | null) => void
-  readonly blobs: Blobs
-}
-
-/** Bytes by name: `shared`, `reduce`, `reduced`, `in:12`, `out:12`. */
-export interface Blobs {
-  put(name: string, bytes: Uint8Array): void
-  /** Empty when there are none. */
-  get(name: string): Uint8Array
-  remove(name: string): void
-  totalBytes(): number
-  /** Everything but results; everything. */
-  removeInputs(): void
-  removeAll(): void
-}
-
 const TABLES = [
   'CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
-  // `next_at_ms`: not before this time. `job_id`: mark of the dispatch that is under way. `seq`: order in which items ended.
+  // `next_at_ms`: earliest time of the next dispatch. `job_id`: mark of the dispatch under way. `seq`: order of ending.
   'CREATE TABLE items (idx INTEGER PRIMARY KEY, state TEXT NOT NULL, next_at_ms INTEGER NOT NULL DEFAULT 0, ' +
     'failures INTEGER NOT NULL DEFAULT 0, dispatches INTEGER NOT NULL DEFAULT 0, job_id TEXT, work TEXT, ' +
     'units INTEGER NOT NULL, seq INTEGER, receipt_id TEXT, node_id TEXT, country INTEGER, evidence TEXT, ' +
@@ -43,22 +20,24 @@ const TABLES = [
 
 const BATCH_SCHEMA: Schema = { store: 'batch', migrations: [TABLES] }
 
-export function openBatchDatabase(storage: DurableStorage): BatchDatabase {
-  const rows = (query: string, ...bindings: Binding[]) =>
+export type BatchDatabase = ReturnType<typeof openBatchDatabase>
+
+export function openBatchDatabase(storage: DurableStorage) {
+  const rows = (query: string, ...bindings: Binding[]): Row[] =>
     storage.sql.exec(query, ...bindings).toArray()
   const exists = () => hasTables(storage)
   if (exists()) storage.transactionSync(() => openSchema(storage, BATCH_SCHEMA))
   return {
     rows,
-    transaction: (change) => storage.transactionSync(change),
+    transaction: <T>(change: () => T): T => storage.transactionSync(change),
     exists,
-    create: () => openSchema(storage, BATCH_SCHEMA),
-    erase: () => storage.transactionSync(() => dropTables(storage)),
-    setting(name) {
+    create: (): void => openSchema(storage, BATCH_SCHEMA),
+    erase: (): void => storage.transactionSync(() => dropTables(storage)),
+    setting(name: string): string | undefined {
       const [row] = rows('SELECT value FROM settings WHERE name = ?', name)
       return row === undefined ? undefined : String(row['value'])
     },
-    set(name, value) {
+    set(name: string, value: string | null): void {
       if (value === null) rows('DELETE FROM settings WHERE name = ?', name)
       else rows('INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)', name, value)
     },
@@ -66,41 +45,37 @@ export function openBatchDatabase(storage: DurableStorage): BatchDatabase {
   }
 }
 
-function createBlobs(rows: BatchDatabase['rows']): Blobs {
+/** Bytes by name: `shared`, `reduce`, `reduced`, `in:12`, `out:12`. */
+function createBlobs(rows: (query: string, ...bindings: Binding[]) => Row[]) {
   return {
-    put(name, bytes) {
+    put(name: string, bytes: Uint8Array): void {
       for (let chunk = 0; chunk * LIMITS.storageChunkBytes < bytes.length; chunk += 1) {
         const at = chunk * LIMITS.storageChunkBytes
         const part = bytes.slice(at, at + LIMITS.storageChunkBytes)
         rows('INSERT INTO blobs (name, chunk, bytes) VALUES (?, ?, ?)', name, chunk, part)
       }
     },
-    get(name) {
+    /** Empty when there is no such name. */
+    get(name: string): Uint8Array {
       const chunks = rows('SELECT bytes FROM blobs WHERE name = ? ORDER BY chunk', name).map(
         (row) => toBytes(row['bytes']),
       )
-      const [only] = chunks
-      if (chunks.length === 1 && only !== undefined) return only
-      const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-      let offset = 0
-      for (const chunk of chunks) {
-        bytes.set(chunk, offset)
-        offset += chunk.length
-      }
-      return bytes
+      const [first] = chunks
+      return chunks.length === 1 && first !== undefined ? first : concatBytes(chunks)
     },
-    remove: (name) => void rows('DELETE FROM blobs WHERE name = ?', name),
-    totalBytes() {
+    remove: (name: string): void => void rows('DELETE FROM blobs WHERE name = ?', name),
+    totalBytes(): number {
       const [row] = rows('SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM blobs')
       return Number(row?.['bytes'])
     },
-    removeInputs: () =>
+    /** Removes everything except results. */
+    removeInputs: (): void =>
       void rows("DELETE FROM blobs WHERE name <> 'reduced' AND name NOT LIKE 'out:%'"),
-    removeAll: () => void rows('DELETE FROM blobs'),
+    removeAll: (): void => void rows('DELETE FROM blobs'),
   }
 }
 
-/** A Durable Object gives an ArrayBuffer, node:sqlite a Uint8Array. */
+/** A Durable Object returns an ArrayBuffer, node:sqlite a Uint8Array. */
 function toBytes(value: unknown): Uint8Array {
   if (value instanceof Uint8Array) return value
   if (value instanceof ArrayBuffer) return new Uint8Array(value)

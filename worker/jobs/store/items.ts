@@ -1,10 +1,11 @@
-/** The items of a batch in its tables: which is next, what became of each, and what they come to together. */
+/** The items of a batch in its tables: the next one, the outcome of each, and their sums. */
 import { JobId } from '#shared/base/ids.ts'
 import { TensorHeader, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { z } from 'zod'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
+import { onceJob, type OnceJob } from '#worker/protocols/idempotency.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { BatchDatabase } from './database.ts'
 import type {
@@ -25,44 +26,12 @@ export interface NextItem {
   readonly index: number
   readonly failures: number
   readonly units: number
-  /** Null: the template's. */
+  /** Null: the template's work. */
   readonly work: Work | null
 }
 
-export interface ItemStore {
-  insert(count: number, input: Pick<BatchInput, 'items'>, templateUnits: number): void
-  insertReduction(units: number): void
-  next(nowMs: number): NextItem | undefined
-  /** When the earliest queued item may go; undefined when none is queued. */
-  earliestMs(): number | undefined
-  isAnyOpen(): boolean
-  hasFailed(): boolean
-  /** An item is one job however often it is sent: @param newId its id, if it has none yet */
-  start(index: number, newId: JobId): Dispatched
-  /** False when this dispatch is not the one that the item waits for: an answer is recorded once. */
-  record(answer: RecordedAnswer): boolean
-  requeue(index: number, at: { readonly nextAtMs: number; readonly isFailure: boolean }): void
-  fail(index: number, error: Fault): void
-  /** Every queued or running item. */
-  endOpen(state: 'failed' | 'cancelled', error: Fault): void
-  /** Items whose dispatch this object has forgotten. */
-  requeueLost(): void
-  page(query: { readonly after: number; readonly limit: number }): ResultPage['results']
-  result(index: number): ItemResult | undefined
-  /** Items that ended after this place in the order, oldest first. */
-  endedAfter(seq: number, limit: number): { readonly seq: number; readonly item: BatchItem }[]
-  lastSeq(): number
-  hasDone(): boolean
-  /** Failed items, as long as none is done. */
-  failedWithoutOneDone(): number
-  sums(): ItemSums
-}
-
-/** One sending of an item. */
-export interface Dispatched {
-  readonly jobId: JobId
-  readonly firstAttempt: number
-  /** Names it among all sendings of the item. */
+export interface Dispatched extends OnceJob {
+  /** Names this sending among all of the item. */
   readonly mark: string
 }
 
@@ -84,52 +53,56 @@ const COUNT_SEND =
   'ON CONFLICT (idx) DO UPDATE SET sends = sends + 1 RETURNING job_id, sends'
 const NEXT_SEQ = '(SELECT coalesce(max(seq), 0) + 1 FROM items)'
 
-export function createItemStore(database: BatchDatabase): ItemStore {
+export type ItemStore = ReturnType<typeof createItemStore>
+
+export function createItemStore(database: BatchDatabase) {
   const { rows, blobs } = database
-  const insert = (index: number, item: { work: Work | null; units: number }) =>
-    rows(
-      "INSERT INTO items (idx, state, work, units) VALUES (?, 'queued', ?, ?)",
-      index,
-      item.work === null ? null : JSON.stringify(item.work),
-      item.units,
-    )
-  const hasDone = () => rows("SELECT idx FROM items WHERE state = 'done' LIMIT 1").length > 0
+  const insert = (index: number, item: NewItem) => insertItem(rows, index, item)
+  const hasAny = (which: string): boolean =>
+    rows(`SELECT idx FROM items WHERE ${which} LIMIT 1`).length > 0
+  const hasDone = () => hasAny("state = 'done'")
   return {
-    insert(count, { items }, templateUnits) {
+    insert(count: number, { items }: Pick<BatchInput, 'items'>, templateUnits: number): void {
       for (let index = 0; index < count; index += 1) {
         const item = items[index]
         insert(index, { work: item?.work ?? null, units: item?.units ?? templateUnits })
         if (item !== undefined) blobs.put(`in:${index}`, item.bytes)
       }
     },
-    insertReduction: (units) => void insert(REDUCE_INDEX, { work: null, units }),
-    next(nowMs) {
+    insertReduction: (units: number): void => insert(REDUCE_INDEX, { work: null, units }),
+    next(nowMs: number): NextItem | undefined {
       const query =
         "SELECT * FROM items WHERE state = 'queued' AND next_at_ms <= ? ORDER BY idx LIMIT 1"
       return rows(query, nowMs).map(toNextItem)[0]
     },
-    earliestMs() {
+    /** When the earliest queued item may go; undefined when none is queued. */
+    earliestMs(): number | undefined {
       const [row] = rows("SELECT min(next_at_ms) AS at_ms FROM items WHERE state = 'queued'")
       const atMs = row?.['at_ms'] ?? null
       return atMs === null ? undefined : Number(atMs)
     },
-    isAnyOpen: () => rows(`SELECT idx FROM items WHERE ${OPEN} LIMIT 1`).length > 0,
-    hasFailed: () => rows("SELECT idx FROM items WHERE state = 'failed' LIMIT 1").length > 0,
-    start: (index, newId) => startItem(database, index, newId),
-    record: (answer) => recordAnswer(database, answer),
-    requeue(index, { nextAtMs, isFailure }) {
+    isAnyOpen: () => hasAny(OPEN),
+    hasFailed: () => hasAny("state = 'failed'"),
+    /** An item is one job however often it is sent. @param newId the job's id, if the item has none yet */
+    start: (index: number, newId: JobId): Dispatched => startItem(database, index, newId),
+    /** False when the item waits for another dispatch: an answer is recorded once. */
+    record: (answer: RecordedAnswer): boolean => recordAnswer(database, answer),
+    requeue(
+      index: number,
+      { nextAtMs, isFailure }: { readonly nextAtMs: number; readonly isFailure: boolean },
+    ): void {
       const query =
         "UPDATE items SET state = 'queued', job_id = NULL, next_at_ms = ?, failures = failures + ?, " +
         'dispatches = dispatches - ? WHERE idx = ?'
-      // Where there was no node there was no dispatch that could have a cost.
+      // Without a node there was no dispatch that could cost anything.
       rows(query, nextAtMs, isFailure ? 1 : 0, isFailure ? 0 : 1, index)
     },
-    fail(index, error) {
+    fail(index: number, error: Fault): void {
       const query = `UPDATE items SET state = 'failed', job_id = NULL, error = ?, seq = ${NEXT_SEQ} WHERE idx = ?`
       rows(query, JSON.stringify(error), index)
       blobs.remove(`in:${index}`)
     },
-    endOpen(state, error) {
+    endOpen(state: 'failed' | 'cancelled', error: Fault): void {
       rows(
         `UPDATE items SET state = ?, job_id = NULL, error = ?, seq = last.seq + items.idx + 2
           FROM (SELECT coalesce(max(seq), 0) AS seq FROM items) AS last WHERE ${OPEN}`,
@@ -137,29 +110,40 @@ export function createItemStore(database: BatchDatabase): ItemStore {
         JSON.stringify(error),
       )
     },
-    requeueLost: () =>
+    /** Queues running items again, after a restart. */
+    requeueLost: (): void =>
       void rows("UPDATE items SET state = 'queued', job_id = NULL WHERE state = 'running'"),
-    page: (query) => readPage(database, query),
-    result(index) {
+    page: (query: { readonly after: number; readonly limit: number }): ResultPage['results'] =>
+      readPage(database, query),
+    result(index: number): ItemResult | undefined {
       const [row] = rows("SELECT * FROM items WHERE idx = ? AND state = 'done'", index)
       return row === undefined ? undefined : toResult(database, row)
     },
-    endedAfter(seq, limit) {
+    /** Items that ended after this sequence, oldest first. */
+    endedAfter(seq: number, limit: number): { readonly seq: number; readonly item: BatchItem }[] {
       const query = 'SELECT * FROM items WHERE seq > ? ORDER BY seq LIMIT ?'
       return rows(query, seq, limit).map((row) => ({ seq: Number(row['seq']), item: toItem(row) }))
     },
-    lastSeq() {
+    lastSeq(): number {
       const [row] = rows('SELECT coalesce(max(seq), 0) AS seq FROM items')
       return Number(row?.['seq'])
     },
     hasDone,
-    failedWithoutOneDone() {
+    /** The number of failed items; 0 once one is done. */
+    failedWithoutOneDone(): number {
       if (hasDone()) return 0
       const limit = LIMITS.jobsHopelessItems
       return rows("SELECT idx FROM items WHERE state = 'failed' LIMIT ?", limit).length
     },
-    sums: () => sumItems(database),
+    sums: (): ItemSums => sumItems(database),
   }
+}
+
+type NewItem = Pick<NextItem, 'work' | 'units'>
+
+function insertItem(rows: BatchDatabase['rows'], index: number, { work, units }: NewItem): void {
+  const query = "INSERT INTO items (idx, state, work, units) VALUES (?, 'queued', ?, ?)"
+  rows(query, index, work === null ? null : JSON.stringify(work), units)
 }
 
 function startItem({ rows }: BatchDatabase, index: number, newId: JobId): Dispatched {
@@ -170,7 +154,7 @@ function startItem({ rows }: BatchDatabase, index: number, newId: JobId): Dispat
   const query =
     "UPDATE items SET state = 'running', job_id = ?, dispatches = dispatches + 1 WHERE idx = ?"
   rows(query, mark, index)
-  return { jobId, firstAttempt: 1 + (sends - 1) * LIMITS.dispatchAttempts, mark }
+  return { ...onceJob(jobId, sends), mark }
 }
 
 function recordAnswer({ rows, blobs }: BatchDatabase, answer: RecordedAnswer): boolean {
@@ -196,7 +180,7 @@ function recordAnswer({ rows, blobs }: BatchDatabase, answer: RecordedAnswer): b
   return true
 }
 
-/** Within the bound of a page's bytes, and always one where there is one. */
+/** Stays within a page's bytes, but returns at least one result if there is one. */
 function readPage(
   database: BatchDatabase,
   query: { readonly after: number; readonly limit: number },

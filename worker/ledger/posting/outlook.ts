@@ -4,13 +4,9 @@ import { faultOf } from '#worker/protocols/ledger-fault.ts'
 
 const FRESH_MS = 5_000
 
-export interface OutlookWatch {
-  /** An answer no older than this. It never rejects. */
-  recent(maxAgeMs?: number): Promise<Outlook>
-  now(): Promise<Outlook>
-}
+export type OutlookWatch = ReturnType<typeof watchOutlook>
 
-export function watchOutlook(chain: Pick<LedgerChain, 'look'>, nowMs: () => number): OutlookWatch {
+export function watchOutlook(chain: Pick<LedgerChain, 'look'>, nowMs: () => number) {
   let last: { readonly atMs: number; readonly outlook: Promise<Outlook> } | undefined
   const now = (): Promise<Outlook> => {
     const outlook = chain
@@ -21,7 +17,8 @@ export function watchOutlook(chain: Pick<LedgerChain, 'look'>, nowMs: () => numb
   }
   return {
     now,
-    recent: (maxAgeMs = FRESH_MS) =>
+    /** An answer no older than this. It never rejects. */
+    recent: (maxAgeMs: number = FRESH_MS): Promise<Outlook> =>
       last !== undefined && nowMs() - last.atMs < maxAgeMs ? last.outlook : now(),
   }
 }

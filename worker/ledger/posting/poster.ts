@@ -48,11 +48,10 @@ export interface Step {
 /** Takes the next step. @throws what the chain endpoint throws; nothing is lost by it */
 export async function stepPoster(deps: PosterDeps): Promise<Step> {
   const { chain, queue, batches, settling, batchMs } = deps
-  if (!batches.isFor(chain.domain))
-    return {
-      againMs: batchMs,
-      fault: foreign('The batches kept here are for another chain or contract.'),
-    }
+  if (!batches.isFor(chain.domain)) {
+    const detail = 'The batches kept here are for another chain or contract.'
+    return { againMs: batchMs, fault: { code: 'ledger.foreign', detail } }
+  }
   const position = await chain.position()
   queue.refuseOtherDomains(chain.domain)
   const lost = settling.reopenFrom(position.nextBatchId)
@@ -96,11 +95,10 @@ async function findDivergence(
 async function post(batch: SettlementBatch, position: Position, deps: PosterDeps): Promise<Step> {
   const { chain, batches, batchMs, log } = deps
   const estimated = await chain.estimate(batch.calldata)
-  if ('revert' in estimated)
-    return {
-      againMs: batchMs,
-      fault: fault('batch.refused', `The contract refuses batch ${batch.id}: ${estimated.revert}`),
-    }
+  if ('revert' in estimated) {
+    const detail = `The contract refuses batch ${batch.id}: ${estimated.revert}`
+    return { againMs: batchMs, fault: { code: 'batch.refused', detail } }
+  }
   const gas = (estimated.gas * 12n) / 10n
   const nonce = position.transactionCount
   const transaction = await signNew({ calldata: batch.calldata, nonce, gas }, deps)
@@ -121,13 +119,16 @@ async function broadcast(
 ): Promise<Fault | null> {
   const refusal = await chain.broadcast(transaction)
   if (refusal === null) return revertFault(id, batches)
-  return fault('batch.unsent', `The chain endpoint does not take batch ${id}: ${refusal}`)
+  return {
+    code: 'batch.unsent',
+    detail: `The chain endpoint does not take batch ${id}: ${refusal}`,
+  }
 }
 
 function revertFault(id: number, batches: SettlementBatchStore): Fault | null {
   const reverts = countReverts(id, batches)
-  if (reverts === 0) return null
-  return fault('batch.reverted', `Batch ${id} was mined and reverted ${reverts} time(s).`)
+  const detail = `Batch ${id} was mined and reverted ${reverts} time(s).`
+  return reverts === 0 ? null : { code: 'batch.reverted', detail }
 }
 
 function countReverts(id: number, batches: SettlementBatchStore): number {
@@ -142,14 +143,6 @@ function pauseAfterReverts(id: number, { batches, batchMs, nowMs }: PosterDeps):
   return sentAtMs + Math.min(batchMs * 2 ** Math.min(reverts, 12), LONGEST_PAUSE_MS) - nowMs()
 }
 
-function fault(code: FaultCode, detail: string): Fault {
-  return { code, detail }
-}
-
-function foreign(detail: string): Fault {
-  return fault('ledger.foreign', detail)
-}
-
 /** Moves a batch on that the contract does not have yet. */
 async function push(
   open: KeptSettlementBatch,
@@ -160,7 +153,8 @@ async function push(
   const own = batches.transactions(open.id).filter(({ attempt }) => attempt === open.attempt)
   const newest = own.at(-1)
   invariant(newest, 'a batch is kept with its first transaction')
-  const fates = await readFates(own, chain)
+  const fates: Fate[] = []
+  for (const { hash } of own) fates.push(await chain.fate(hash))
   const mined = fates.find((fate) => fate.kind === 'mined')
   if (mined?.kind === 'mined') {
     if (!mined.isReverted || position.headNumber - mined.blockNumber < confirmations)
@@ -178,7 +172,7 @@ async function push(
   const bumps = own.filter(({ nonce }) => nonce === position.transactionCount).length
   if (bumps >= MAX_BUMPS || own.length >= MAX_TRANSACTIONS) {
     const detail = `Batch ${open.id} is not mined after ${own.length} transactions.`
-    return { againMs: RESEND_MS, fault: fault('batch.unmined', detail) }
+    return { againMs: RESEND_MS, fault: { code: 'batch.unmined', detail } }
   }
   log.warn('batch.resent', { batchId: open.id, transactions: own.length + 1 })
   return send(open, { ...newest, nonce: position.transactionCount }, deps)
@@ -202,13 +196,10 @@ async function confirm(id: number, position: Position, deps: PosterDeps): Promis
   const { chain, batches, settling, queue, confirmations, batchMs, log } = deps
   const root = await chain.receiptRoot(id)
   const landed = batches.versions(id).filter(({ receiptRoot }) => receiptRoot === root)
-  if (landed.length === 0)
-    return {
-      againMs: batchMs,
-      fault: foreign(
-        `Batch ${id} on the chain is not from this ledger: its storage or its contract has changed.`,
-      ),
-    }
+  if (landed.length === 0) {
+    const detail = `Batch ${id} on the chain is not from this ledger: its storage or its contract has changed.`
+    return { againMs: batchMs, fault: { code: 'ledger.foreign', detail } }
+  }
   const landing = await findLanding(id, landed, deps)
   if (landing === undefined) return { againMs: POLL_MS, fault: null }
   if (position.headNumber - landing.blockNumber < confirmations) {
@@ -233,15 +224,6 @@ async function findLanding(
       return { id, attempt, transactionHash: hash, blockNumber: fate.blockNumber }
   }
   return undefined
-}
-
-async function readFates(
-  transactions: readonly KeptTransaction[],
-  chain: LedgerChain,
-): Promise<Fate[]> {
-  const fates: Fate[] = []
-  for (const { hash } of transactions) fates.push(await chain.fate(hash))
-  return fates
 }
 
 interface NewTransaction {

@@ -34,41 +34,22 @@ export interface JobEntry {
   readonly heldUntilMs: number | null
 }
 
-export interface AuditStore {
-  /** Runs inside the caller's transaction. @returns the sequence of the first event */
-  append(events: readonly (AuditEvent & Kept)[]): number
-  size(): number
-  root(size: number): Bytes32
-  reader(): HashReader
-  /** Entries `from` (included) to `to` (excluded). */
-  range(from: number, to: number): LogEntry[]
-  search(query: AuditQuery): AuditPage
-  /** The first entry of that time or later; the log's size when there is none. */
-  since(atMs: number): number
-  /** Entries of the page that name an entry of the range as erased, oldest first. */
-  erasuresOf(range: Stretch, page: Stretch): LogEntry[]
-  /** A job's entries that are kept, oldest first. */
-  ofJob(jobId: string): JobEntry[]
-  /** Removes details and salts. */
-  erase(sequences: readonly number[]): void
-  /** Entries whose details are due, at most LIMITS.retentionSweepRows. */
-  due(nowMs: number): number[]
-  nextDueMs(): number | undefined
-}
-
 type AuditRows = TenantDatabase['rows']
+
+export type AuditStore = ReturnType<typeof createAuditStore>
 
 export function createAuditStore(
   rows: AuditRows,
   deps: Pick<TenantDeps, 'nowMs' | 'random' | 'wakeAt'>,
-): AuditStore {
+) {
   const tiles = createTiles(rows)
   const size = (): number => {
     const [row] = rows('SELECT max(sequence) AS last FROM audit_log')
     return row?.['last'] === null || row === undefined ? 0 : Number(row['last']) + 1
   }
   return {
-    append(events) {
+    /** Runs inside the caller's transaction. @returns the sequence of the first event */
+    append(events: readonly (AuditEvent & Kept)[]): number {
       const first = size()
       const atMs = Math.max(deps.nowMs(), lastTime(rows, first))
       const salts = deps.random(SALT_BYTES * events.length)
@@ -82,17 +63,20 @@ export function createAuditStore(
       return first
     },
     size,
-    root: (at) => treeRoot(at, createTileReader(tiles)),
-    reader: () => createTileReader(tiles),
-    range: (from, to) =>
+    root: (at: number): Bytes32 => treeRoot(at, createTileReader(tiles)),
+    reader: (): HashReader => createTileReader(tiles),
+    /** Entries `from` (included) to `to` (excluded). */
+    range: (from: number, to: number): LogEntry[] =>
       rows(
         'SELECT * FROM audit_log WHERE sequence >= ? AND sequence < ? ORDER BY sequence',
         from,
         to,
       ).map(toEntry),
-    search: (query) => search(rows, query, size()),
-    since: (atMs) => firstSince(rows, atMs, size()),
-    erasuresOf: (range, page) =>
+    search: (query: AuditQuery): AuditPage => search(rows, query, size()),
+    /** The first entry of that time or later; the log's size when there is none. */
+    since: (atMs: number): number => firstSince(rows, atMs, size()),
+    /** Entries of the page that name an entry of the range as erased, oldest first. */
+    erasuresOf: (range: Stretch, page: Stretch): LogEntry[] =>
       rows(
         `SELECT * FROM audit_log WHERE type IN ('job.erased', 'retention.swept') AND sequence >= ? AND sequence < ?
           AND EXISTS (SELECT 1 FROM json_each(detail, '$.entries') WHERE value >= ? AND value < ?)
@@ -103,27 +87,29 @@ export function createAuditStore(
         range.to,
         LIMITS.auditBundlePage,
       ).map(toEntry),
-    ofJob: (jobId) =>
+    /** A job's entries that are kept, oldest first. */
+    ofJob: (jobId: string): JobEntry[] =>
       rows('SELECT * FROM audit_log WHERE job = ? ORDER BY sequence LIMIT 1000', jobId).map(
         (row) => ({
           entry: toEntry(row),
           heldUntilMs: row['held'] === 1 ? Number(row['erase_at_ms']) : null,
         }),
       ),
-    erase(sequences) {
+    erase(sequences: readonly number[]): void {
       for (const sequence of sequences)
         rows(
           'UPDATE audit_log SET salt = NULL, detail = NULL, job = NULL, erase_at_ms = NULL WHERE sequence = ?',
           sequence,
         )
     },
-    due: (nowMs) =>
+    /** Entries whose details are due, at most LIMITS.retentionSweepRows. */
+    due: (nowMs: number): number[] =>
       rows(
         'SELECT sequence FROM audit_log WHERE erase_at_ms <= ? ORDER BY erase_at_ms LIMIT ?',
         nowMs,
         LIMITS.retentionSweepRows,
       ).map((row) => Number(row['sequence'])),
-    nextDueMs() {
+    nextDueMs(): number | undefined {
       const [row] = rows(
         'SELECT min(erase_at_ms) AS due FROM audit_log WHERE erase_at_ms IS NOT NULL',
       )

@@ -20,7 +20,6 @@ export interface TenantDeps {
 /** More facts about a change, for its log entry. */
 export interface ChangeAbout {
   readonly policyHash?: Bytes32
-  /** The key that made the change. */
   readonly by?: string
 }
 

@@ -9,13 +9,9 @@ const DAY_MS = 86_400_000
 /** For refusals without a policy: the default of a policy's retention. */
 const DEFAULT_DAYS = 30
 
-export interface RefusalStore {
-  record(refusals: readonly Refusal[]): void
-  /** Logs the counts of minutes that have ended. */
-  settle(): void
-}
+export type RefusalStore = ReturnType<typeof createRefusalStore>
 
-export function createRefusalStore(database: TenantDatabase, deps: TenantDeps): RefusalStore {
+export function createRefusalStore(database: TenantDatabase, deps: TenantDeps) {
   const { rows, transaction, audit } = database
   const { nowMs } = deps
   /** By the version that keeps longest, because a refusal does not name its version. */
@@ -66,13 +62,14 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps): 
     else append(refusal)
   }
   return {
-    record(refusals) {
+    record(refusals: readonly Refusal[]): void {
       transaction(() => {
         settle()
         for (const refusal of refusals.slice(0, LIMITS.auditRefusalKinds)) take(refusal)
       })
     },
-    settle() {
+    /** Logs the counts of minutes that have ended. */
+    settle(): void {
       if (!database.exists()) return
       transaction(settle)
     },

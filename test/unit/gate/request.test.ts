@@ -1,10 +1,10 @@
-/** The Worker's own chain around a request, over a real tenant core in this process and no hub. */
+/** The Worker's middleware around a request, over a real tenant core and without a hub. */
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { createLog } from '#shared/base/log.ts'
 import { openApp } from '#test/support/worker-app.ts'
 import { sealRequest } from '#worker/gate/idempotency-key.ts'
 
-// The build puts a literal in its place.
+// The build replaces it by a literal.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -19,7 +19,7 @@ async function createWorker() {
 }
 
 describe('a log line', () => {
-  it('[X1] carries the trace that the caller sent, whatever came of the request', async () => {
+  it('[X1] carries the trace of the caller, whatever the outcome', async () => {
     const { post, lines } = await createWorker()
     const traceId = '0af7651916cd43dd8448eb211c80319c'
     await post({ traceparent: `00-${traceId}-b7ad6b7169203331-01` })
@@ -29,7 +29,7 @@ describe('a log line', () => {
 })
 
 describe('a request', () => {
-  it('[D1] with a deadline that is none is refused before it counts for anything', async () => {
+  it('[D1] with a malformed deadline is refused before it counts against the quota', async () => {
     const { post, core } = await createWorker()
     const response = await post({ 'x-littoral-deadline-ms': 'soon' })
     expect(response.status).toBe(400)
@@ -39,7 +39,7 @@ describe('a request', () => {
     expect(core.quota.state().requestsThisMinute).toBe(0)
   })
 
-  it('[I4] that fails frees its idempotency key', async () => {
+  it('[I4] that fails releases its idempotency key', async () => {
     const { post } = await createWorker()
     for (let i = 0; i < 3; i += 1) {
       const response = await post({ 'idempotency-key': 'k' })
@@ -48,7 +48,7 @@ describe('a request', () => {
     }
   })
 
-  it('whose answer was too large to be kept is told so, with the receipt', async () => {
+  it('whose answer was too large to keep gets an error that names the receipt', async () => {
     const { post, core } = await createWorker()
     const init = { method: 'POST', body: BODY, headers: JSON_TYPE }
     const sent = new Request(`http://localhost${PATH}`, init)
