@@ -31,7 +31,7 @@ const node: fc.Arbitrary<NodeView> = fc.record({
   isMeasured: fc.boolean(),
 })
 
-/** As the hub has seen it keep to jobs. */
+/** How reliably the node has answered this hub. */
 const conducted: fc.Arbitrary<NodeView> = fc
   .tuple(
     node,

@@ -1,4 +1,4 @@
-/** The frame codec under random frames, random cuts and random damage; a failure prints its seed. */
+/** The frame codec with random frames, cuts and damage. A failure prints its seed. */
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -27,7 +27,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: fc.constant('end' as const), job, body: empty }),
 )
 
-/** Cuts at the given places, whatever they are. */
+/** Cuts the bytes at these places. */
 function cut(all: Uint8Array, places: readonly number[]): Uint8Array[] {
   const borders = [0, ...places.map((place) => place % (all.length + 1)), all.length]
   borders.sort((a, b) => a - b)

@@ -88,7 +88,7 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
       const stream = await connection.newStream(SINK)
       const piece = seededBytes(64 * 1024)
       let sentBytes = 0
-      // 64 MiB is far more than every buffer on the way holds.
+      // 64 MiB is far more than all buffers on the way hold.
       while (sentBytes < 64 * MIB) {
         const canSendMore = stream.send(piece)
         sentBytes += piece.byteLength
@@ -197,7 +197,7 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
   })
 }
 
-/** Sends the messages through the peer's echo; 0 when every byte came back in order. */
+/** Sends the messages through the peer's echo. @returns 0 when every byte came back in order */
 async function echoed(connection: Connection, messages: readonly Uint8Array[]): Promise<number> {
   const stream = await connection.newStream(ECHO)
   const back = readAll(stream)

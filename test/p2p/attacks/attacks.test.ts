@@ -1,4 +1,4 @@
-/** Nodes that want money for nothing, or the hub's memory: what they try on a real hub, and what they get. */
+/** Nodes that want unearned money or the hub's memory: what they try on a real hub, and what happens. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { createHubNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
@@ -127,7 +127,7 @@ describe('an admission that is used again and again', () => {
     transportRttMs: null,
   })
 
-  /** The hub's end of a socket whose other end says nothing. */
+  /** The hub's end of a socket whose other end is silent. */
   function silentSocket(): SocketLike & { hangUp(): void } {
     const target = new EventTarget()
     return {

@@ -1,4 +1,4 @@
-/** What a node can hear of others over the hubs' gossip: nothing. */
+/** A node learns nothing about other nodes from the hubs' gossip. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'

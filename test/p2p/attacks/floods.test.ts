@@ -1,4 +1,4 @@
-/** A peer that floods its hub: what it costs there is counted, and it loses its place. */
+/** A peer that floods its hub is charged for it and loses its seat. */
 import type { Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -27,7 +27,7 @@ import {
 } from '#test/support/hub/work.ts'
 
 const MIB = 1024 * 1024
-/** Catches a hang: the flood that this is about kept a hub busy for minutes. */
+/** Detects a hang: this flood once kept a hub busy for minutes. */
 const HANG = 20_000
 
 describe('1 MB of frames in one write', () => {
@@ -39,7 +39,7 @@ describe('1 MB of frames in one write', () => {
   })
   afterAll(() => network.close())
 
-  /** A member whose hand is free, and all that its hub does because of it. */
+  /** A member that a test drives by hand, with all that the hub does because of it. */
   async function join(
     onReceipt: (stored: StoredReceipt) => Promise<void> = () => Promise.resolve(),
   ) {
@@ -92,7 +92,7 @@ describe('1 MB of frames in one write', () => {
       await link.closed
       expect(asked.receipts).toBe(0)
       expect(lines.length).toBeLessThanOrEqual(2)
-      // The one error that says why, and whatever ping was due.
+      // The one error with the reason, and any ping that was due.
       expect(asked.sent.count).toBeLessThanOrEqual(2)
     },
     HANG,
@@ -118,7 +118,7 @@ describe('1 MB of frames in one write', () => {
       nodeEnd.send(repeated(encodeFrame(of(1)), MIB))
       expect(await ended).toBe('node_lost')
       await link.closed
-      // What a window of credit has room for, at the cost of a frame.
+      // Frames that fit into a credit window at their least cost.
       expect(chunks).toBeLessThanOrEqual(1024)
       expect(lines.length).toBeLessThanOrEqual(2)
     },
@@ -133,7 +133,7 @@ describe('1 MB of frames in one write', () => {
       const frame = encodeFrame(jsonFrame('receipt', 0, await node.identity.receipt(offer)))
       nodeEnd.send(repeated(frame, 5 * MIB))
       await link.closed
-      // Those that are judged at once, and what a window has room for.
+      // Receipts checked at once, and those that fit into a window.
       expect(asked.receipts).toBeLessThanOrEqual(1_200)
     },
     HANG,
@@ -144,7 +144,7 @@ describe('an anonymous node that floods a whole hub', () => {
   let hubs: AnchoredHubs | undefined
   afterEach(() => hubs?.close())
 
-  /** A member of the hub by hand, and the log of that hub. */
+  /** A member driven by hand, and the log of its hub. */
   async function start() {
     const lines: LogFields[] = []
     const log = createLog({ level: 'warn', write: (line) => void lines.push(JSON.parse(line)) })

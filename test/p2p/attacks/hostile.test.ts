@@ -1,4 +1,4 @@
-/** What peers that break the work protocol get: a named error and the end of the stream, never more. */
+/** Peers that break the work protocol get a named error and lose the stream, nothing more. */
 import type { Stream } from '@libp2p/interface'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -175,7 +175,7 @@ describe('a hostile node', () => {
     const stored = await node.identity.receipt(
       await hub.offer(node.libp2p.peerId.toString(), seededBytes(4)),
     )
-    // Each costs credit, however small it is.
+    // Each frame costs credit, however small it is.
     const receipt = jsonFrame('receipt', 0, stored)
     const fit = Math.floor(LIMITS.jobWindowBytes / frameCost(receipt.body.byteLength))
     hand.send(...Array.from({ length: fit + 1 }, () => receipt))

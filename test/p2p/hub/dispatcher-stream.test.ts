@@ -1,4 +1,4 @@
-/** Streamed answers over real work streams: what goes out early, what is billed, and what a lost node means then. */
+/** Streamed answers over real work streams: what is sent early, what is billed, and the loss of a node. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -29,7 +29,7 @@ interface Writer extends Engine {
   stopped: number
 }
 
-/** Writes what it is given, event by event; `pause` is awaited before each but the first. */
+/** Writes these events one by one; awaits `pause` before each but the first. */
 function writer(
   events: readonly TextEvent[],
   pause: (signal: AbortSignal) => Promise<unknown> = async () => {},

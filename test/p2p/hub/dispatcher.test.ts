@@ -34,7 +34,7 @@ const payload = new Uint8Array([1, 2, 3, 4])
 const inverted = new Uint8Array([254, 253, 252, 251])
 const never = new AbortController().signal
 
-/** A job that says that it began, and never ends. */
+/** A job that reports its start and never ends. */
 function hang(started: PromiseWithResolvers<void>): Promise<never> {
   started.resolve()
   return new Promise(() => {})
@@ -161,7 +161,7 @@ describe('a hub that dispatches over real work streams', () => {
     hub.dispatcher.capacity.notify()
     const codes = (await ends).map((end) => end.status === 'rejected' && errorCode(end.reason))
     expect(codes).toEqual(['node_lost', 'node_lost', 'node_lost', 'node_lost'])
-    // What comes after it has gone is told that there is none.
+    // Jobs that come after the node has left are told that there is none.
     await expect(ask()).rejects.toMatchObject({ code: 'residency_unsatisfiable' })
     expect(us.ran).toEqual([])
   })
@@ -355,7 +355,7 @@ describe('a hub that dispatches over real work streams', () => {
 
 describe('a node that checks for itself', () => {
   it('[R10] refuses a job whose policy excludes its own place even when the hub sends it', async () => {
-    // The hub is made to believe that the US node stands in Germany: its filter is out of the way.
+    // The hub takes the US node for a German one, so its filter lets the node through.
     const liar = await hub.join({ country: 'US' })
     const member = hub.directory.get(liar.nodeId)
     if (member === undefined) throw new Error('not a member')

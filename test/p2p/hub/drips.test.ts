@@ -1,4 +1,4 @@
-/** Nodes that send bytes and never answer: bytes are no answer, of a stream only text is. */
+/** Nodes that send bytes and never answer. Bytes are no answer; in a stream only text is. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import type { AppError } from '#shared/base/errors.ts'
@@ -76,7 +76,7 @@ const teller: Engine = {
 }
 
 describe('[N10] nodes that drip a stream of text', () => {
-  /** Asks for one streamed text. @returns who began it for the reader, and who ended it */
+  /** Asks for one streamed text. @returns which node began it for the reader, and which ended it */
   const stream = async (timed: HubInTime) => {
     const work: TextWork = {
       kind: 'text',

@@ -1,4 +1,4 @@
-/** The four enforcement points, each alone: whoever else would have refused is taken away, or works against it. */
+/** Each of the four enforcement points alone: the others are removed, or work against it. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bytesToHex } from 'viem'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
@@ -33,7 +33,7 @@ function compiled(policy: object): CompiledPolicy {
 
 describe('the Worker alone, before hubs that would take anything', () => {
   const SECRET = 'the secret of this test'
-  // The build puts a literal in its place.
+  // The build replaces it with a literal.
   beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
   afterAll(() => void vi.unstubAllGlobals())
 
@@ -41,7 +41,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     const storage = createSqliteStorage()
     const core = createTenantCore({ storage, nowMs: () => Date.now(), random: randomBytes })
     const { key } = await core.createKey({ tenant: ACME, scopes: ['infer'] })
-    // Straight into the store: what publishing would have refused must be refused here, too.
+    // Stored directly: what publishing would have refused must be refused here too.
     const anywhere = { ingress: { allow: ['WORLD'] }, compute: { allow: ['EU'] } }
     core.publishPolicy(asPolicy({ id: 'alone', ...anywhere, ...policy }))
     core.setDefaultPolicy('alone')
@@ -125,7 +125,7 @@ describe('Hub and node', () => {
   })
   afterAll(() => bench?.close())
 
-  /** What a policy can refuse the node of this test for; it stands in the US, is public and of no network. */
+  /** Reasons for which a policy can refuse this test's node. It is in the US, public and in no network. */
   const REFUSED: readonly (readonly [string, object])[] = [
     ['compute.allow', {}],
     ['compute.allow', { compute: { allow: ['WORLD'], deny: ['US_ALL'] } }],
@@ -168,7 +168,7 @@ describe('Hub and node', () => {
     })
     const member = bench.directory.get(node.nodeId)
     if (member === undefined) throw new Error('the node is not there')
-    // Chosen in Germany, written down as standing in the US, and in Germany again before the job leaves.
+    // The node is in Germany when chosen, in the US for the ticket, and in Germany again before the job is sent.
     const places = ['DE', 'US'].map((code) => placeIn(code))
     const place = vi.fn(() => places.shift() ?? placeIn('DE'))
     bench.directory.add({ ...member, evidence: { place, record: () => null } })
@@ -207,7 +207,7 @@ describe('Hub and node', () => {
     await node.disconnect()
   })
 
-  /** A ticket with the hub's own signature and the job behind it, without the hub's filter. */
+  /** A ticket with the hub's own signature and its job, without the hub's filter. */
   async function sendPast(nodeId: string, policy: CompiledPolicy) {
     const member = bench.directory.get(nodeId)
     if (member === undefined) throw new Error('the node is not there')
@@ -236,7 +236,7 @@ describe('settlement alone, of what Worker, Hub and node did and signed together
     evidenceHash: `0x${'0'.repeat(64)}`,
   }
 
-  // That the contract refuses, too, where the Ledger does not: test_postBatch_revertsOutsideThePolicyNamingIt.
+  // The contract also refuses what the Ledger does not: test_postBatch_revertsOutsideThePolicyNamingIt.
   it('pays for nothing that ran outside its policy, and posts nothing of it', async () => {
     const maker = await createReceiptMaker(DOMAIN)
     const chain = createModelChain(DOMAIN)

@@ -1,4 +1,4 @@
-/** What one tenant may take of a hub while others want it too, over real work streams. */
+/** How much of a hub one tenant gets while others want it too, over real work streams. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job/job.ts'
@@ -14,7 +14,7 @@ const [acme, globex] = [TenantId.parse('acme'), TenantId.parse('globex')]
 
 let hub: TestHubBench
 let gate: PromiseWithResolvers<void>
-/** Whose jobs the node has begun, in order. */
+/** Tenants whose jobs the node has begun, in order. */
 let begun: string[]
 
 beforeEach(async () => {
@@ -67,7 +67,7 @@ describe('a hub that several tenants want', () => {
     expect(begun.indexOf('globex')).toBeLessThan(4)
     const answers = await Promise.all(crowd)
     expect(answers.filter((answer) => answer === 'no_capacity').length).toBe(300 - 1 - 192)
-    // What has ended has given its places back.
+    // Jobs that have ended have returned their slots.
     expect(await Promise.all(Array.from({ length: 190 }, () => ask(globex)))).not.toContain(
       'no_capacity',
     )

@@ -1,4 +1,4 @@
-/** Nodes that give jobs back: they rank behind those that answer, and starve nobody. */
+/** Nodes that give jobs back rank behind those that answer, and starve no other node. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
@@ -27,7 +27,7 @@ const CODES: ErrorCode[] = [
 let hub: TestHubBench | undefined
 afterEach(() => hub?.close())
 
-/** A float in [0, 1), the same for the same seed. */
+/** A float in [0, 1) from the seed. */
 function seeded(seed: number): () => number {
   const random = createRandom(seed)
   return () => random.below(1_000) / 1_000
@@ -54,7 +54,7 @@ const ask = async ({ dispatcher }: TestHubBench, wgsl?: string, timeoutMs = 30_0
   return dispatcher.dispatch({ ...request, work }, payload, never)
 }
 
-/** How each of so many requests at once ended: which node answered, or the code. */
+/** How each of these concurrent requests ended: the node that answered, or the code. */
 const ends = async (bench: TestHubBench, count: number) =>
   Promise.all(
     Array.from({ length: count }, () =>
@@ -121,7 +121,7 @@ describe('[N11] nodes that give every job back', () => {
     const { run } = liar(code)
     for (let i = 0; i < LIARS; i += 1) await bench.join({ country: 'DE', run })
     const honest = await bench.join({ country: 'FR' })
-    // Three of them a request: by then each has refused once.
+    // Three of them per request: by then each has refused once.
     for (let i = 0; i < Math.ceil(LIARS / 3); i += 1) await ends(bench, 1)
     for (let i = 0; i < 5; i += 1) expect(await ends(bench, 1)).toEqual([honest.nodeId])
   })

@@ -1,4 +1,7 @@
-/** Every error that a node can send, over real work streams: it fails its own attempt, and neither routing nor payment nor a ban follows from its words. */
+/**
+ * Every error that a node can send, over real work streams. It fails its own attempt, and its text affects neither
+ * routing nor payment nor bans.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ERRORS, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -21,7 +24,7 @@ const RULES = [
   'kernels.tenant',
   'compute.allow',
 ]
-/** Everything that has ever steered, or is called so. */
+/** Every field name that has ever steered a job, or looks as if it could. */
 const STEERING = [
   'mayAskElsewhere',
   'tryHubs',
@@ -31,7 +34,7 @@ const STEERING = [
   'invalidResult',
 ]
 
-/** An error as a node of ours would put it into a frame, with facts that no code of ours sets. */
+/** An error frame as our nodes write it, with facts that none of our code sets. */
 function drawError(random: Random): AppError {
   const pick = <T>(list: readonly T[]): T => list[random.below(list.length)] as T
   const meta: Record<string, unknown> = {}

@@ -1,4 +1,4 @@
-/** Evidence of place over the real code of hubs and nodes, with distance made by proxies that delay. */
+/** Evidence of place with the real code of hubs and nodes. Proxies that delay bytes make distance. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { NodeCore } from '#node-core/node-core.ts'
 import { NodeId } from '#shared/base/ids.ts'
@@ -26,7 +26,7 @@ function shown(city: City, node: NodeCore): NetworkNode | undefined {
     .nodes.find((each) => each.nodeId === nodeId)
 }
 
-/** Once each of these anchors stands in what the hub concluded. */
+/** Waits until the hub's conclusion includes each of these anchors. */
 async function measuredBy(
   node: NodeCore,
   hub: City,
@@ -51,7 +51,7 @@ describe('[PL6] a node', () => {
     await measuredBy(node, 'frankfurt', EUROPE)
     const evidence = () =>
       hubs?.core('frankfurt').directory.get(node.state().nodeId)?.evidence.record()
-    // On a busy machine the shortest round trip takes some measurements to be short enough.
+    // On a busy machine it takes some measurements until the shortest round trip is short enough.
     await until('bounded inside the EEA', () => {
       const record = evidence()
       return record?.class === 'bounded' && isSubset(record.possible, countrySet(['EEA']))
@@ -89,7 +89,7 @@ describe('[PL6] a node', () => {
     expect(node.state().detail).toContain('hub-ashburn')
     expect(node.state().welcome?.quarantine).toContain('hub-ashburn')
 
-    // Coming back does not help: what was measured is still known.
+    // A reconnect does not help: the measurement is remembered.
     await node.pause()
     await node.start()
     await until('online', () => node.state().phase === 'online')
@@ -162,7 +162,7 @@ describe('[PL7] a hub that cannot serve', () => {
     const french = await ask(only('FR')).catch((error: unknown) => steeringOf(error))
     expect(french).toMatchObject({ mayAskElsewhere: true, tryHubs: [] })
 
-    // A node that left is named no more.
+    // A node that left is no longer listed.
     await dutch.stop()
     await until('forgotten', async () => (await named()).length === 0)
   })

@@ -1,4 +1,6 @@
-/** Models that come where jobs want them: a real dispatcher, real work streams, real shelves. Rules: docs/design/models.md. */
+/**
+ * Models that are loaded for waiting jobs: a real dispatcher, work streams and shelves. Rules: docs/design/models.md.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LiveEngine } from '#engine/engine.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
@@ -106,7 +108,7 @@ async function request(policy: CompiledPolicy = EU, timeoutMs = 10_000): Promise
 }
 
 let hub: TestHubBench
-/** By how much the hub's clock is ahead of this machine's. */
+/** How far the hub's clock is ahead of this machine's. */
 let aheadMs: number
 beforeEach(async () => {
   aheadMs = 0

@@ -1,4 +1,4 @@
-/** Nodes that take jobs and say nothing of them, on a hub that does not wait for ever. */
+/** Nodes that take jobs and stay silent, on a hub that stops waiting. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { newJobId } from '#shared/base/ids.ts'
 import { PATIENCE } from '#worker/hub/attempts/silence.ts'
@@ -14,9 +14,9 @@ const inverted = new Uint8Array([254, 253, 252, 251])
 const never = new AbortController().signal
 const silent = () => new Promise<never>(() => {})
 
-/** Where an honest node is asked, too, it must answer within this on any machine. */
+/** If an honest node is asked too, it must answer within this time on any machine. */
 const LONG_MS = 3_000
-/** Where none but silent ones are. */
+/** For when all nodes are silent. */
 const SHORT_MS = 100
 
 let hub: TestHubBench
@@ -60,7 +60,7 @@ describe('[N10] a silent node', () => {
     const mute = await hub.join({ country: 'DE', run: silent })
     await expect(dispatch({ timeoutMs: 1_000 })).rejects.toMatchObject({ code: 'node_timeout' })
     expect(american.ran).toEqual([])
-    // Nobody could have done better: it keeps its place.
+    // No other node could have done better, so it stays connected.
     expect(hub.directory.get(mute.nodeId)).toBeDefined()
   })
 
@@ -124,7 +124,7 @@ describe('[N10] silence, in a time of its own', () => {
   })
 
   it('at work that is as long for nobody else is forgiven to a node that ends it, and it has work that it can do', async () => {
-    // As it was found: a local node, and a tab that takes twelve times as long for a job of 200 texts.
+    // Times from a real case: a local node, and a tab that takes twelve times as long for a job of 200 texts.
     const local = await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 3_000 })
     await askMany(1, 200)
     const tab = await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs: () => 37_000 })
@@ -136,7 +136,7 @@ describe('[N10] silence, in a time of its own', () => {
     const seen = timed.directory.describe().find(({ nodeId }) => nodeId === tab.nodeId)
     // What it ended too late answered nobody, and is not paid.
     expect(seen).toMatchObject({ jobsDone: 0, inFlight: 0 })
-    // More than the local node has places for, in less time than the tab needs: the last one waits.
+    // More jobs than the local node has slots, in less time than the tab needs: the last one waits.
     const prompt = await askMany(9, 200, 30_000)
     expect(nodesOf(prompt)).toEqual(new Set([local.nodeId]))
     await local.disconnect()

@@ -1,4 +1,4 @@
-/** Nodes and the key that vouched for them, over the real code of hub, node and tenant. */
+/** Nodes and the key that vouched for them, with the real code of hub, node and tenant. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
@@ -39,7 +39,7 @@ async function startVouched() {
   return {
     core,
     keyId: key.id,
-    /** A node that is let in, as far as the Worker knows, by a key that may be gone. */
+    /** A node that the Worker admits by a key that may be revoked. */
     enter: async () => (await join(voucher))?.state().nodeId,
     nodeId: own?.state().nodeId,
     strangerId: stranger?.state().nodeId,
@@ -61,7 +61,7 @@ describe('[A9] a node that a key vouched for', () => {
     core.revokeKey(keyId)
     await until('sent away', () => nodeId !== undefined && !ids().includes(nodeId))
     expect(ids()).toContain(strangerId)
-    // It comes back for ever, with admissions that were given before: the hub itself asks at each entry.
+    // It reconnects without end with old admissions, so the hub itself asks at each entry.
     await rounds(10)
     expect(trusted()).toEqual([])
   })

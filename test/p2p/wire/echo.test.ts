@@ -50,7 +50,7 @@ async function measure(
   return measureStream(stream, { ...parties(), clock, clockResolutionMs: 0.01, randomBytes, log })
 }
 
-/** A node that does with each echo what it likes. */
+/** A node that answers each echo as the test likes. */
 function misbehave(onEcho: (frame: Frame, frames: FrameStream) => void): (stream: Stream) => void {
   return (stream) => {
     const frames: FrameStream = createFrameStream(stream, {

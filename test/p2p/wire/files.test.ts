@@ -43,7 +43,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** A node's files in a folder of their own; the model hub is the test's server. */
+/** A node's files in a folder of their own; the test's server is the model hub. */
 async function createNode(name: string, options: { serves: boolean; manifests?: ModelManifest[] }) {
   const store = await createModelStore({
     folder: join(dir, name),
@@ -207,7 +207,7 @@ describe('an address that a stranger named', () => {
     ['/ip4/8.8.8.8/tcp/443/tls/sni/127.0.0.1/ws', false],
     ['/dns4/8.8.8.8/tcp/80/ws', true],
     ['/dns4/node.example/tcp/80/ws', false],
-    // The dialler goes to the name, whatever address stands before it.
+    // The dialler uses the name, whatever address precedes it.
     ['/ip4/8.8.8.8/tcp/80/sni/localhost/ws', false],
     ['/ip4/8.8.8.8/tcp/443/tls/sni/node.example/ws', true],
   ])('%s is public: %s', (address, isPublic) => {

@@ -1,4 +1,4 @@
-/** Load frames at the edges of the protocol: nobody may ask, or answer, more than was agreed. */
+/** Load frames at the limits of the protocol: neither side may exceed what was agreed. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
@@ -19,7 +19,7 @@ let network: MemoryNetwork
 beforeAll(async () => void (network = await createMemoryNetwork()))
 afterAll(() => network.close())
 
-/** A node under test, and the hub's end of its stream in the test's hands. */
+/** A node under test; the test holds the hub's end of its stream. */
 async function openNode(load?: (request: LoadRequest) => Promise<unknown>) {
   const hub = await createTestHub()
   const node = await network.connect()
@@ -93,7 +93,7 @@ describe('a node that is asked to load', () => {
 })
 
 describe('a hub that asks for loads', () => {
-  /** The hub under test, and the node's end of its stream in the test's hands. */
+  /** The hub under test; the test holds the node's end of its stream. */
   async function openHub() {
     const hub = await createTestHub()
     const node = await network.connect()

@@ -1,4 +1,4 @@
-/** Signed presence over real gossipsub: nodes publish, hubs hear. */
+/** Signed presence over real gossipsub: nodes publish, hubs subscribe. */
 import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'

@@ -41,7 +41,7 @@ afterAll(() => network.close())
 interface Joint {
   readonly link: WorkLink
   readonly handler: TestHandler
-  /** How the node's side ended: undefined when orderly, else the code. */
+  /** How the node's side ended: undefined for an orderly end, else the code. */
   readonly served: Promise<string | undefined>
 }
 

@@ -146,7 +146,7 @@ describe('[N10] how quick a node is', () => {
     const member = join(directory)
     const view = () => directory.views(work, 1)[0]
     const behindMs = () => {
-      // Those of one moment are one.
+      // Silences at one moment count as one.
       for (let i = 0; i < 8; i += 1) directory.failed(member)
       const sinceMs = nowMs
       while (view()?.isSuspect === true) nowMs += 1_000

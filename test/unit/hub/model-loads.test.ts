@@ -1,4 +1,4 @@
-/** Loads that a hub asks of nodes that never answer: those who wait for a model get it from the others all the same. */
+/** Nodes that never answer a load: jobs get the model from other nodes all the same. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { TenantId, type Bytes32 } from '#shared/base/ids.ts'
@@ -12,7 +12,7 @@ import { compiled, TENANT } from '#test/support/hub/policies.ts'
 const DIGEST: Bytes32 = `0x${'5'.repeat(64)}`
 const POLICY = compiled({ compute: { allow: ['WORLD'], deny: [] } })
 
-/** As much of a member as placing models looks at. */
+/** The parts of a member that placement looks at. */
 function createMember(nodeId: string, isHonest: boolean): Member {
   const models: object[] = []
   const load = () => {
@@ -85,7 +85,7 @@ it('[M11] a tenant that asks for cold models in turn is told to wait, and nobody
     code: 'rate_limited',
     meta: { retryAfterSeconds: 60 },
   })
-  // What is being loaded already costs nothing more, and another tenant has its own.
+  // Joining a running load costs nothing more, and another tenant has its own limit.
   expect(await refusalOf(digests[0])).toBeUndefined()
   expect(asked).toEqual(digests.slice(0, -1))
   expect(await refusalOf(digests.at(-1), TenantId.parse('other'))).toBeUndefined()

@@ -1,4 +1,4 @@
-/** What hubs say to one another: only a hub's own word counts, and only for a while. */
+/** Notices between hubs: only a hub's own signature counts, and only for a while. */
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/base/ids.ts'

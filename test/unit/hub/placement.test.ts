@@ -1,4 +1,4 @@
-/** Placement for any nodes and any policy: nobody is asked who could not have the job, and somebody is asked if one could. */
+/** Placement for any nodes and policy: no barred node is asked, and one is asked if any could load. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bytes32 } from '#shared/base/ids.ts'

@@ -1,4 +1,4 @@
-/** Who gets a seat at a hub that is full, and who gets up. */
+/** Who gets a seat in a full hub, and who leaves. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import { chooseSeat, chooseWaiting, type Seated } from '#worker/hub/entrance/seats.ts'

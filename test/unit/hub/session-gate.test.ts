@@ -1,4 +1,7 @@
-/** The hub's door for sessions, with real tenants and a clock of our own: what a hostile tenant can take of the hub, and of its own quota. */
+/**
+ * The hub's gate for sessions, with real tenants and a controlled clock: what a hostile tenant can take of the hub and
+ * of its quota.
+ */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NodeId, randomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -28,7 +31,7 @@ const OPEN = JSON.stringify({
 const step = (n: number, data = encodeBase64(new Uint8Array(4))) =>
   JSON.stringify({ type: 'step', step: n, inputs: [{ binding: 1, data }] })
 
-/** The server's end of a WebSocket whose other end does nothing but send, not even answer a closing. */
+/** The server's end of a WebSocket whose client only sends and never answers a close. */
 function createSocket() {
   const listeners: ((event: { data: unknown }) => void)[] = []
   const sent: ServerMessage[] = []
@@ -132,7 +135,7 @@ async function createHub(quota: object = {}, isStuck = false) {
   }
 }
 
-/** A session whose answers are large, and which may be told of their bytes. */
+/** A session with large answers, whose bytes may be acknowledged. */
 const LARGE = JSON.stringify({
   ...(JSON.parse(OPEN) as object),
   buffers: [

@@ -1,4 +1,4 @@
-/** Whose words reach the caller when nodes have ended a job. */
+/** Which node's error reaches the caller when nodes have failed a job. */
 import { describe, expect, it } from 'vitest'
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'

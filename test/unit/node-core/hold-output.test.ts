@@ -1,4 +1,4 @@
-/** A short answer waits for its receipt, a long or streamed one does not. */
+/** A short answer waits for its receipt; a long or streamed one does not. */
 import { describe, expect, it } from 'vitest'
 import { holdOutput } from '#node-core/hold-output.ts'
 import { LIMITS } from '#shared/base/limits.ts'

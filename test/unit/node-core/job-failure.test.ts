@@ -1,4 +1,4 @@
-/** Whose doing it is that a job is not done. */
+/** Whose fault a failed job is. */
 import { expect, test } from 'vitest'
 import { failureOf } from '#node-core/job-failure.ts'
 import { withJobDone, withJobFailed, type NodeState } from '#node-core/node-state.ts'

@@ -1,4 +1,7 @@
-/** What a node keeps loaded: within its memory, nothing in use taken away, nothing loaded twice, nothing that lied tried again. */
+/**
+ * The models that a node keeps loaded: within its memory, none unloaded in use, none loaded twice, none with wrong
+ * answers retried.
+ */
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import type { LiveEngine } from '#engine/engine.ts'
@@ -103,7 +106,7 @@ describe('a shelf of models', () => {
       shelf.use('a')()
     }
     await expect(load('b')).rejects.toMatchObject({ code: 'no_capacity' })
-    // Once is no demand: a model that is asked for in its turn by somebody who asks for all of them.
+    // One use is no demand: here somebody asks for all models in turn.
     state.nowMs += LIMITS.modelDemandMs
     shelf.use('a')()
     await load('b')

@@ -1,4 +1,4 @@
-/** Acknowledgements gather for a moment, and none is lost while the stream stands. */
+/** Acknowledgements gather briefly, and none is lost while the stream is open. */
 import { describe, expect, it } from 'vitest'
 import { createAckCoalescer } from '#p2p/stream/ack-coalescer.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'

@@ -1,8 +1,8 @@
-/** The read/write lock that stands in for mortice inside a Durable Object. */
+/** The read/write lock that replaces mortice inside a Durable Object. */
 import { expect, test } from 'vitest'
 import mortice from '#p2p/shims/mortice.ts'
 
-/** Lets every promise that is ready run. */
+/** Lets every ready promise run. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 test('readers share, a writer is alone, and the order of asking is kept', async () => {
