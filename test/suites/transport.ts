@@ -49,7 +49,7 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
       return connection
     }
 
-    test('[T1] a dial joins two peers that know each other by key', async () => {
+    test('[T1] a dial connects two peers that know each other by key', async () => {
       await dial()
       expect(connection.remotePeer.toString()).toBe((await peer.view()).peerId)
       const [self, seen] = [dialer.peerId.toString(), async () => (await peer.view()).remotePeers]
@@ -186,7 +186,7 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
       await until('none at the peer', async () => (await peer.view()).connections === 0)
     })
 
-    test('[T7] connections that come and go leave nothing behind', async () => {
+    test('[T7] connections that open and close leave nothing behind', async () => {
       for (let round = 0; round < 20; round += 1) {
         await dial()
         expect(await echoed(connection, [seededBytes(1000, round)])).toBe(0)

@@ -12,7 +12,7 @@ let hubs: AnchoredHubs | undefined
 afterEach(() => hubs?.close())
 
 describe('[P2] a node that subscribes to a topic', () => {
-  it('is sent away before it hears of other nodes', async () => {
+  it('is disconnected before it learns about other nodes', async () => {
     hubs = await startAnchoredHubs(['amsterdam', 'frankfurt'])
     const identity = await newIdentity()
     const spy = await createPeerNode({ privateKey: identity, log: silentLog })

@@ -106,7 +106,7 @@ describe('1 MB of frames in one write', () => {
     ['results without an answer', (job) => jsonFrame('result', job, {})],
   ]
   test.each(ofAJob)(
-    '[W16] of %s for a job that runs cost the node its stream',
+    '[W16] of %s for a running job cost the node its stream',
     async (_what, of) => {
       const { node, link, nodeEnd, lines } = await join()
       const offer = await hub.offer(node.libp2p.peerId.toString(), seededBytes(4))
@@ -126,7 +126,7 @@ describe('1 MB of frames in one write', () => {
   )
 
   test(
-    '[W16] of receipts that are refused one by one cost credit, and no chain of them grows',
+    '[W16] of refused receipts cost credit, and build up no queue',
     async () => {
       const { node, link, nodeEnd, asked } = await join(() => Promise.reject(new Error('no')))
       const offer = await hub.offer(node.libp2p.peerId.toString(), seededBytes(4))
@@ -189,7 +189,7 @@ describe('an anonymous node that floods a whole hub', () => {
   }
 
   test(
-    '[W16] with empty receipts is gone at the first of them',
+    '[W16] with empty receipts is disconnected at the first one',
     async () => {
       const { nodeEnd, expectGone } = await start()
       nodeEnd.send(repeated(new Uint8Array([0, 0, 0, 0, 12, 0, 0, 0, 0]), MIB))
@@ -199,7 +199,7 @@ describe('an anonymous node that floods a whole hub', () => {
   )
 
   test(
-    '[P5] with presence records that are its own is gone when its budget is',
+    '[P5] with its own presence records is disconnected when its budget is spent',
     async () => {
       const { libp2p, presence, expectGone } = await start()
       const topic = presenceTopic('hub-frankfurt')
@@ -228,7 +228,7 @@ describe('an anonymous node that floods a whole hub', () => {
   )
 
   test(
-    '[W16] below the frames, with pings that are to be answered, is gone when its budget is',
+    '[W16] below the frames, with pings that need replies, is disconnected when its budget is spent',
     async () => {
       const { connection, expectGone } = await start()
       const ping = new Uint8Array([0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1])

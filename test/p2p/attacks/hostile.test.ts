@@ -124,7 +124,7 @@ describe('a hostile node', () => {
     expect(readWireError(await hand.first('error')).code).toBe('upgrade_required')
   })
 
-  test('[W1] that the hub does not want gets the reason', async () => {
+  test('[W1] that the hub refuses gets the reason', async () => {
     const { hubEnd, nodeEnd } = await node.openStream()
     const handler = createTestHandler(node.identity)
     const served = codeOf(serveWork(nodeEnd, handler, { log: silentLog }))
@@ -192,7 +192,7 @@ describe('a hostile node', () => {
     expect(readWireError(await hand.first('error')).code).toBe('too_large')
   })
 
-  test('[W7] that never confirms a cancel cannot pile up dead jobs', async () => {
+  test('[W7] that never confirms cancels gets no more jobs', async () => {
     const { opening } = await open()
     const link = await opening
     let code = ''
@@ -212,7 +212,7 @@ describe('a hostile node', () => {
     await link.close()
   })
 
-  test('[W7] data that was on its way when its job was cancelled harms nothing', async () => {
+  test('[W7] data in flight when its job was cancelled does no harm', async () => {
     const { hand, opening } = await open()
     const link = await opening
     const { job, abort } = await begin(link)

@@ -31,7 +31,7 @@ function compiled(policy: object): CompiledPolicy {
   return compilePolicy(asPolicy({ ...open, ...policy }), { tenant: ACME, version: 1 })
 }
 
-describe('the Worker alone, before hubs that would take anything', () => {
+describe('the Worker alone, with hubs that would take anything', () => {
   const SECRET = 'the secret of this test'
   // The build replaces it with a literal.
   beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
@@ -89,7 +89,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     }
   }
 
-  it('sends nothing of a job that entered where its policy does not allow', async () => {
+  it('sends nothing of a job that entered in a country its policy does not allow', async () => {
     const post = await createWorker({ ingress: { allow: ['EU'] } })
     const { status, body, reached } = await post()
     expect(status).toBe(422)
@@ -97,7 +97,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     expect(reached).toEqual([])
   })
 
-  it('sends nothing of a job that no country is left for', async () => {
+  it('sends nothing of a job for which no country is left', async () => {
     const post = await createWorker({})
     const { body, reached } = await post({ 'x-littoral-residency': 'US' })
     expect(body).toMatchObject({ code: 'residency_unsatisfiable', rule: 'compute.allow' })
@@ -111,7 +111,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     expect(reached).toEqual([])
   })
 
-  it('does send what is allowed: these hubs are there', async () => {
+  it('sends an allowed job, so the hubs are there', async () => {
     const { reached } = await (await createWorker({}))()
     expect(reached).toHaveLength(1)
     expect(reached[0]).toContain('secret')
@@ -138,7 +138,7 @@ describe('Hub and node', () => {
   ]
 
   it.each(REFUSED)(
-    'the Hub alone refuses by %s: a Worker that allows everything, a node that checks nothing',
+    'the Hub alone refuses by %s, with a Worker that allows everything and a node that checks nothing',
     async (rule, policy) => {
       const reached: Uint8Array[] = []
       const node = await bench.join({
@@ -157,7 +157,7 @@ describe('Hub and node', () => {
     },
   )
 
-  it('the Hub alone sends nothing under a ticket that names a place outside the policy, wherever the node is now', async () => {
+  it('the Hub alone sends nothing under a ticket with a place outside the policy, wherever the node is now', async () => {
     const reached: Uint8Array[] = []
     const node = await bench.join({
       country: 'DE',
@@ -183,7 +183,7 @@ describe('Hub and node', () => {
   })
 
   it.each(REFUSED)(
-    'the node alone refuses by %s: a Worker and a Hub that send it the job all the same',
+    'the node alone refuses by %s, with a Worker and a Hub that send it the job anyway',
     async (rule, policy) => {
       const node = await bench.join({ country: 'US' })
       await expect(sendPast(node.nodeId, compiled(policy))).rejects.toMatchObject({
@@ -196,7 +196,7 @@ describe('Hub and node', () => {
     },
   )
 
-  it('the node alone runs what its policy allows, and nothing under a policy that was changed on the way', async () => {
+  it('the node alone runs what its policy allows, and nothing under an altered policy', async () => {
     const node = await bench.join({ country: 'US', networks: ['clinics'] })
     const policy = compiled({ compute: { allow: ['US'] }, network: 'clinics' })
     await sendPast(node.nodeId, policy)
@@ -225,7 +225,7 @@ describe('Hub and node', () => {
   }
 })
 
-describe('settlement alone, of what Worker, Hub and node did and signed together', () => {
+describe('settlement alone, with Worker, Hub and node colluding', () => {
   const US: Place = {
     country: countryBit('US'),
     evidence: 'observed',

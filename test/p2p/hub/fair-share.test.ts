@@ -57,8 +57,8 @@ async function large(tenant: TenantId, sizeBytes: number): Promise<string> {
   })
 }
 
-describe('a hub that several tenants want', () => {
-  it('[Q4] has a place in its queue for a second tenant, however many jobs the first sends, and answers each in its turn', async () => {
+describe('a hub that several tenants use', () => {
+  it('[Q4] keeps room in its queue for a second tenant, however many jobs the first sends, and lets them take turns', async () => {
     const crowd = Array.from({ length: 300 }, () => ask(acme))
     await until('the node is busy', () => begun.length === 1)
     const late = ask(globex)
@@ -73,7 +73,7 @@ describe('a hub that several tenants want', () => {
     )
   })
 
-  it('[Q4] has room for the bytes of a second tenant beside all that the first may hold', async () => {
+  it('[Q4] keeps room for a second tenant’s bytes beside all that the first may hold', async () => {
     const crowd = Array.from({ length: 5 }, () => large(acme, 12 * MIB))
     const late = large(globex, 12 * MIB)
     expect((await Promise.all(crowd)).filter((answer) => answer === 'no_capacity').length).toBe(2)

@@ -41,7 +41,7 @@ async function hang(reporter: string): Promise<void> {
 }
 
 describe('a kernel that hangs devices', () => {
-  it('[U11] is refused by the hub when two strangers’ networks have said so, and not after many nodes of one', async () => {
+  it('[U11] is refused after reports from two strangers’ networks, and not after many from one', async () => {
     for (let node = 0; node < 4; node += 1) await hang('network-1')
     const third = await hub.join({ country: 'DE', reporter: 'network-3' })
     expect(await ask()).toBe(third.nodeId)
@@ -53,7 +53,7 @@ describe('a kernel that hangs devices', () => {
     expect(await ask()).toBe('forbidden kernels.banned')
   })
 
-  it('[U11] is still run by a node that somebody vouches for, and by no public one beside it', async () => {
+  it('[U11] still runs on vouched nodes, and on no public one', async () => {
     await hang('network-1')
     await hang('network-2')
     const stranger = await hub.join({ country: 'DE' })

@@ -92,7 +92,7 @@ describe('[N11] nodes that give every job back', () => {
     },
   )
 
-  it('starve none that has answered more, though each of them has answered such work once', async () => {
+  it('do not starve a node that has answered more, even if each has answered such work once', async () => {
     const bench = await open(13)
     let isHonest = true
     for (let i = 0; i < LIARS; i += 1)
@@ -126,7 +126,7 @@ describe('[N11] nodes that give every job back', () => {
     for (let i = 0; i < 5; i += 1) expect(await ends(bench, 1)).toEqual([honest.nodeId])
   })
 
-  it('have no say while a node that has answered such work is only full for a moment', async () => {
+  it('cannot end a job while a node that has answered such work is only briefly full', async () => {
     const bench = await open(3)
     let isFull = false
     await bench.join({
@@ -143,7 +143,7 @@ describe('[N11] nodes that give every job back', () => {
 })
 
 describe('[N11] a node that gives a job back for a reason', () => {
-  it('is believed when all say the same, and nothing is held against any of them', async () => {
+  it('is believed if all nodes say the same, and none of them is penalised', async () => {
     const bench = await open(4)
     let isWrong = false
     for (const country of ['DE', 'FR', 'NL'])
@@ -164,7 +164,7 @@ describe('[N11] a node that gives a job back for a reason', () => {
       expect(view).toMatchObject({ isSuspect: false, isBehind: false })
   })
 
-  it('has work again when it was full for a moment, even at its very first job', async () => {
+  it('gets work again after it was briefly full, even at its first job', async () => {
     const timed = await openInTime(5)
     const first = await timed.joinSlow({ country: 'FR', maxJobs: 1, takesMs: () => 100 })
     await timed.pass(ask(timed))
@@ -183,7 +183,7 @@ describe('[N11] a node that gives a job back for a reason', () => {
     expect(new Set(await timed.pass(ends(timed, 4)))).toEqual(new Set([first.nodeId, full.nodeId]))
   })
 
-  it('has all its other work when its grant refuses one kernel', async () => {
+  it('still gets all other work when its grant refuses one kernel', async () => {
     const timed = await openInTime(6)
     const refused = '@compute @workgroup_size(1) fn main() { }'
     const digest = await digestBytes(new TextEncoder().encode(refused))

@@ -63,7 +63,7 @@ let hub: TestHubBench
 beforeEach(async () => void (hub = await createHubBench()))
 afterEach(() => hub.close())
 
-describe('what a node says when it ends a job', () => {
+describe('the error with which a node ends a job', () => {
   it('never decides where the job goes, who is paid or what is banned', async () => {
     let error = drawError(createRandom(0))
     const liar = await hub.join({ country: 'DE', run: () => Promise.reject(error) })
@@ -82,7 +82,7 @@ describe('what a node says when it ends a job', () => {
     expect(new Set(paid)).toEqual(new Set([honest.nodeId]))
   })
 
-  it('ends a job that it alone could do, and nothing of it steers beyond the hub', async () => {
+  it('ends a job that only this node could do, and steers nothing beyond the hub', async () => {
     let error = drawError(createRandom(0))
     await hub.join({ country: 'DE', run: () => Promise.reject(error) })
     const known: Steering = {
@@ -118,7 +118,7 @@ describe('what a node says when it ends a job', () => {
     expect(hub.outbox.next()).toEqual([])
   })
 
-  it('is told as what it is: of the work, of its own want of room, or as a lost attempt', async () => {
+  it('reaches the caller as a fault of the work, as no capacity, or as a lost attempt', async () => {
     const say = async (code: ErrorCode, meta: ErrorMeta = {}) => {
       const node = await hub.join({
         country: 'DE',
@@ -147,7 +147,7 @@ describe('what a node says when it ends a job', () => {
       })
   })
 
-  it('is tried on no more nodes than a job has attempts, whatever they say', async () => {
+  it('does not give a job more attempts, whatever it says', async () => {
     const asked: string[] = []
     for (const country of ['DE', 'FR', 'NL', 'BE', 'AT'])
       await hub.join({

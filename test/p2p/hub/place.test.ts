@@ -96,7 +96,7 @@ describe('[PL6] a node', () => {
     expect(node.state().welcome?.quarantine).toContain('hub-ashburn')
   })
 
-  it('in Frankfurt on a slow line stays observed, works, and is not punished', async () => {
+  it('in Frankfurt on a slow line stays observed, works, and is not penalised', async () => {
     hubs = await startAnchoredHubs(EUROPE)
     const oneWayMs = { frankfurt: 20, amsterdam: 20, warsaw: 20 }
     const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs })
@@ -105,7 +105,7 @@ describe('[PL6] a node', () => {
     expect(seen.evidenceReasons.join(' ')).toContain('proves nothing and costs nothing')
   })
 
-  it('in Virginia behind a relay in Frankfurt is suspected of it, and never bounded', async () => {
+  it('in Virginia behind a relay in Frankfurt is suspected of a relay, and never bounded', async () => {
     hubs = await startAnchoredHubs(EUROPE)
     // The edge sees the relay: a German address, and TCP that answers in two milliseconds.
     const oneWayMs = { frankfurt: 20, amsterdam: 20, warsaw: 20 }
@@ -116,7 +116,7 @@ describe('[PL6] a node', () => {
     expect(seen.evidenceReasons.join(' ')).toContain('relay_suspected')
   })
 
-  it('is attested from the moment an operator says so, and no longer than that', async () => {
+  it('is attested exactly while an operator’s statement stands', async () => {
     hubs = await startAnchoredHubs(['frankfurt'])
     const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs: { frankfurt: 0 } })
     await until('online', () => node.state().phase === 'online')
@@ -146,7 +146,7 @@ describe('[PL7] a hub that cannot serve', () => {
       ?.core('frankfurt')
       .dispatcher.dispatch(await kernelRequest(policy, payload), payload, never)
 
-  it('names the hubs that have a node which the policy allows, and none that have others only', async () => {
+  it('names the hubs that have an allowed node, and no others', async () => {
     hubs = await startAnchoredHubs(['frankfurt', 'amsterdam', 'warsaw'])
     const dutch = await hubs.join({ claim: 'NL', hub: 'amsterdam', oneWayMs: { amsterdam: 5 } })
     await hubs.join({ claim: 'PL', hub: 'warsaw', oneWayMs: { warsaw: 5 } })

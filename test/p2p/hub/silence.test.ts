@@ -35,7 +35,7 @@ const dispatch = async (change: { timeoutMs?: number; jobId?: ReturnType<typeof 
   )
 
 describe('[N10] a silent node', () => {
-  it('gets no job while any other allowed node could take it, once it was silent', async () => {
+  it('gets no job after its silence while another allowed node could take it', async () => {
     await hub.join({ country: 'FR', maxJobs: 1 })
     await dispatch()
     let asked = 0
@@ -54,7 +54,7 @@ describe('[N10] a silent node', () => {
     expect(hub.directory.get(mute.nodeId)).toBeDefined()
   })
 
-  it('loses its job to no node that the policy excludes', async () => {
+  it('never loses its job to a node that the policy excludes', async () => {
     boundMs = SHORT_MS
     const american = await hub.join({ country: 'US' })
     const mute = await hub.join({ country: 'DE', run: silent })
@@ -64,7 +64,7 @@ describe('[N10] a silent node', () => {
     expect(hub.directory.get(mute.nodeId)).toBeDefined()
   })
 
-  it('keeps a kernel that has never run: what may have hung it is not sent around', async () => {
+  it('keeps a kernel that has never run, since it may hang the next node', async () => {
     boundMs = SHORT_MS
     const mute = await hub.join({ country: 'DE', run: silent })
     const taken = dispatch({ timeoutMs: 2_000 })
@@ -74,7 +74,7 @@ describe('[N10] a silent node', () => {
     expect(honest.ran).toEqual([])
   })
 
-  it('that is only slow keeps its place where it is alone, and its answer counts', async () => {
+  it('that is only slow stays connected when it is alone, and its answer counts', async () => {
     boundMs = SHORT_MS
     const slow = await hub.join({
       country: 'DE',
@@ -89,7 +89,7 @@ describe('[N10] a silent node', () => {
   })
 })
 
-describe('[N10] silence, in a time of its own', () => {
+describe('[N10] silence, on a simulated clock', () => {
   let timed: HubInTime
   beforeEach(async () => void (timed = await createHubInTime()))
   afterEach(() => timed.close())
@@ -105,7 +105,7 @@ describe('[N10] silence, in a time of its own', () => {
   const nodesOf = (answers: Awaited<ReturnType<typeof askMany>>) =>
     new Set(answers.map(({ outcome }) => outcome.nodeId))
 
-  it('of a mute node costs nobody an answer while another is allowed, and the second job that it never ends costs it its place', async () => {
+  it('of a mute node costs no job its answer while another node is allowed, and the second such job disconnects the node', async () => {
     const honest = await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 100 })
     await askMany(1)
     const mute = await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs: () => Infinity })
@@ -123,7 +123,7 @@ describe('[N10] silence, in a time of its own', () => {
     expect(timed.directory.get(honest.nodeId)).toBeDefined()
   })
 
-  it('at work that is as long for nobody else is forgiven to a node that ends it, and it has work that it can do', async () => {
+  it('at work that only this node finds long is forgiven once it ends the job, and it still gets other work', async () => {
     // Times from a real case: a local node, and a tab that takes twelve times as long for a job of 200 texts.
     const local = await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 3_000 })
     await askMany(1, 200)
@@ -146,7 +146,7 @@ describe('[N10] silence, in a time of its own', () => {
   })
 
   it.each([1, 2, 3, 4, 5, 6])(
-    'never costs an honest node its place, however much slower it is than the others (seed %i)',
+    'never disconnects an honest node, however much slower it is than the others (seed %i)',
     async (seed) => {
       const random = createRandom(seed)
       const quickMs = 20 + random.below(2_500)
@@ -166,7 +166,7 @@ describe('[N10] silence, in a time of its own', () => {
     },
   )
 
-  it('of many jobs at one moment is one silence', async () => {
+  it('of many jobs at one moment counts once', async () => {
     await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 10 })
     let isMute = false
     const node = await timed.joinSlow({
@@ -203,13 +203,13 @@ describe('how long a node may be silent', () => {
     return PATIENCE.boundMs(work, { payloadBytes, slowestMs, othersMs })
   }
 
-  it('is longer for work that takes the others long, where it has no answer of its own', async () => {
+  it('is longer for work that takes other nodes long, if it has no answer of its own', async () => {
     expect(await bound(undefined, 0, 10)).toBe(await bound(undefined))
     expect(await bound(undefined, 0, 10_000)).toBe(80_000)
     expect(await bound(10, 0, 10_000)).toBe(await bound(10))
   })
 
-  it('follows from its own slowest answers, and never from the machine that the hub runs on', async () => {
+  it('depends on its own slowest answers, and never on the hub’s machine', async () => {
     expect(await bound(1)).toBe(await bound(10))
     expect(await bound(2_000)).toBe(16_000)
   })

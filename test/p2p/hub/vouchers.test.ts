@@ -54,7 +54,7 @@ async function startVouched() {
 }
 
 describe('[A9] a node that a key vouched for', () => {
-  it('is sent away once the key is revoked, and others stay', async () => {
+  it('is disconnected once the key is revoked, and other nodes stay', async () => {
     const { core, keyId, nodeId, strangerId, trusted, ids, rounds } = await startVouched()
     await rounds(3)
     expect(trusted()).toEqual([nodeId])
@@ -66,7 +66,7 @@ describe('[A9] a node that a key vouched for', () => {
     expect(trusted()).toEqual([])
   })
 
-  it('is not let in by a key that is gone, whatever admission it holds', async () => {
+  it('is not admitted by a revoked key, whatever admission it holds', async () => {
     const { core, keyId, strangerId, ids, enter, rounds } = await startVouched()
     core.revokeKey(keyId)
     const late = await enter()
@@ -76,7 +76,7 @@ describe('[A9] a node that a key vouched for', () => {
     expect(late).toBeDefined()
   })
 
-  it('is not let in while nobody can say whether the key still stands', async () => {
+  it('is not admitted while its tenant cannot be asked about the key', async () => {
     const { ids, enter, reach, rounds } = await startVouched()
     reach(false)
     const late = await enter()
@@ -86,7 +86,7 @@ describe('[A9] a node that a key vouched for', () => {
     await until('it is let in then', () => late !== undefined && ids().includes(late))
   })
 
-  it('stays while its tenant cannot be asked: nobody has said that the key is gone', async () => {
+  it('stays connected while its tenant cannot be asked about the key', async () => {
     const { nodeId, trusted, reach, rounds } = await startVouched()
     reach(false)
     await rounds(4)

@@ -139,7 +139,7 @@ describe('reconnect', () => {
     expect(second.count('failure')).toBe(0)
   })
 
-  test('[J2] a node that was told when it may come back asks once before, and again after that', async () => {
+  test('[J2] a node that was told when it may return asks again only after that', async () => {
     const self = await createTestNode()
     const node = await createPeerNode({ privateKey: self.identity, log: silentLog })
     let asked = 0

@@ -5,7 +5,7 @@ import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 
 const [acme, globex] = [TenantId.parse('acme'), TenantId.parse('globex')]
 
-it('[Q4] a share gives two that want everything the same, and less than half to each', () => {
+it('[Q4] two tenants that want everything get equal shares, each less than half', () => {
   const share = createFairShare(256)
   const held = { acme: 0, globex: 0 }
   // The first tenant has filled its share before the second comes. Both then ask for what it gives back.

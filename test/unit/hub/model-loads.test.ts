@@ -34,7 +34,7 @@ function createMember(nodeId: string, isHonest: boolean): Member {
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-it('nodes that never answer a load use up no place of the loads that are waited for', async () => {
+it('nodes that never answer a load do not use up the hub’s limit of loads', async () => {
   const directory = new Directory()
   const liars = LIMITS.hubModelLoads + 4
   for (let n = 0; n < liars; n += 1) directory.add(createMember(`liar-${n}`, false))
@@ -53,7 +53,7 @@ it('nodes that never answer a load use up no place of the loads that are waited 
   expect(await brought).toBeTypeOf('number')
 })
 
-it('[M11] a tenant that asks for cold models in turn is told to wait, and nobody else', async () => {
+it('[M11] only a tenant that asks for many cold models is told to wait', async () => {
   const count = LIMITS.tenantModelLoads + 1
   const digests = Array.from(
     { length: count },
@@ -92,7 +92,7 @@ it('[M11] a tenant that asks for cold models in turn is told to wait, and nobody
   expect(asked).toEqual(digests)
 })
 
-it('[M11] asking again a node that had no room counts as nothing', async () => {
+it('[M11] a load that a node had no room for does not count', async () => {
   let asked = 0
   const node = createMember('node', true)
   const models: object[] = []

@@ -172,7 +172,7 @@ describe('the steps of a session', () => {
     expect(socket.sent.at(-1)).toMatchObject({ type: 'result', step: 3 })
   })
 
-  it('are held in memory only as far as the tenant’s part of the hub reaches', async () => {
+  it('take no more memory than the tenant’s share of the hub', async () => {
     const hub = await createHub({}, true)
     const data = 'A'.repeat(LIMITS.sessionMessageBytes - 1_000)
     const socket = hub.enter(acme)
@@ -205,7 +205,7 @@ describe('a client that does not read', () => {
     return { hub, socket }
   }
 
-  it('[SE8] has no more steps computed than it has room for, and is closed by name', async () => {
+  it('[SE8] gets no more steps computed than its unread limit allows, and is closed with that reason', async () => {
     const { hub, socket } = await flood()
     const sentBytes = JSON.stringify(socket.sent).length
     expect(hub.jobs.length).toBeGreaterThan(1)
@@ -215,7 +215,7 @@ describe('a client that does not read', () => {
     expect(JSON.stringify(socket.sent).length).toBe(sentBytes)
   })
 
-  it('[SE8] goes on when it acknowledges, with a step or without', async () => {
+  it('[SE8] continues when it acknowledges, with or without a step', async () => {
     const { hub, socket } = await flood()
     for (let round = 0; round < 20 && hub.jobs.length < 20; round += 1) {
       const received = socket.sent.length
@@ -231,7 +231,7 @@ describe('a client that does not read', () => {
     expect(socket.closed).toEqual([])
   })
 
-  it('[SE8] cannot have errors pile up instead of answers', async () => {
+  it('[SE8] cannot make errors pile up instead of answers', async () => {
     const hub = await createHub({}, true)
     const socket = hub.enter(acme)
     socket.say(OPEN)
@@ -251,15 +251,15 @@ describe('a client that does not read', () => {
   })
 })
 
-describe('the places of a hub', () => {
-  it('are not all one tenant’s', async () => {
+describe('the session seats of a hub', () => {
+  it('do not all go to one tenant', async () => {
     const hub = await createHub()
     for (let n = 0; n < LIMITS.tenantSessions; n += 1) hub.enter(acme)
     expect(() => hub.enter(acme)).toThrow('sessions on this hub already')
     expect(hub.enter(other).closed).toEqual([])
   })
 
-  it('are free again when a session is ended, even by a client that does not answer the closing', async () => {
+  it('are free again when a session ends, even if the client does not answer the close', async () => {
     const hub = await createHub()
     for (let n = 0; n < 3 * LIMITS.tenantSessions; n += 1) {
       const socket = hub.enter(acme)
@@ -272,7 +272,7 @@ describe('the places of a hub', () => {
 })
 
 describe('a new version of a session’s policy', () => {
-  it('[SE4] ends it when records are to be kept elsewhere than in this hub', async () => {
+  it('[SE4] ends the session when it keeps records elsewhere than in this hub', async () => {
     const hub = await createHub()
     const socket = hub.enter(acme)
     socket.say(OPEN)

@@ -144,7 +144,7 @@ async function runClient(network: Network, inputs: readonly number[], checkpoint
 }
 
 describe('a session', () => {
-  it('gives each step the sum of all inputs before it, through any loss of nodes', async () => {
+  it('computes each step from all inputs before it, whatever nodes are lost', async () => {
     const scenario = fc.record({
       inputs: fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }), { minLength: 1, maxLength: 40 }),
       checkpointEvery: fc.integer({ min: 1, max: 10 }),
@@ -181,7 +181,7 @@ describe('a session', () => {
     })
   })
 
-  it('repeats no more steps than lie between two checkpoints', async () => {
+  it('repeats at most the steps between two checkpoints', async () => {
     let calls = 0
     const network = new Network(() => (calls += 1) === 9)
     const { moves, steps } = await runClient(
@@ -195,7 +195,7 @@ describe('a session', () => {
   })
 })
 
-describe('a session that is not spoken to in order', () => {
+describe('a client that breaks the session’s protocol', () => {
   const open = (dispatch: SessionDeps['dispatch']) => {
     const sent: ServerMessage[] = []
     const closed: string[] = []
@@ -237,7 +237,7 @@ describe('a session that is not spoken to in order', () => {
     expect(closed).toEqual(['invalid_request'])
   })
 
-  it('ends when its key was revoked, with no step sent to any node', async () => {
+  it('ends when its key is revoked, without sending a step to any node', async () => {
     const { session, sent, closed } = open(never)
     session.onMessage(JSON.stringify(OPEN))
     session.onMessage(JSON.stringify(step))

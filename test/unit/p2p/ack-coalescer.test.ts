@@ -52,7 +52,7 @@ describe('acknowledgements to a node', () => {
     expect(timers.size).toBe(0)
   })
 
-  it('are never more in one frame than its schema takes', () => {
+  it('never exceed what the schema of one frame allows', () => {
     const { sent, acks } = gathering()
     acks.push(Array.from({ length: 600 }, (_, number) => id(number)))
     acks.flush()
