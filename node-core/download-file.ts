@@ -163,7 +163,7 @@ function stopped({ name }: ModelFile, reason: unknown): AppError {
   const isLate = reason instanceof Error && reason.name === 'TimeoutError'
   return isLate
     ? new AppError('no_capacity', `${name} could not be fetched in time.`, { cause: reason })
-    : new AppError('cancelled', `Nobody waits for ${name} any more.`, { cause: reason })
+    : new AppError('cancelled', `Nobody is waiting for ${name} any more.`, { cause: reason })
 }
 
 /** A network fault has a code of ours only if we gave it one. */

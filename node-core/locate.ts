@@ -24,7 +24,7 @@ export interface LocateOptions {
 export async function locateHub(options: LocateOptions, signal: AbortSignal): Promise<Multiaddr> {
   const [hub] = (await askAdmission(options, signal))?.hubs ?? []
   if (hub === undefined)
-    throw new AppError('no_capacity', 'The network answered with something that is no admission.')
+    throw new AppError('no_capacity', "The network's reply is not an admission.")
   return toAddress(hub, options)
 }
 

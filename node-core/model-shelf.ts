@@ -193,7 +193,7 @@ class Shelf implements ModelShelf {
     room: 'unload' | 'keep',
   ): Promise<{ readonly ms: number; readonly release: () => void }> {
     const { engine, fetchFiles, now } = this.#deps
-    if (how.signal.aborted) throw new AppError('cancelled', `Nobody waits for ${manifest.id}.`)
+    if (how.signal.aborted) throw new AppError('cancelled', `Nobody is waiting for ${manifest.id}.`)
     if (!engine.runs(manifest))
       throw new AppError('no_capacity', `This device lacks what ${manifest.id} requires.`)
     // Planned before the download: a model that would not fit is not fetched.

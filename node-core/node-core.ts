@@ -158,7 +158,7 @@ class Core implements NodeCore, WorkHandler {
 
   async leave(withinMs: number): Promise<void> {
     this.#isLeaving = true
-    this.#state.update({ detail: 'Leaving: its jobs are the last ones.' })
+    this.#state.update({ detail: 'Leaving after its current jobs.' })
     const finished = this.#jobs.finish(withinMs)
     await this.#announce()
     await finished

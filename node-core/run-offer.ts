@@ -39,7 +39,7 @@ export async function runOffer(
     emit: async (bytes) => {
       outputBytes += bytes.length
       if (outputBytes > LIMITS.jobOutputBytes)
-        throw new AppError('too_large', `The output passes ${LIMITS.jobOutputBytes} bytes.`)
+        throw new AppError('too_large', `The output is over ${LIMITS.jobOutputBytes} bytes.`)
       count(meter, bytes)
       chunks.push(bytes)
       await deps.emit(bytes)

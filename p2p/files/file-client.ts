@@ -40,7 +40,7 @@ export async function openPeerFile(node: FileNode, request: PeerFileRequest): Pr
     else throw new AppError('invalid_request', `A ${frame.kind} frame has no place here.`)
   }
   const frames = createFrameStream(stream, { onFrame })
-  const leave = () => frames.fail(new AppError('cancelled', 'Nobody waits for the file.'))
+  const leave = () => frames.fail(new AppError('cancelled', 'Nobody is waiting for the file.'))
   signal.addEventListener('abort', leave)
   void frames.ended.then((error) => {
     signal.removeEventListener('abort', leave)

@@ -56,7 +56,10 @@ export async function serveFiles(node: FileNode, options: FileServerOptions): Pr
         log,
         async give(request, target) {
           if (isRefused)
-            throw new AppError('no_capacity', 'This node serves as many files at once as it may.')
+            throw new AppError(
+              'no_capacity',
+              'This node is already serving its maximum number of files.',
+            )
           const file = await find(request.sha256)
           await sendFile(request, file, { target, rate })
           log.info('file.given', { ...request, sizeBytes: file?.sizeBytes })
@@ -81,7 +84,7 @@ async function serveFile(stream: Stream, { clock, log, give }: Transfer): Promis
   const asked = Promise.withResolvers<FileRequest>()
   let isAsked = false
   const silence = createSilence(clock, () =>
-    frames.fail(new AppError('node_timeout', 'The other node takes nothing.')),
+    frames.fail(new AppError('node_timeout', 'The other node is not reading.')),
   )
   const onFrame = (frame: Frame) => {
     silence.heard()

@@ -24,7 +24,10 @@ export async function signPresence(
   privateKey: PrivateKey,
 ): Promise<SignedPresence> {
   if (record.nodeId !== peerIdOf(privateKey))
-    throw new AppError('invalid_request', 'A presence record is signed by the node that it names.')
+    throw new AppError(
+      'invalid_request',
+      'A presence record must be signed by the node that it names.',
+    )
   const bytes = new TextEncoder().encode(JSON.stringify(record))
   checkPresenceSize(bytes.byteLength)
   return { record: encodeBase64(bytes), signature: encodeBase64(await privateKey.sign(bytes)) }
@@ -88,14 +91,14 @@ export function subscribePresence(
       onBreach?.(from, why)
       return TopicValidatorResult.Reject
     }
-    if (!budgets.spend(from)) return refuse('more presence records than a node has to send')
+    if (!budgets.spend(from)) return refuse('more presence records than allowed')
     const signed = readMessage(message)
-    if (signed === undefined) return refuse('a message that is no presence record')
+    if (signed === undefined) return refuse('a message that is not a presence record')
     let record: PresenceRecord
     try {
       record = await verifyPresence(signed)
     } catch {
-      return refuse('a presence record that is not signed')
+      return refuse('a presence record without a valid signature')
     }
     if (onBreach !== undefined && record.nodeId !== from)
       return refuse('the presence record of another node')
@@ -169,5 +172,5 @@ async function hasSubscriber(
 }
 
 function noHub(topic: string): AppError {
-  return new AppError('no_capacity', `No hub hears ${topic}; announce again later.`)
+  return new AppError('no_capacity', `No hub subscribes to ${topic}; announce again later.`)
 }

@@ -37,7 +37,7 @@ export function createSendWindow(): SendWindow {
       if (sizeBytes < GRANT_BYTES)
         throw new AppError(
           'invalid_request',
-          `Credit of ${sizeBytes} bytes is under the ${GRANT_BYTES} that are granted at once.`,
+          `Credit of ${sizeBytes} bytes is below the smallest grant of ${GRANT_BYTES}.`,
         )
       creditBytes += sizeBytes
       if (creditBytes > LIMITS.jobWindowBytes)

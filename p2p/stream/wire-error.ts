@@ -58,7 +58,7 @@ export function readNodesWord(frame: Frame): NodesWord {
   const { code, detail, meta } = said(readJson(ErrorBody, frame))
   // A node that cancels a job unasked has abandoned it.
   return code === 'cancelled'
-    ? new NodesWord('node_lost', 'The node gave the job up.')
+    ? new NodesWord('node_lost', 'The node abandoned the job.')
     : new NodesWord(code, detail, { meta })
 }
 

@@ -117,7 +117,7 @@ export function startEchoes(
       if (reason === 'late') spent.set(name, 'replayed')
       else refused += 1
       if (refused > LIMITS.echoesRefused)
-        throw new AppError('invalid_request', `${refused} echoes answer nothing that was asked.`)
+        throw new AppError('invalid_request', `${refused} echoes match no request.`)
     },
   }
 }
@@ -187,7 +187,7 @@ export function createEchoAnswers(
   let open = 0
   return (frame) => {
     if (open >= LIMITS.echoesRefused)
-      throw new AppError('invalid_request', 'Echoes are asked for faster than they can be signed.')
+      throw new AppError('invalid_request', 'Echoes are requested faster than they can be signed.')
     open += 1
     void answer(frame)
       .then(send)

@@ -53,7 +53,7 @@ export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): H
     onPong(frame) {
       const sent = sentAt.get(readNumber(frame))
       if (sent === undefined)
-        throw new AppError('invalid_request', 'A pong answers no ping of this stream.')
+        throw new AppError('invalid_request', 'A pong matches no ping of this stream.')
       // Pongs come in order, so pings before this one will not be answered.
       for (const asked of sentAt.keys()) {
         sentAt.delete(asked)

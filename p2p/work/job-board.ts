@@ -37,14 +37,14 @@ interface Job {
 
 /** The error for each reason by which a hub ends a job. */
 const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
-  unwanted: () => new AppError('cancelled', 'Nobody waits for the answer any more.'),
-  late: () => new AppError('node_timeout', 'The time of the request was over before the answer.'),
+  unwanted: () => new AppError('cancelled', 'Nobody is waiting for the answer any more.'),
+  late: () => new AppError('node_timeout', "The request's time was over before the answer."),
   silent: () =>
     new AppError(
       'node_timeout',
-      'The hub heard nothing of it for too long, and holds that against this node for a while.',
+      'The hub heard nothing about the job for too long, and prefers other nodes for a while.',
     ),
-  refused: () => new AppError('internal', 'The hub did not accept what this node sent.'),
+  refused: () => new AppError('internal', "The hub did not accept this node's data."),
 }
 
 export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBoard {
@@ -151,7 +151,7 @@ function refuse(sizeBytes: number, held: number): AppError | undefined {
 function fill(job: Job, body: Uint8Array): number {
   job.input.receive(body.byteLength)
   if (job.isStarted || job.filledBytes + body.byteLength > job.payload.byteLength)
-    throw new AppError('invalid_request', 'The payload is longer than its job says.')
+    throw new AppError('invalid_request', 'The payload is longer than the job declared.')
   job.payload.set(body, job.filledBytes)
   job.filledBytes += body.byteLength
   return job.input.consume(body.byteLength)
@@ -159,6 +159,6 @@ function fill(job: Job, body: Uint8Array): number {
 
 function start(job: Job): void {
   if (job.isStarted || job.filledBytes !== job.payload.byteLength)
-    throw new AppError('invalid_request', 'The payload ended before its size, or twice.')
+    throw new AppError('invalid_request', 'The payload ended early, or twice.')
   job.isStarted = true
 }

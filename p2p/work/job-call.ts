@@ -149,7 +149,7 @@ function createOutput({ onChunk, isOver, giveUp, grant }: OutputParts) {
       if (isOver()) return
       frames += 1
       if (frames > OUTPUT_FRAMES)
-        throw new AppError('invalid_request', `An output comes in over ${OUTPUT_FRAMES} frames.`)
+        throw new AppError('invalid_request', `The output has over ${OUTPUT_FRAMES} frames.`)
       sizeBytes += body.byteLength
       if (sizeBytes <= LIMITS.jobOutputBytes) delivery.push(body)
       else

@@ -35,7 +35,9 @@ export function createLoadCalls(
       if (begun !== undefined) return begun.promise
       if (!frames.isOpen()) return Promise.reject(new AppError('node_lost', 'The node has left.'))
       if (open.size >= LIMITS.linkLoads)
-        return Promise.reject(new AppError('no_capacity', 'The node loads other models already.'))
+        return Promise.reject(
+          new AppError('no_capacity', 'The node is already loading other models.'),
+        )
       const answer = Promise.withResolvers<void>()
       open.set(request.digest, answer)
       frames.send(jsonFrame('load', 0, request))
@@ -45,7 +47,7 @@ export function createLoadCalls(
       const reply = readJson(LoadReply, frame)
       const answer = open.get(reply.digest)
       if (answer === undefined)
-        throw new AppError('invalid_request', 'The node answers a load that nobody asked for.')
+        throw new AppError('invalid_request', 'The node replied to a load that was not requested.')
       open.delete(reply.digest)
       take(reply).then(answer.resolve, answer.reject)
     },

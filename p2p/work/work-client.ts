@@ -96,7 +96,7 @@ export async function openWork(stream: Stream, options: OpenWorkOptions): Promis
     },
   })
   const stopTimer = clock.after(LIMITS.openTimeoutMs, () =>
-    frames.fail(new AppError('node_timeout', 'The node did not say hello in time.')),
+    frames.fail(new AppError('node_timeout', 'The node did not send its hello in time.')),
   )
   void frames.ended.then((error) =>
     greeting.reject(error ?? new AppError('node_lost', 'The node left before its hello.')),
@@ -202,7 +202,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
       if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
       if (calls.size - running().length >= LIMITS.cancelledJobs)
-        throw new AppError('no_capacity', 'The node does not end the jobs that were cancelled.')
+        throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
       const offerFrame = jsonFrame('job', lastJob + 1, offer)
       encodeHeader(offerFrame)
       lastJob = offerFrame.job
@@ -223,13 +223,12 @@ function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {
   return {
     lose: (error: AppError) => last?.lose(error),
     onFrame(frame: Frame) {
-      if (last === undefined)
-        throw new AppError('invalid_request', 'An echo answers nothing that was asked.')
+      if (last === undefined) throw new AppError('invalid_request', 'An echo matches no request.')
       last.onFrame(frame)
     },
     async run(about: Omit<EchoRunOptions, 'clock' | 'log'>): Promise<EchoResult> {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
-      if (isRunning) throw new AppError('no_capacity', 'This node is being measured already.')
+      if (isRunning) throw new AppError('no_capacity', 'This node is already being measured.')
       isRunning = true
       last = startEchoes((frame) => frames.send(frame), { ...about, clock, log: options.log })
       try {

@@ -31,7 +31,7 @@ const node: fc.Arbitrary<NodeView> = fc.record({
   isMeasured: fc.boolean(),
 })
 
-/** As the hub has seen it keep to jobs. */
+/** How reliably the node has answered this hub. */
 const conducted: fc.Arbitrary<NodeView> = fc
   .tuple(
     node,
@@ -52,7 +52,7 @@ const scenario = fc.record({
   random: fc.double({ min: 0, max: 0.999, noNaN: true }),
 })
 
-describe('the scheduler, over random policies and node sets', () => {
+describe('the choice of a node, over random policies and node sets', () => {
   it('[R8] never gives a job to a node that its policy excludes, through any number of failures', () => {
     fc.assert(
       fc.property(scenario, (s) => {
@@ -96,7 +96,7 @@ describe('the scheduler, over random policies and node sets', () => {
     )
   })
 
-  it('says that features are missing exactly when allowed nodes run the kernel but for those', () => {
+  it('reports missing features exactly when allowed nodes lack only those', () => {
     const kernel: Work = {
       kind: 'kernel',
       wgsl: 'x',
@@ -133,7 +133,7 @@ describe('the scheduler, over random policies and node sets', () => {
     )
   })
 
-  it('takes the node with the smallest predicted completion when there are no more than it samples', () => {
+  it('takes the node with the smallest predicted completion if all are sampled', () => {
     fc.assert(
       fc.property(policy, fc.array(node, { minLength: 1, maxLength: 4 }), (p, nodes) => {
         const choice = chooseNode(

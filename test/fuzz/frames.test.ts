@@ -1,4 +1,4 @@
-/** The frame codec under random frames, random cuts and random damage; a failure prints its seed. */
+/** The frame codec with random frames, cuts and damage. A failure prints its seed. */
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -27,7 +27,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: fc.constant('end' as const), job, body: empty }),
 )
 
-/** Cuts at the given places, whatever they are. */
+/** Cuts the bytes at these places. */
 function cut(all: Uint8Array, places: readonly number[]): Uint8Array[] {
   const borders = [0, ...places.map((place) => place % (all.length + 1)), all.length]
   borders.sort((a, b) => a - b)
@@ -35,7 +35,7 @@ function cut(all: Uint8Array, places: readonly number[]): Uint8Array[] {
 }
 
 describe('codec', () => {
-  test('[W2] any frames, cut anywhere, come out as they went in', () => {
+  test('[W2] any frames, cut anywhere, are decoded unchanged', () => {
     fc.assert(
       fc.property(fc.array(frame, { maxLength: 20 }), fc.array(fc.nat()), (frames, places) => {
         const decoder = createFrameDecoder()
@@ -49,7 +49,7 @@ describe('codec', () => {
     )
   })
 
-  test('[W3] any bytes either decode within bounds or are refused by name, and never hang', () => {
+  test('[W3] any bytes either decode within bounds or are refused with a code, and never hang', () => {
     fc.assert(
       fc.property(bytes(5_000), fc.array(fc.nat()), (noise, places) => {
         const decoder = createFrameDecoder()
@@ -67,7 +67,7 @@ describe('codec', () => {
     )
   })
 
-  test('[W3] one damaged byte in a header loses no bound', () => {
+  test('[W3] one damaged byte in a header evades no bound', () => {
     fc.assert(
       fc.property(frame, fc.nat(HEADER_BYTES - 1), fc.nat(255), (sent, at, value) => {
         const damaged = encodeFrame(sent)

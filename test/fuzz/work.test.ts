@@ -1,4 +1,4 @@
-/** Many jobs over one work stream with random sizes, cancels, slow readers and a cut; a failure prints its seed. */
+/** Many jobs over one work stream, with random sizes, cancels, slow readers and a cut. A failure prints its seed. */
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openWork } from '#p2p/work/work-client.ts'

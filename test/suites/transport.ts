@@ -49,7 +49,7 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
       return connection
     }
 
-    test('[T1] a dial joins two peers that know each other by key', async () => {
+    test('[T1] a dial connects two peers that know each other by key', async () => {
       await dial()
       expect(connection.remotePeer.toString()).toBe((await peer.view()).peerId)
       const [self, seen] = [dialer.peerId.toString(), async () => (await peer.view()).remotePeers]
@@ -88,7 +88,7 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
       const stream = await connection.newStream(SINK)
       const piece = seededBytes(64 * 1024)
       let sentBytes = 0
-      // 64 MiB is far more than every buffer on the way holds.
+      // 64 MiB is far more than all buffers on the way hold.
       while (sentBytes < 64 * MIB) {
         const canSendMore = stream.send(piece)
         sentBytes += piece.byteLength
@@ -186,7 +186,7 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
       await until('none at the peer', async () => (await peer.view()).connections === 0)
     })
 
-    test('[T7] connections that come and go leave nothing behind', async () => {
+    test('[T7] connections that open and close leave nothing behind', async () => {
       for (let round = 0; round < 20; round += 1) {
         await dial()
         expect(await echoed(connection, [seededBytes(1000, round)])).toBe(0)
@@ -197,7 +197,7 @@ export function transportSuite(name: string, setUp: () => Promise<TransportUnder
   })
 }
 
-/** Sends the messages through the peer's echo; 0 when every byte came back in order. */
+/** Sends the messages through the peer's echo. @returns 0 when every byte came back in order */
 async function echoed(connection: Connection, messages: readonly Uint8Array[]): Promise<number> {
   const stream = await connection.newStream(ECHO)
   const back = readAll(stream)

@@ -160,7 +160,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
 
   async #start(): Promise<HubCore> {
     const name = this.ctx.id.name
-    if (name === undefined) throw new AppError('internal', 'A hub is opened by its name.')
+    if (name === undefined) throw new AppError('internal', 'A hub must be opened by its name.')
     return createHubCore({
       name,
       storage: this.ctx.storage,

@@ -1,4 +1,4 @@
-/** Nodes that want money for nothing, or the hub's memory: what they try on a real hub, and what they get. */
+/** Nodes that want unearned money or the hub's memory: what they try on a real hub, and what happens. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { createHubNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
@@ -24,7 +24,7 @@ const DOMAIN = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as cons
 const payload = new Uint8Array([1, 2, 3, 4])
 const never = new AbortController().signal
 
-describe('a receipt for a job that nobody got an answer to', () => {
+describe('a receipt for a job that answered nobody', () => {
   let hub: TestHubBench
   beforeEach(async () => void (hub = await createHubBench()))
   afterEach(() => hub.close())
@@ -80,7 +80,7 @@ describe('a receipt for a job that nobody got an answer to', () => {
 })
 
 describe('jobs that ask for more than the hub can hold', () => {
-  it('are refused while others are under way, also when all come at once', async () => {
+  it('are refused while others are running, even if all come at once', async () => {
     const hub = await createHubBench()
     await hub.join({ country: 'DE', run: () => new Promise(() => {}) })
     const caller = new AbortController()
@@ -102,7 +102,7 @@ describe('jobs that ask for more than the hub can hold', () => {
 })
 
 describe('an answer that comes in single bytes', () => {
-  it('takes no more memory than its bytes, and comes out whole', () => {
+  it('takes no more memory than its bytes, and is complete', () => {
     const sink = createByteSink()
     for (let i = 0; i < 100_000; i += 1) sink.push(new Uint8Array([i]))
     expect(sink.bytes().length).toBe(100_000)
@@ -127,7 +127,7 @@ describe('an admission that is used again and again', () => {
     transportRttMs: null,
   })
 
-  /** The hub's end of a socket whose other end says nothing. */
+  /** The hub's end of a socket whose other end is silent. */
   function silentSocket(): SocketLike & { hangUp(): void } {
     const target = new EventTarget()
     return {
@@ -140,7 +140,7 @@ describe('an admission that is used again and again', () => {
     }
   }
 
-  it('and mute sockets of one address block keep nobody else out', async () => {
+  it('and silent sockets of one address block keep no other node out', async () => {
     const hubs = await startAnchoredHubs(['frankfurt'])
     const core = hubs.core('frankfurt')
     const mute = Array.from({ length: LIMITS.hubEntering + 20 }, async (_, at) => {
@@ -158,7 +158,7 @@ describe('an admission that is used again and again', () => {
     await hubs.close()
   })
 
-  it('opens few sockets at once, and leaves the hub to others', async () => {
+  it('opens few sockets at once, so that other nodes can enter', async () => {
     const transport = durableObjectTransport()
     const privateKey = await newIdentity()
     const libp2p = await createHubNode({ privateKey, transports: [transport], log: silentLog })

@@ -1,4 +1,4 @@
-/** What a node can hear of others over the hubs' gossip: nothing. */
+/** A node learns nothing about other nodes from the hubs' gossip. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
@@ -12,7 +12,7 @@ let hubs: AnchoredHubs | undefined
 afterEach(() => hubs?.close())
 
 describe('[P2] a node that subscribes to a topic', () => {
-  it('is sent away before it hears of other nodes', async () => {
+  it('is disconnected before it learns about other nodes', async () => {
     hubs = await startAnchoredHubs(['amsterdam', 'frankfurt'])
     const identity = await newIdentity()
     const spy = await createPeerNode({ privateKey: identity, log: silentLog })

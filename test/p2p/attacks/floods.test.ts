@@ -1,4 +1,4 @@
-/** A peer that floods its hub: what it costs there is counted, and it loses its place. */
+/** A peer that floods its hub is charged for it and loses its seat. */
 import type { Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -27,7 +27,7 @@ import {
 } from '#test/support/hub/work.ts'
 
 const MIB = 1024 * 1024
-/** Catches a hang: the flood that this is about kept a hub busy for minutes. */
+/** Detects a hang: this flood once kept a hub busy for minutes. */
 const HANG = 20_000
 
 describe('1 MB of frames in one write', () => {
@@ -39,7 +39,7 @@ describe('1 MB of frames in one write', () => {
   })
   afterAll(() => network.close())
 
-  /** A member whose hand is free, and all that its hub does because of it. */
+  /** A member that a test drives by hand, with all that the hub does because of it. */
   async function join(
     onReceipt: (stored: StoredReceipt) => Promise<void> = () => Promise.resolve(),
   ) {
@@ -92,7 +92,7 @@ describe('1 MB of frames in one write', () => {
       await link.closed
       expect(asked.receipts).toBe(0)
       expect(lines.length).toBeLessThanOrEqual(2)
-      // The one error that says why, and whatever ping was due.
+      // The one error with the reason, and any ping that was due.
       expect(asked.sent.count).toBeLessThanOrEqual(2)
     },
     HANG,
@@ -106,7 +106,7 @@ describe('1 MB of frames in one write', () => {
     ['results without an answer', (job) => jsonFrame('result', job, {})],
   ]
   test.each(ofAJob)(
-    '[W16] of %s for a job that runs cost the node its stream',
+    '[W16] of %s for a running job cost the node its stream',
     async (_what, of) => {
       const { node, link, nodeEnd, lines } = await join()
       const offer = await hub.offer(node.libp2p.peerId.toString(), seededBytes(4))
@@ -118,7 +118,7 @@ describe('1 MB of frames in one write', () => {
       nodeEnd.send(repeated(encodeFrame(of(1)), MIB))
       expect(await ended).toBe('node_lost')
       await link.closed
-      // What a window of credit has room for, at the cost of a frame.
+      // Frames that fit into a credit window at their least cost.
       expect(chunks).toBeLessThanOrEqual(1024)
       expect(lines.length).toBeLessThanOrEqual(2)
     },
@@ -126,14 +126,14 @@ describe('1 MB of frames in one write', () => {
   )
 
   test(
-    '[W16] of receipts that are refused one by one cost credit, and no chain of them grows',
+    '[W16] of refused receipts cost credit, and build up no queue',
     async () => {
       const { node, link, nodeEnd, asked } = await join(() => Promise.reject(new Error('no')))
       const offer = await hub.offer(node.libp2p.peerId.toString(), seededBytes(4))
       const frame = encodeFrame(jsonFrame('receipt', 0, await node.identity.receipt(offer)))
       nodeEnd.send(repeated(frame, 5 * MIB))
       await link.closed
-      // Those that are judged at once, and what a window has room for.
+      // Receipts checked at once, and those that fit into a window.
       expect(asked.receipts).toBeLessThanOrEqual(1_200)
     },
     HANG,
@@ -144,7 +144,7 @@ describe('an anonymous node that floods a whole hub', () => {
   let hubs: AnchoredHubs | undefined
   afterEach(() => hubs?.close())
 
-  /** A member of the hub by hand, and the log of that hub. */
+  /** A member driven by hand, and the log of its hub. */
   async function start() {
     const lines: LogFields[] = []
     const log = createLog({ level: 'warn', write: (line) => void lines.push(JSON.parse(line)) })
@@ -189,7 +189,7 @@ describe('an anonymous node that floods a whole hub', () => {
   }
 
   test(
-    '[W16] with empty receipts is gone at the first of them',
+    '[W16] with empty receipts is disconnected at the first one',
     async () => {
       const { nodeEnd, expectGone } = await start()
       nodeEnd.send(repeated(new Uint8Array([0, 0, 0, 0, 12, 0, 0, 0, 0]), MIB))
@@ -199,7 +199,7 @@ describe('an anonymous node that floods a whole hub', () => {
   )
 
   test(
-    '[P5] with presence records that are its own is gone when its budget is',
+    '[P5] with its own presence records is disconnected when its budget is spent',
     async () => {
       const { libp2p, presence, expectGone } = await start()
       const topic = presenceTopic('hub-frankfurt')
@@ -228,7 +228,7 @@ describe('an anonymous node that floods a whole hub', () => {
   )
 
   test(
-    '[W16] below the frames, with pings that are to be answered, is gone when its budget is',
+    '[W16] below the frames, with pings that need replies, is disconnected when its budget is spent',
     async () => {
       const { connection, expectGone } = await start()
       const ping = new Uint8Array([0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1])

@@ -1,4 +1,4 @@
-/** What peers that break the work protocol get: a named error and the end of the stream, never more. */
+/** Peers that break the work protocol get a named error and lose the stream, nothing more. */
 import type { Stream } from '@libp2p/interface'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -124,7 +124,7 @@ describe('a hostile node', () => {
     expect(readWireError(await hand.first('error')).code).toBe('upgrade_required')
   })
 
-  test('[W1] that the hub does not want gets the reason', async () => {
+  test('[W1] that the hub refuses gets the reason', async () => {
     const { hubEnd, nodeEnd } = await node.openStream()
     const handler = createTestHandler(node.identity)
     const served = codeOf(serveWork(nodeEnd, handler, { log: silentLog }))
@@ -175,7 +175,7 @@ describe('a hostile node', () => {
     const stored = await node.identity.receipt(
       await hub.offer(node.libp2p.peerId.toString(), seededBytes(4)),
     )
-    // Each costs credit, however small it is.
+    // Each frame costs credit, however small it is.
     const receipt = jsonFrame('receipt', 0, stored)
     const fit = Math.floor(LIMITS.jobWindowBytes / frameCost(receipt.body.byteLength))
     hand.send(...Array.from({ length: fit + 1 }, () => receipt))
@@ -192,7 +192,7 @@ describe('a hostile node', () => {
     expect(readWireError(await hand.first('error')).code).toBe('too_large')
   })
 
-  test('[W7] that never confirms a cancel cannot pile up dead jobs', async () => {
+  test('[W7] that never confirms cancels gets no more jobs', async () => {
     const { opening } = await open()
     const link = await opening
     let code = ''
@@ -212,7 +212,7 @@ describe('a hostile node', () => {
     await link.close()
   })
 
-  test('[W7] data that was on its way when its job was cancelled harms nothing', async () => {
+  test('[W7] data in flight when its job was cancelled does no harm', async () => {
     const { hand, opening } = await open()
     const link = await opening
     const { job, abort } = await begin(link)

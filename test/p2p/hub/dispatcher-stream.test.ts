@@ -1,4 +1,4 @@
-/** Streamed answers over real work streams: what goes out early, what is billed, and what a lost node means then. */
+/** Streamed answers over real work streams: what is sent early, what is billed, and the loss of a node. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -29,7 +29,7 @@ interface Writer extends Engine {
   stopped: number
 }
 
-/** Writes what it is given, event by event; `pause` is awaited before each but the first. */
+/** Writes these events one by one; awaits `pause` before each but the first. */
 function writer(
   events: readonly TextEvent[],
   pause: (signal: AbortSignal) => Promise<unknown> = async () => {},
@@ -98,7 +98,7 @@ async function readAll(answer: StreamedAnswer): Promise<string> {
 }
 
 describe('a streamed answer', () => {
-  it('reaches the caller while the node still writes, and is billed by the text that came', async () => {
+  it('reaches the caller while the node still writes, and is billed by the text that arrived', async () => {
     const gate = Promise.withResolvers<void>()
     const events = [delta('one '), delta('two '), END]
     await hub.join({ country: 'DE', engine: writer(events, () => gate.promise) })
@@ -158,7 +158,7 @@ describe('a streamed answer', () => {
     expect(await readAll(await answer)).toContain('here')
   })
 
-  it('ends with the fault when the node is lost after its first byte, and nobody begins again', async () => {
+  it('ends with the error when the node is lost after its first byte, and no other node restarts it', async () => {
     const gate = new Promise<never>(() => {})
     const dying = await hub.join({
       country: 'DE',
@@ -189,7 +189,7 @@ describe('a streamed answer', () => {
   })
 
   it.each([0, 1])(
-    '[Q5] that is left unread after %i chunks is settled all the same, and given to nobody afterwards',
+    '[Q5] that is left unread after %i chunks is still settled, and given to nobody afterwards',
     async (chunksRead) => {
       await hub.join({ country: 'DE', engine: writer([delta('a'), delta('b'), delta('c'), END]) })
       const answer = await start(await textRequest(), never, 50)
@@ -222,7 +222,7 @@ describe('a streamed answer', () => {
   it.each([
     ['more tokens than were asked for', 1],
     ['events after its end', 8],
-  ])('with %s costs the node its place', async (_what, maxTokens) => {
+  ])('with %s gets the node quarantined', async (_what, maxTokens) => {
     await hub.join({
       country: 'DE',
       engine: writer([delta('a'), END]),
@@ -256,7 +256,7 @@ describe('a deadline', () => {
 })
 
 describe('a pinned job', () => {
-  it('goes to its node although another is nearer, and to no other when that node has gone', async () => {
+  it('goes to its node even if another is nearer, and to no other when that node has left', async () => {
     await hub.join({ country: 'DE' })
     const pinned = await hub.join({ country: 'FR' })
     const request = await kernelRequest(WORLD, payload, {

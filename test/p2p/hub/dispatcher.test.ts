@@ -34,7 +34,7 @@ const payload = new Uint8Array([1, 2, 3, 4])
 const inverted = new Uint8Array([254, 253, 252, 251])
 const never = new AbortController().signal
 
-/** A job that says that it began, and never ends. */
+/** A job that reports its start and never ends. */
 function hang(started: PromiseWithResolvers<void>): Promise<never> {
   started.resolve()
   return new Promise(() => {})
@@ -119,7 +119,7 @@ describe('a hub that dispatches over real work streams', () => {
     expect(outcome).toMatchObject({ nodeId: spare.nodeId, attempts: 2 })
   })
 
-  it('[L3] takes a job that was sent before as further attempts of it: two receipts of one job, of which one can be paid', async () => {
+  it('[L3] counts a repeated job as further attempts: it has two receipts, of which one can be paid', async () => {
     await hub.join({ country: 'DE' })
     const request = await kernelRequest(EU, payload)
     await hub.dispatcher.dispatch(request, payload, never)
@@ -146,7 +146,7 @@ describe('a hub that dispatches over real work streams', () => {
     expect(us.ran).toEqual([])
   })
 
-  it('[R8] ends alike what was on the only allowed node and what waited for it, when that leaves', async () => {
+  it('[R8] ends running and waiting jobs with the same error when their only allowed node leaves', async () => {
     const started = Promise.withResolvers<void>()
     const leaving = await hub.join({ country: 'FR', run: () => hang(started) })
     const us = await hub.join({ country: 'US' })
@@ -161,7 +161,7 @@ describe('a hub that dispatches over real work streams', () => {
     hub.dispatcher.capacity.notify()
     const codes = (await ends).map((end) => end.status === 'rejected' && errorCode(end.reason))
     expect(codes).toEqual(['node_lost', 'node_lost', 'node_lost', 'node_lost'])
-    // What comes after it has gone is told that there is none.
+    // Jobs that come after the node has left are told that there is none.
     await expect(ask()).rejects.toMatchObject({ code: 'residency_unsatisfiable' })
     expect(us.ran).toEqual([])
   })
@@ -208,7 +208,7 @@ describe('a hub that dispatches over real work streams', () => {
   )
 
   it.each([1, 3])(
-    '[F4] quarantines a node that answers two texts with %i vectors, and nobody signs for it',
+    '[F4] quarantines a node that answers two texts with %i vectors, and signs no receipt for it',
     async (rows) => {
       const bench = await createHubBench([EMBEDDING_MANIFEST])
       try {
@@ -246,7 +246,7 @@ describe('a hub that dispatches over real work streams', () => {
     },
   )
 
-  it('waits for a free place when every allowed node is busy, and stops waiting when the caller hangs up', async () => {
+  it('waits for a free slot when every allowed node is busy, and stops waiting when the caller leaves', async () => {
     const gate = Promise.withResolvers<void>()
     await hub.join({
       country: 'DE',
@@ -268,7 +268,7 @@ describe('a hub that dispatches over real work streams', () => {
     expect((await third).payload).toEqual(inverted)
   })
 
-  it('spreads a burst over every place there is, and overruns none', async () => {
+  it('spreads a burst over all slots, and exceeds none', async () => {
     const nodes = await Promise.all(
       [8, 8, 8, 8].map((maxJobs) => hub.join({ country: 'DE', maxJobs })),
     )
@@ -281,7 +281,7 @@ describe('a hub that dispatches over real work streams', () => {
     expect(nodes.reduce((sum, node) => sum + node.ran.length, 0)).toBe(32)
   })
 
-  it('times a job out by its name', async () => {
+  it('ends a job that takes too long with node_timeout', async () => {
     await hub.join({ country: 'DE', run: () => new Promise(() => {}) })
     const request = await kernelRequest(EU, payload, { timeoutMs: 50 })
     await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toMatchObject({
@@ -308,7 +308,7 @@ describe('a hub that dispatches over real work streams', () => {
     )
   })
 
-  it('asks a second node before it believes one that calls the work wrong', async () => {
+  it('asks a second node before it believes one that calls the work invalid', async () => {
     let honest: TestMember | undefined
     await hub.join({
       country: 'DE',
@@ -322,7 +322,7 @@ describe('a hub that dispatches over real work streams', () => {
     expect(outcome.nodeId).toBe(honest?.nodeId)
   })
 
-  it('believes it when no other node is left, or the others say the same', async () => {
+  it('believes it if no other node is left, or the others agree', async () => {
     const refuse = () => Promise.reject(new AppError('invalid_request', 'line 3 is wrong'))
     await hub.join({ country: 'DE', run: refuse })
     await hub.join({ country: 'DE', run: refuse })
@@ -336,7 +336,7 @@ describe('a hub that dispatches over real work streams', () => {
     expect(third.ran).toEqual([])
   })
 
-  it('does not end a quarantine when the node comes back', async () => {
+  it('keeps a node in quarantine when it reconnects', async () => {
     const lying = await hub.join({
       country: 'DE',
       run: async (_offer, _payload, next) => {
@@ -353,9 +353,9 @@ describe('a hub that dispatches over real work streams', () => {
   })
 })
 
-describe('a node that checks for itself', () => {
+describe('a node that does its own checks', () => {
   it('[R10] refuses a job whose policy excludes its own place even when the hub sends it', async () => {
-    // The hub is made to believe that the US node stands in Germany: its filter is out of the way.
+    // The hub takes the US node for a German one, so its filter lets the node through.
     const liar = await hub.join({ country: 'US' })
     const member = hub.directory.get(liar.nodeId)
     if (member === undefined) throw new Error('not a member')

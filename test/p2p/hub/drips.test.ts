@@ -1,4 +1,4 @@
-/** Nodes that send bytes and never answer: bytes are no answer, of a stream only text is. */
+/** Nodes that send bytes and never answer. Bytes are no answer; in a stream only text is. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import type { AppError } from '#shared/base/errors.ts'
@@ -28,7 +28,7 @@ const ask = async ({ dispatcher }: HubInTime, timeoutMs: number) =>
   dispatcher.dispatch(await kernelRequest(EU, payload, { timeoutMs }), payload, never)
 
 describe('[N10] nodes that drip bytes and never answer', () => {
-  it.each([7, 8, 9])('cost nobody an answer, and lose their places (seed %i)', async (seed) => {
+  it.each([7, 8, 9])('cost no job its answer, and are disconnected (seed %i)', async (seed) => {
     const timed = await openInTime(seed)
     const honest = await timed.joinSlow({ country: 'FR', maxJobs: 4, takesMs: () => 100 })
     await timed.pass(ask(timed, 10_000))
@@ -76,7 +76,7 @@ const teller: Engine = {
 }
 
 describe('[N10] nodes that drip a stream of text', () => {
-  /** Asks for one streamed text. @returns who began it for the reader, and who ended it */
+  /** Asks for one streamed text. @returns which node began it for the reader, and which ended it */
   const stream = async (timed: HubInTime) => {
     const work: TextWork = {
       kind: 'text',
@@ -123,7 +123,7 @@ describe('[N10] nodes that drip a stream of text', () => {
   it.each([
     ['half an event', new TextEncoder().encode('{'), 10],
     ['events without text', delta('', []), 11],
-  ])('of %s begin none: another node tells it whole', async (_what, drip, seed) => {
+  ])('of %s do not begin it: another node answers it whole', async (_what, drip, seed) => {
     const { timed, honest, dripper } = await start(seed, drip)
     for (let wave = 0; wave < 4; wave += 1) {
       for (const { begun, ended } of await streams(timed, 8)) {
@@ -136,7 +136,7 @@ describe('[N10] nodes that drip a stream of text', () => {
     expect(timed.directory.barredMs(dripper.nodeId)).toBeGreaterThan(0)
   })
 
-  it('of a letter a second keep what they began to its end, are asked last, and lose their place', async () => {
+  it('of a letter a second keep what they began, are asked last, and are disconnected', async () => {
     const { timed, honest, dripper } = await start(12, delta('a', [1]))
     const seen: { readonly begun: string[]; readonly ended: string }[] = []
     for (let wave = 0; wave < 4; wave += 1) {

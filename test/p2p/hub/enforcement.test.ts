@@ -1,4 +1,4 @@
-/** The four enforcement points, each alone: whoever else would have refused is taken away, or works against it. */
+/** Each of the four enforcement points alone: the others are removed, or work against it. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bytesToHex } from 'viem'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
@@ -26,8 +26,8 @@ function compiled(policy: object): CompiledPolicy {
   return compilePolicy(asPolicy({ ...open, ...policy }), { tenant: ACME, version: 1 })
 }
 
-describe('the Worker alone, before hubs that would take anything', () => {
-  // The build puts a literal in its place.
+describe('the Worker alone, with hubs that would take anything', () => {
+  // The build replaces it with a literal.
   beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
   afterAll(() => void vi.unstubAllGlobals())
 
@@ -55,7 +55,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     }
   }
 
-  it('sends nothing of a job that entered where its policy does not allow', async () => {
+  it('sends nothing of a job that entered in a country its policy does not allow', async () => {
     const post = await createWorker({ ingress: { allow: ['EU'] } })
     const { status, body, reached } = await post()
     expect(status).toBe(422)
@@ -63,7 +63,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     expect(reached).toEqual([])
   })
 
-  it('sends nothing of a job that no country is left for', async () => {
+  it('sends nothing of a job for which no country is left', async () => {
     const post = await createWorker({})
     const { body, reached } = await post({ 'x-littoral-residency': 'US' })
     expect(body).toMatchObject({ code: 'residency_unsatisfiable', rule: 'compute.allow' })
@@ -77,7 +77,7 @@ describe('the Worker alone, before hubs that would take anything', () => {
     expect(reached).toEqual([])
   })
 
-  it('does send what is allowed: these hubs are there', async () => {
+  it('sends an allowed job, so the hubs are there', async () => {
     const { reached } = await (await createWorker({}))()
     expect(reached).toHaveLength(1)
     expect(reached[0]).toContain('secret')
@@ -91,7 +91,7 @@ describe('Hub and node', () => {
   })
   afterAll(() => bench?.close())
 
-  /** What a policy can refuse the node of this test for; it stands in the US, is public and of no network. */
+  /** Reasons for which a policy can refuse this test's node. It is in the US, public and in no network. */
   const REFUSED: readonly (readonly [string, object])[] = [
     ['compute.allow', {}],
     ['compute.allow', { compute: { allow: ['WORLD'], deny: ['US_ALL'] } }],
@@ -104,7 +104,7 @@ describe('Hub and node', () => {
   ]
 
   it.each(REFUSED)(
-    'the Hub alone refuses by %s: a Worker that allows everything, a node that checks nothing',
+    'the Hub alone refuses by %s, with a Worker that allows everything and a node that checks nothing',
     async (rule, policy) => {
       const reached: Uint8Array[] = []
       const node = await bench.join({
@@ -123,7 +123,7 @@ describe('Hub and node', () => {
     },
   )
 
-  it('the Hub alone sends nothing under a ticket that names a place outside the policy, wherever the node is now', async () => {
+  it('the Hub alone sends nothing under a ticket with a place outside the policy, wherever the node is now', async () => {
     const reached: Uint8Array[] = []
     const node = await bench.join({
       country: 'DE',
@@ -134,7 +134,7 @@ describe('Hub and node', () => {
     })
     const member = bench.directory.get(node.nodeId)
     if (member === undefined) throw new Error('the node is not there')
-    // Chosen in Germany, written down as standing in the US, and in Germany again before the job leaves.
+    // The node is in Germany when chosen, in the US for the ticket, and in Germany again before the job is sent.
     const places = ['DE', 'US'].map((code) => placeIn(code))
     const place = vi.fn(() => places.shift() ?? placeIn('DE'))
     bench.directory.add({ ...member, evidence: { place, record: () => null } })
@@ -149,7 +149,7 @@ describe('Hub and node', () => {
   })
 
   it.each(REFUSED)(
-    'the node alone refuses by %s: a Worker and a Hub that send it the job all the same',
+    'the node alone refuses by %s, with a Worker and a Hub that send it the job anyway',
     async (rule, policy) => {
       const node = await bench.join({ country: 'US' })
       await expect(sendPast(node.nodeId, compiled(policy))).rejects.toMatchObject({
@@ -162,7 +162,7 @@ describe('Hub and node', () => {
     },
   )
 
-  it('the node alone runs what its policy allows, and nothing under a policy that was changed on the way', async () => {
+  it('the node alone runs what its policy allows, and nothing under an altered policy', async () => {
     const node = await bench.join({ country: 'US', networks: ['clinics'] })
     const policy = compiled({ compute: { allow: ['US'] }, network: 'clinics' })
     await sendPast(node.nodeId, policy)
@@ -173,7 +173,7 @@ describe('Hub and node', () => {
     await node.disconnect()
   })
 
-  /** A ticket with the hub's own signature and the job behind it, without the hub's filter. */
+  /** A ticket with the hub's own signature and its job, without the hub's filter. */
   async function sendPast(nodeId: string, policy: CompiledPolicy) {
     const member = bench.directory.get(nodeId)
     if (member === undefined) throw new Error('the node is not there')
@@ -191,7 +191,7 @@ describe('Hub and node', () => {
   }
 })
 
-describe('settlement alone, of what Worker, Hub and node did and signed together', () => {
+describe('settlement alone, with Worker, Hub and node colluding', () => {
   const US: Place = {
     country: countryBit('US'),
     evidence: 'observed',
@@ -202,7 +202,7 @@ describe('settlement alone, of what Worker, Hub and node did and signed together
     evidenceHash: `0x${'0'.repeat(64)}`,
   }
 
-  // That the contract refuses, too, where the Ledger does not: test_postBatch_revertsOutsideThePolicyNamingIt.
+  // The contract also refuses what the Ledger does not: test_postBatch_revertsOutsideThePolicyNamingIt.
   it('pays for nothing that ran outside its policy, and posts nothing of it', async () => {
     const maker = await createReceiptMaker(DOMAIN)
     const chain = createModelChain(DOMAIN)

@@ -1,4 +1,4 @@
-/** What one tenant may take of a hub while others want it too, over real work streams. */
+/** How much of a hub one tenant gets while others want it too, over real work streams. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job/job.ts'
@@ -14,7 +14,7 @@ const [acme, globex] = [TenantId.parse('acme'), TenantId.parse('globex')]
 
 let hub: TestHubBench
 let gate: PromiseWithResolvers<void>
-/** Whose jobs the node has begun, in order. */
+/** Tenants whose jobs the node has begun, in order. */
 let begun: string[]
 
 beforeEach(async () => {
@@ -57,8 +57,8 @@ async function large(tenant: TenantId, sizeBytes: number): Promise<string> {
   })
 }
 
-describe('a hub that several tenants want', () => {
-  it('[Q4] has a place in its queue for a second tenant, however many jobs the first sends, and answers each in its turn', async () => {
+describe('a hub that several tenants use', () => {
+  it('[Q4] keeps room in its queue for a second tenant, however many jobs the first sends, and lets them take turns', async () => {
     const crowd = Array.from({ length: 300 }, () => ask(acme))
     await until('the node is busy', () => begun.length === 1)
     const late = ask(globex)
@@ -67,13 +67,13 @@ describe('a hub that several tenants want', () => {
     expect(begun.indexOf('globex')).toBeLessThan(4)
     const answers = await Promise.all(crowd)
     expect(answers.filter((answer) => answer === 'no_capacity').length).toBe(300 - 1 - 192)
-    // What has ended has given its places back.
+    // Jobs that have ended have returned their slots.
     expect(await Promise.all(Array.from({ length: 190 }, () => ask(globex)))).not.toContain(
       'no_capacity',
     )
   })
 
-  it('[Q4] has room for the bytes of a second tenant beside all that the first may hold', async () => {
+  it('[Q4] keeps room for a second tenant’s bytes beside all that the first may hold', async () => {
     const crowd = Array.from({ length: 5 }, () => large(acme, 12 * MIB))
     const late = large(globex, 12 * MIB)
     expect((await Promise.all(crowd)).filter((answer) => answer === 'no_capacity').length).toBe(2)

@@ -1,4 +1,4 @@
-/** Kernels that hang devices, over real work streams: who still gets them, and what strangers cannot do. */
+/** Kernels that hang devices, over real work streams: who still runs them, and what strangers cannot do. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
@@ -12,7 +12,7 @@ const payload = new Uint8Array([1, 2, 3, 4])
 const never = new AbortController().signal
 
 let hub: TestHubBench
-/** The hub's clock is ahead by this while a kernel hangs. */
+/** How far the hub's clock is ahead while a kernel hangs. */
 let aheadMs = 0
 beforeEach(async () => void (hub = await createHubBench([], () => Date.now() + aheadMs)))
 afterEach(() => hub.close())
@@ -25,7 +25,7 @@ async function ask(): Promise<string> {
   )
 }
 
-/** A public node on which every kernel hangs; it leaves when it has said so. */
+/** A public node on which every kernel hangs. It leaves after reporting that. */
 async function hang(reporter: string): Promise<void> {
   const node = await hub.join({
     country: 'DE',
@@ -41,19 +41,19 @@ async function hang(reporter: string): Promise<void> {
 }
 
 describe('a kernel that hangs devices', () => {
-  it('[U11] is refused by the hub when two strangers’ networks have said so, and not after many nodes of one', async () => {
+  it('[U11] is refused after reports from two strangers’ networks, and not after many from one', async () => {
     for (let node = 0; node < 4; node += 1) await hang('network-1')
     const third = await hub.join({ country: 'DE', reporter: 'network-3' })
     expect(await ask()).toBe(third.nodeId)
     await third.disconnect()
-    // Somebody has completed it by now, so two are not enough.
+    // A node has completed the kernel by now, so two reports are not enough.
     await hang('network-4')
     await hang('network-2')
     await hub.join({ country: 'DE', reporter: 'network-5' })
     expect(await ask()).toBe('forbidden kernels.banned')
   })
 
-  it('[U11] is still run by a node that somebody vouches for, and by no public one beside it', async () => {
+  it('[U11] still runs on vouched nodes, and on no public one', async () => {
     await hang('network-1')
     await hang('network-2')
     const stranger = await hub.join({ country: 'DE' })

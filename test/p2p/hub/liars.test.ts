@@ -1,4 +1,4 @@
-/** Nodes that give jobs back: they rank behind those that answer, and starve nobody. */
+/** Nodes that give jobs back rank behind those that answer, and starve no other node. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
@@ -27,7 +27,7 @@ const CODES: ErrorCode[] = [
 let hub: TestHubBench | undefined
 afterEach(() => hub?.close())
 
-/** A float in [0, 1), the same for the same seed. */
+/** A float in [0, 1) from the seed. */
 function seeded(seed: number): () => number {
   const random = createRandom(seed)
   return () => random.below(1_000) / 1_000
@@ -54,7 +54,7 @@ const ask = async ({ dispatcher }: TestHubBench, wgsl?: string, timeoutMs = 30_0
   return dispatcher.dispatch({ ...request, work }, payload, never)
 }
 
-/** How each of so many requests at once ended: which node answered, or the code. */
+/** How each of these concurrent requests ended: the node that answered, or the code. */
 const ends = async (bench: TestHubBench, count: number) =>
   Promise.all(
     Array.from({ length: count }, () =>
@@ -92,7 +92,7 @@ describe('[N11] nodes that give every job back', () => {
     },
   )
 
-  it('starve none that has answered more, though each of them has answered such work once', async () => {
+  it('do not starve a node that has answered more, even if each has answered such work once', async () => {
     const bench = await open(13)
     let isHonest = true
     for (let i = 0; i < LIARS; i += 1)
@@ -121,12 +121,12 @@ describe('[N11] nodes that give every job back', () => {
     const { run } = liar(code)
     for (let i = 0; i < LIARS; i += 1) await bench.join({ country: 'DE', run })
     const honest = await bench.join({ country: 'FR' })
-    // Three of them a request: by then each has refused once.
+    // Three of them per request: by then each has refused once.
     for (let i = 0; i < Math.ceil(LIARS / 3); i += 1) await ends(bench, 1)
     for (let i = 0; i < 5; i += 1) expect(await ends(bench, 1)).toEqual([honest.nodeId])
   })
 
-  it('have no say while a node that has answered such work is only full for a moment', async () => {
+  it('cannot end a job while a node that has answered such work is only briefly full', async () => {
     const bench = await open(3)
     let isFull = false
     await bench.join({
@@ -143,7 +143,7 @@ describe('[N11] nodes that give every job back', () => {
 })
 
 describe('[N11] a node that gives a job back for a reason', () => {
-  it('is believed when all say the same, and nothing is held against any of them', async () => {
+  it('is believed if all nodes say the same, and none of them is penalised', async () => {
     const bench = await open(4)
     let isWrong = false
     for (const country of ['DE', 'FR', 'NL'])
@@ -164,7 +164,7 @@ describe('[N11] a node that gives a job back for a reason', () => {
       expect(view).toMatchObject({ isSuspect: false, isBehind: false })
   })
 
-  it('has work again when it was full for a moment, even at its very first job', async () => {
+  it('gets work again after it was briefly full, even at its first job', async () => {
     const timed = await openInTime(5)
     const first = await timed.joinSlow({ country: 'FR', maxJobs: 1, takesMs: () => 100 })
     await timed.pass(ask(timed))
@@ -183,7 +183,7 @@ describe('[N11] a node that gives a job back for a reason', () => {
     expect(new Set(await timed.pass(ends(timed, 4)))).toEqual(new Set([first.nodeId, full.nodeId]))
   })
 
-  it('has all its other work when its grant refuses one kernel', async () => {
+  it('still gets all other work when its grant refuses one kernel', async () => {
     const timed = await openInTime(6)
     const refused = '@compute @workgroup_size(1) fn main() { }'
     const digest = await digestBytes(new TextEncoder().encode(refused))

@@ -1,4 +1,7 @@
-/** Every error that a node can send, over real work streams: it fails its own attempt, and neither routing nor payment nor a ban follows from its words. */
+/**
+ * Every error that a node can send, over real work streams. It fails its own attempt, and its text affects neither
+ * routing nor payment nor bans.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ERRORS, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -21,7 +24,7 @@ const RULES = [
   'kernels.tenant',
   'compute.allow',
 ]
-/** Everything that has ever steered, or is called so. */
+/** Every field name that has ever steered a job, or looks as if it could. */
 const STEERING = [
   'mayAskElsewhere',
   'tryHubs',
@@ -31,7 +34,7 @@ const STEERING = [
   'invalidResult',
 ]
 
-/** An error as a node of ours would put it into a frame, with facts that no code of ours sets. */
+/** An error frame as our nodes write it, with facts that none of our code sets. */
 function drawError(random: Random): AppError {
   const pick = <T>(list: readonly T[]): T => list[random.below(list.length)] as T
   const meta: Record<string, unknown> = {}
@@ -60,7 +63,7 @@ let hub: TestHubBench
 beforeEach(async () => void (hub = await createHubBench()))
 afterEach(() => hub.close())
 
-describe('what a node says when it ends a job', () => {
+describe('the error with which a node ends a job', () => {
   it('never decides where the job goes, who is paid or what is banned', async () => {
     let error = drawError(createRandom(0))
     const liar = await hub.join({ country: 'DE', run: () => Promise.reject(error) })
@@ -79,7 +82,7 @@ describe('what a node says when it ends a job', () => {
     expect(new Set(paid)).toEqual(new Set([honest.nodeId]))
   })
 
-  it('ends a job that it alone could do, and nothing of it steers beyond the hub', async () => {
+  it('ends a job that only this node could do, and steers nothing beyond the hub', async () => {
     let error = drawError(createRandom(0))
     await hub.join({ country: 'DE', run: () => Promise.reject(error) })
     const known: Steering = {
@@ -115,7 +118,7 @@ describe('what a node says when it ends a job', () => {
     expect(hub.outbox.next()).toEqual([])
   })
 
-  it('is told as what it is: of the work, of its own want of room, or as a lost attempt', async () => {
+  it('reaches the caller as a fault of the work, as no capacity, or as a lost attempt', async () => {
     const say = async (code: ErrorCode, meta: ErrorMeta = {}) => {
       const node = await hub.join({
         country: 'DE',
@@ -144,7 +147,7 @@ describe('what a node says when it ends a job', () => {
       })
   })
 
-  it('is tried on no more nodes than a job has attempts, whatever they say', async () => {
+  it('does not give a job more attempts, whatever it says', async () => {
     const asked: string[] = []
     for (const country of ['DE', 'FR', 'NL', 'BE', 'AT'])
       await hub.join({

@@ -1,4 +1,4 @@
-/** Evidence of place over the real code of hubs and nodes, with distance made by proxies that delay. */
+/** Evidence of place with the real code of hubs and nodes. Proxies that delay bytes make distance. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { NetworkNode } from '#shared/api/network.ts'
 import type { NodeCore } from '#node-core/node-core.ts'
@@ -26,7 +26,7 @@ function shown(city: City, node: NodeCore): NetworkNode | undefined {
     .nodes.find((each) => each.nodeId === nodeId)
 }
 
-/** Once each of these anchors stands in what the hub concluded. */
+/** Waits until the hub's conclusion includes each of these anchors. */
 async function measuredBy(
   node: NodeCore,
   hub: City,
@@ -51,7 +51,7 @@ describe('[PL6] a node', () => {
     await measuredBy(node, 'frankfurt', EUROPE)
     const evidence = () =>
       hubs?.core('frankfurt').directory.get(node.state().nodeId)?.evidence.record()
-    // On a busy machine the shortest round trip takes some measurements to be short enough.
+    // On a busy machine it takes some measurements until the shortest round trip is short enough.
     await until('bounded inside the EEA', () => {
       const record = evidence()
       return record?.class === 'bounded' && isSubset(record.possible, countrySet(['EEA']))
@@ -89,14 +89,14 @@ describe('[PL6] a node', () => {
     expect(node.state().detail).toContain('hub-ashburn')
     expect(node.state().welcome?.quarantine).toContain('hub-ashburn')
 
-    // Coming back does not help: what was measured is still known.
+    // A reconnect does not help: the measurement is remembered.
     await node.pause()
     await node.start()
     await until('online', () => node.state().phase === 'online')
     expect(node.state().welcome?.quarantine).toContain('hub-ashburn')
   })
 
-  it('in Frankfurt on a slow line stays observed, works, and is not punished', async () => {
+  it('in Frankfurt on a slow line stays observed, works, and is not penalised', async () => {
     hubs = await startAnchoredHubs(EUROPE)
     const oneWayMs = { frankfurt: 20, amsterdam: 20, warsaw: 20 }
     const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs })
@@ -105,7 +105,7 @@ describe('[PL6] a node', () => {
     expect(seen.evidenceReasons.join(' ')).toContain('proves nothing and costs nothing')
   })
 
-  it('in Virginia behind a relay in Frankfurt is suspected of it, and never bounded', async () => {
+  it('in Virginia behind a relay in Frankfurt is suspected of a relay, and never bounded', async () => {
     hubs = await startAnchoredHubs(EUROPE)
     // The edge sees the relay: a German address, and TCP that answers in two milliseconds.
     const oneWayMs = { frankfurt: 20, amsterdam: 20, warsaw: 20 }
@@ -116,7 +116,7 @@ describe('[PL6] a node', () => {
     expect(seen.evidenceReasons.join(' ')).toContain('relay_suspected')
   })
 
-  it('is attested from the moment an operator says so, and no longer than that', async () => {
+  it('is attested exactly while an operator’s statement stands', async () => {
     hubs = await startAnchoredHubs(['frankfurt'])
     const node = await hubs.join({ claim: 'DE', hub: 'frankfurt', oneWayMs: { frankfurt: 0 } })
     await until('online', () => node.state().phase === 'online')
@@ -146,7 +146,7 @@ describe('[PL7] a hub that cannot serve', () => {
       ?.core('frankfurt')
       .dispatcher.dispatch(await kernelRequest(policy, payload), payload, never)
 
-  it('names the hubs that have a node which the policy allows, and none that have others only', async () => {
+  it('names the hubs that have an allowed node, and no others', async () => {
     hubs = await startAnchoredHubs(['frankfurt', 'amsterdam', 'warsaw'])
     const dutch = await hubs.join({ claim: 'NL', hub: 'amsterdam', oneWayMs: { amsterdam: 5 } })
     await hubs.join({ claim: 'PL', hub: 'warsaw', oneWayMs: { warsaw: 5 } })
@@ -162,7 +162,7 @@ describe('[PL7] a hub that cannot serve', () => {
     const french = await ask(only('FR')).catch((error: unknown) => steeringOf(error))
     expect(french).toMatchObject({ mayAskElsewhere: true, tryHubs: [] })
 
-    // A node that left is named no more.
+    // A node that left is no longer listed.
     await dutch.stop()
     await until('forgotten', async () => (await named()).length === 0)
   })

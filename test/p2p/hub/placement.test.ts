@@ -1,4 +1,6 @@
-/** Models that come where jobs want them: a real dispatcher, real work streams, real shelves. Rules: docs/design/models.md. */
+/**
+ * Models that are loaded for waiting jobs: a real dispatcher, work streams and shelves. Rules: docs/design/models.md.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { LiveEngine } from '#engine/engine.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
@@ -106,7 +108,7 @@ async function request(policy: CompiledPolicy = EU, timeoutMs = 10_000): Promise
 }
 
 let hub: TestHubBench
-/** By how much the hub's clock is ahead of this machine's. */
+/** How far the hub's clock is ahead of this machine's. */
 let aheadMs: number
 beforeEach(async () => {
   aheadMs = 0
@@ -120,7 +122,7 @@ const ask = async (job?: DispatchRequest) =>
   hub.dispatcher.dispatch(job ?? (await request()), PAYLOAD, never)
 
 describe('a job for a model that no allowed node has loaded', () => {
-  it('[M1] is answered by one that loads it, and tells how long that took', async () => {
+  it('[M1] is answered by a node that loads it, and reports how long that took', async () => {
     const node = createLoader(new Embedder(async () => void (aheadMs += LOAD_MS)))
     await join('DE', node)
     const { outcome, payload } = await ask(await request(EU, 2 * LOAD_MS))
@@ -131,7 +133,7 @@ describe('a job for a model that no allowed node has loaded', () => {
     expect(node.asked.length).toBe(1)
   })
 
-  it('[M10] has nobody load it when the Worker only looks for a hub that has it warm', async () => {
+  it('[M10] causes no load when the Worker only looks for a hub that has the model loaded', async () => {
     const node = createLoader(new Embedder())
     await join('DE', node)
     const looking = { ...(await request()), warmOnly: true }
@@ -141,7 +143,7 @@ describe('a job for a model that no allowed node has loaded', () => {
     expect(await ask(looking)).toMatchObject({ outcome: { attempts: 1 } })
   })
 
-  it('[M2] is never a reason to ask a node that its policy excludes', async () => {
+  it('[M2] never makes the hub ask a node that its policy excludes', async () => {
     const us = createLoader(new Embedder())
     await join('US', us)
     await expect(ask()).rejects.toMatchObject({ code: 'residency_unsatisfiable' })
@@ -150,7 +152,7 @@ describe('a job for a model that no allowed node has loaded', () => {
     expect(us.asked).toEqual([])
   })
 
-  it('[M3] waits with all the others for one load', async () => {
+  it('[M3] shares one load with all other jobs', async () => {
     const gate = Promise.withResolvers<void>()
     const nodes = [1, 2].map(() => createLoader(new Embedder(() => gate.promise)))
     for (const node of nodes) await join('DE', node, 8)
@@ -174,7 +176,7 @@ describe('a job for a model that no allowed node has loaded', () => {
     expect([full.asked.length, other.asked.length]).toEqual([1, 1])
   })
 
-  it('[M4] waits a while for a node that has no room beside what it is doing', async () => {
+  it('[M4] waits for a node that has no room because it is busy', async () => {
     let tries = 0
     const busy = createLoader(new Embedder(), async () => {
       tries += 1
@@ -187,7 +189,7 @@ describe('a job for a model that no allowed node has loaded', () => {
     expect(busy.asked.length).toBe(2)
   })
 
-  it('[M4] takes no node’s word: one that says it loaded and has nothing is passed over', async () => {
+  it('[M4] skips a node that claims to have loaded the model and has not', async () => {
     const liar = createLoader(new Embedder(), () => Promise.resolve())
     await join('DE', liar)
     await expect(ask()).rejects.toMatchObject({ code: 'no_capacity' })
@@ -204,7 +206,7 @@ describe('a job for a model that no allowed node has loaded', () => {
     expect((await answer).outcome.nodeId).toBe(nodeId)
   })
 
-  it('[M5] ends with its own time and a word on when to come back; the load goes on', async () => {
+  it('[M5] ends with its own time and says when to retry, while the load continues', async () => {
     const gate = Promise.withResolvers<void>()
     const slow = createLoader(new Embedder(() => gate.promise))
     await join('DE', slow)
@@ -229,7 +231,7 @@ describe('a job for a model that no allowed node has loaded', () => {
     await expect(answer).rejects.toMatchObject({ code: 'cancelled' })
   })
 
-  it('[M6] has a second node load it while the first has its hands full', async () => {
+  it('[M6] has a second node load it while the first is fully busy', async () => {
     const busy = createLoader(new Embedder())
     await busy.engine.load()
     const gate = Promise.withResolvers<void>()

@@ -1,4 +1,4 @@
-/** Nodes that take jobs and say nothing of them, on a hub that does not wait for ever. */
+/** Nodes that take jobs and stay silent, on a hub that stops waiting. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { newJobId } from '#shared/base/ids.ts'
 import { PATIENCE } from '#worker/hub/attempts/silence.ts'
@@ -14,9 +14,9 @@ const inverted = new Uint8Array([254, 253, 252, 251])
 const never = new AbortController().signal
 const silent = () => new Promise<never>(() => {})
 
-/** Where an honest node is asked, too, it must answer within this on any machine. */
+/** If an honest node is asked too, it must answer within this time on any machine. */
 const LONG_MS = 3_000
-/** Where none but silent ones are. */
+/** For when all nodes are silent. */
 const SHORT_MS = 100
 
 let hub: TestHubBench
@@ -35,7 +35,7 @@ const dispatch = async (change: { timeoutMs?: number; jobId?: ReturnType<typeof 
   )
 
 describe('[N10] a silent node', () => {
-  it('gets no job while any other allowed node could take it, once it was silent', async () => {
+  it('gets no job after its silence while another allowed node could take it', async () => {
     await hub.join({ country: 'FR', maxJobs: 1 })
     await dispatch()
     let asked = 0
@@ -54,17 +54,17 @@ describe('[N10] a silent node', () => {
     expect(hub.directory.get(mute.nodeId)).toBeDefined()
   })
 
-  it('loses its job to no node that the policy excludes', async () => {
+  it('never loses its job to a node that the policy excludes', async () => {
     boundMs = SHORT_MS
     const american = await hub.join({ country: 'US' })
     const mute = await hub.join({ country: 'DE', run: silent })
     await expect(dispatch({ timeoutMs: 1_000 })).rejects.toMatchObject({ code: 'node_timeout' })
     expect(american.ran).toEqual([])
-    // Nobody could have done better: it keeps its place.
+    // No other node could have done better, so it stays connected.
     expect(hub.directory.get(mute.nodeId)).toBeDefined()
   })
 
-  it('keeps a kernel that has never run: what may have hung it is not sent around', async () => {
+  it('keeps a kernel that has never run, since it may hang the next node', async () => {
     boundMs = SHORT_MS
     const mute = await hub.join({ country: 'DE', run: silent })
     const taken = dispatch({ timeoutMs: 2_000 })
@@ -74,7 +74,7 @@ describe('[N10] a silent node', () => {
     expect(honest.ran).toEqual([])
   })
 
-  it('that is only slow keeps its place where it is alone, and its answer counts', async () => {
+  it('that is only slow stays connected when it is alone, and its answer counts', async () => {
     boundMs = SHORT_MS
     const slow = await hub.join({
       country: 'DE',
@@ -89,7 +89,7 @@ describe('[N10] a silent node', () => {
   })
 })
 
-describe('[N10] silence, in a time of its own', () => {
+describe('[N10] silence, on a simulated clock', () => {
   let timed: HubInTime
   beforeEach(async () => void (timed = await createHubInTime()))
   afterEach(() => timed.close())
@@ -105,7 +105,7 @@ describe('[N10] silence, in a time of its own', () => {
   const nodesOf = (answers: Awaited<ReturnType<typeof askMany>>) =>
     new Set(answers.map(({ outcome }) => outcome.nodeId))
 
-  it('of a mute node costs nobody an answer while another is allowed, and the second job that it never ends costs it its place', async () => {
+  it('of a mute node costs no job its answer while another node is allowed, and the second such job disconnects the node', async () => {
     const honest = await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 100 })
     await askMany(1)
     const mute = await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs: () => Infinity })
@@ -123,8 +123,8 @@ describe('[N10] silence, in a time of its own', () => {
     expect(timed.directory.get(honest.nodeId)).toBeDefined()
   })
 
-  it('at work that is as long for nobody else is forgiven to a node that ends it, and it has work that it can do', async () => {
-    // As it was found: a local node, and a tab that takes twelve times as long for a job of 200 texts.
+  it('at work that only this node finds long is forgiven once it ends the job, and it still gets other work', async () => {
+    // Times from a real case: a local node, and a tab that takes twelve times as long for a job of 200 texts.
     const local = await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 3_000 })
     await askMany(1, 200)
     const tab = await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs: () => 37_000 })
@@ -136,7 +136,7 @@ describe('[N10] silence, in a time of its own', () => {
     const seen = timed.directory.describe().find(({ nodeId }) => nodeId === tab.nodeId)
     // What it ended too late answered nobody, and is not paid.
     expect(seen).toMatchObject({ jobsDone: 0, inFlight: 0 })
-    // More than the local node has places for, in less time than the tab needs: the last one waits.
+    // More jobs than the local node has slots, in less time than the tab needs: the last one waits.
     const prompt = await askMany(9, 200, 30_000)
     expect(nodesOf(prompt)).toEqual(new Set([local.nodeId]))
     await local.disconnect()
@@ -146,7 +146,7 @@ describe('[N10] silence, in a time of its own', () => {
   })
 
   it.each([1, 2, 3, 4, 5, 6])(
-    'never costs an honest node its place, however much slower it is than the others (seed %i)',
+    'never disconnects an honest node, however much slower it is than the others (seed %i)',
     async (seed) => {
       const random = createRandom(seed)
       const quickMs = 20 + random.below(2_500)
@@ -166,7 +166,7 @@ describe('[N10] silence, in a time of its own', () => {
     },
   )
 
-  it('of many jobs at one moment is one silence', async () => {
+  it('of many jobs at one moment counts once', async () => {
     await timed.joinSlow({ country: 'FR', maxJobs: 8, takesMs: () => 10 })
     let isMute = false
     const node = await timed.joinSlow({
@@ -203,13 +203,13 @@ describe('how long a node may be silent', () => {
     return PATIENCE.boundMs(work, { payloadBytes, slowestMs, othersMs })
   }
 
-  it('is longer for work that takes the others long, where it has no answer of its own', async () => {
+  it('is longer for work that takes other nodes long, if it has no answer of its own', async () => {
     expect(await bound(undefined, 0, 10)).toBe(await bound(undefined))
     expect(await bound(undefined, 0, 10_000)).toBe(80_000)
     expect(await bound(10, 0, 10_000)).toBe(await bound(10))
   })
 
-  it('follows from its own slowest answers, and never from the machine that the hub runs on', async () => {
+  it('depends on its own slowest answers, and never on the hub’s machine', async () => {
     expect(await bound(1)).toBe(await bound(10))
     expect(await bound(2_000)).toBe(16_000)
   })

@@ -1,4 +1,4 @@
-/** Nodes and the key that vouched for them, over the real code of hub, node and tenant. */
+/** Nodes and the key that vouched for them, with the real code of hub, node and tenant. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
@@ -39,7 +39,7 @@ async function startVouched() {
   return {
     core,
     keyId: key.id,
-    /** A node that is let in, as far as the Worker knows, by a key that may be gone. */
+    /** A node that the Worker admits by a key that may be revoked. */
     enter: async () => (await join(voucher))?.state().nodeId,
     nodeId: own?.state().nodeId,
     strangerId: stranger?.state().nodeId,
@@ -54,19 +54,19 @@ async function startVouched() {
 }
 
 describe('[A9] a node that a key vouched for', () => {
-  it('is sent away once the key is revoked, and others stay', async () => {
+  it('is disconnected once the key is revoked, and other nodes stay', async () => {
     const { core, keyId, nodeId, strangerId, trusted, ids, rounds } = await startVouched()
     await rounds(3)
     expect(trusted()).toEqual([nodeId])
     core.keys.revoke(keyId)
     await until('sent away', () => nodeId !== undefined && !ids().includes(nodeId))
     expect(ids()).toContain(strangerId)
-    // It comes back for ever, with admissions that were given before: the hub itself asks at each entry.
+    // It reconnects without end with old admissions, so the hub itself asks at each entry.
     await rounds(10)
     expect(trusted()).toEqual([])
   })
 
-  it('is not let in by a key that is gone, whatever admission it holds', async () => {
+  it('is not admitted by a revoked key, whatever admission it holds', async () => {
     const { core, keyId, strangerId, ids, enter, rounds } = await startVouched()
     core.keys.revoke(keyId)
     const late = await enter()
@@ -76,7 +76,7 @@ describe('[A9] a node that a key vouched for', () => {
     expect(late).toBeDefined()
   })
 
-  it('is not let in while nobody can say whether the key still stands', async () => {
+  it('is not admitted while its tenant cannot be asked about the key', async () => {
     const { ids, enter, reach, rounds } = await startVouched()
     reach(false)
     const late = await enter()
@@ -86,7 +86,7 @@ describe('[A9] a node that a key vouched for', () => {
     await until('it is let in then', () => late !== undefined && ids().includes(late))
   })
 
-  it('stays while its tenant cannot be asked: nobody has said that the key is gone', async () => {
+  it('stays connected while its tenant cannot be asked about the key', async () => {
     const { nodeId, trusted, reach, rounds } = await startVouched()
     reach(false)
     await rounds(4)

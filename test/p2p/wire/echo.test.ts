@@ -50,7 +50,7 @@ async function measure(
   return measureStream(stream, { ...parties(), clock, clockResolutionMs: 0.01, randomBytes, log })
 }
 
-/** A node that does with each echo what it likes. */
+/** A node that answers each echo as the test likes. */
 function misbehave(onEcho: (frame: Frame, frames: FrameStream) => void): (stream: Stream) => void {
   return (stream) => {
     const frames: FrameStream = createFrameStream(stream, {
@@ -64,7 +64,7 @@ function misbehave(onEcho: (frame: Frame, frames: FrameStream) => void): (stream
 const answer = (frame: Frame) => answerEcho(frame, parties(), node.identity.identity)
 
 describe('[PL3] a signed echo', () => {
-  it('is measured many times, and the shortest but one counts', async () => {
+  it('is measured many times, and the second shortest counts', async () => {
     const result = await measure((stream) => {
       void serveEchoes(stream, parties(), node.identity.identity)
     })
@@ -88,7 +88,7 @@ describe('[PL3] a signed echo', () => {
     expect(result.minRttMs).toBeGreaterThan(8)
   })
 
-  it('counts for its anchor, its node and its time alone, once the anchor has signed it', async () => {
+  it('counts only for its anchor, node and time once the anchor has signed it', async () => {
     const result = await measure((stream) => {
       void serveEchoes(stream, parties(), node.identity.identity)
     })
@@ -115,7 +115,7 @@ describe('[PL3] a signed echo', () => {
   })
 })
 
-describe('[PL4] an echo that answers nothing', () => {
+describe('[PL4] an echo that answers no request', () => {
   function recording() {
     const reasons: unknown[] = []
     const warn: Log['warn'] = (event, fields) => {
@@ -124,7 +124,7 @@ describe('[PL4] an echo that answers nothing', () => {
     return { reasons, log: { ...silentLog, warn } }
   }
 
-  it('is refused and logged when it was answered before', async () => {
+  it('is refused and logged when repeated', async () => {
     const { reasons, log } = recording()
     let first: Frame | undefined
     const result = await measure(
@@ -141,7 +141,7 @@ describe('[PL4] an echo that answers nothing', () => {
     expect(result.samples).toBe(LIMITS.echoSamples)
   })
 
-  it('is refused and logged when it comes too late, and the measurement goes on', async () => {
+  it('is refused and logged when too late, and the measurement continues', async () => {
     const { reasons, log } = recording()
     const late: Frame[] = []
     const timers: (() => void)[] = []

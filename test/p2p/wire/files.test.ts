@@ -43,7 +43,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** A node's files in a folder of their own; the model hub is the test's server. */
+/** A node's files in a folder of their own; the test's server is the model hub. */
 async function createNode(name: string, options: { serves: boolean; manifests?: ModelManifest[] }) {
   const store = await createModelStore({
     folder: join(dir, name),
@@ -95,7 +95,7 @@ describe('a node whose origin is gone', () => {
     release()
   })
 
-  it('[F6] goes on at another node with what a slow origin had sent', async () => {
+  it('[F6] continues at another node after a slow origin', async () => {
     origin.put('/acme/tiny/resolve/main/model.onnx', { bytes: BYTES, stallAfterBytes: 400_000 })
     const giver = await createGiver()
     const taker = await createNode('taker', { serves: false })
@@ -103,7 +103,7 @@ describe('a node whose origin is gone', () => {
     expect(new Uint8Array(await readFile(join(dir, 'taker', SHA256)))).toEqual(BYTES)
   })
 
-  it('[F6] keeps nothing of a node that gives another file by that name', async () => {
+  it('[F6] keeps nothing from a node that serves another file by that hash', async () => {
     const giver = await createGiver()
     const liar = await createFileNode({
       privateKey: await newIdentity(),
@@ -132,8 +132,8 @@ describe('a node whose origin is gone', () => {
   })
 })
 
-describe('a node that gives files', () => {
-  it('[F7] gives one from any offset on', async () => {
+describe('a node that serves files', () => {
+  it('[F7] serves one from any offset', async () => {
     const giver = await createGiver()
     const taker = await createTaker()
     const { sizeBytes, bytes } = await ask(taker, giver, 1_034_567)
@@ -141,12 +141,12 @@ describe('a node that gives files', () => {
     expect(await collect(bytes)).toEqual(BYTES.subarray(1_034_567))
   })
 
-  it('[F7] gives only files of models that it knows, whatever lies in its folder', async () => {
+  it('[F7] serves only files of models that it knows, whatever is in its folder', async () => {
     const giver = await createGiver([])
     await expect(ask(await createTaker(), giver)).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  it('[F7] refuses an offset behind the end, and a request that is none', async () => {
+  it('[F7] refuses an offset past the end, and an invalid request', async () => {
     const giver = await createGiver()
     const taker = await createTaker()
     await expect(ask(taker, giver, BYTES.length)).rejects.toMatchObject({ code: 'invalid_request' })
@@ -156,7 +156,7 @@ describe('a node that gives files', () => {
     })
   })
 
-  it('[F8] gives one node a few at once, and another its own', async () => {
+  it('[F8] serves each node a few at once', async () => {
     const giver = await createGiver()
     const taker = await createTaker()
     const open = []
@@ -169,7 +169,7 @@ describe('a node that gives files', () => {
     expect((await collect(again.bytes)).length).toBe(BYTES.length)
   })
 
-  it('[F8] is reached by nobody who was told of it by a stranger and may not dial private networks', async () => {
+  it('[F8] is not dialled at a private address that a stranger named', async () => {
     const giver = await createGiver()
     const careful = await createFileNode({ privateKey: await newIdentity() })
     closers.push(async () => careful.stop())
@@ -207,7 +207,7 @@ describe('an address that a stranger named', () => {
     ['/ip4/8.8.8.8/tcp/443/tls/sni/127.0.0.1/ws', false],
     ['/dns4/8.8.8.8/tcp/80/ws', true],
     ['/dns4/node.example/tcp/80/ws', false],
-    // The dialler goes to the name, whatever address stands before it.
+    // The dialler uses the name, whatever address precedes it.
     ['/ip4/8.8.8.8/tcp/80/sni/localhost/ws', false],
     ['/ip4/8.8.8.8/tcp/443/tls/sni/node.example/ws', true],
   ])('%s is public: %s', (address, isPublic) => {
@@ -216,7 +216,7 @@ describe('an address that a stranger named', () => {
 })
 
 describe('the rate of all transfers', () => {
-  it('[F8] lets a second’s worth go at once and makes the rest wait its turn', async () => {
+  it('[F8] lets one second’s worth go at once and makes the rest wait', async () => {
     let nowMs = 0
     const timers: { atMs: number; fire: () => void }[] = []
     const rate = createRateBucket(1_000, {

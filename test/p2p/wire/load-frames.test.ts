@@ -1,4 +1,4 @@
-/** Load frames at the edges of the protocol: nobody may ask, or answer, more than was agreed. */
+/** Load frames at the limits of the protocol: neither side may exceed what was agreed. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
@@ -19,7 +19,7 @@ let network: MemoryNetwork
 beforeAll(async () => void (network = await createMemoryNetwork()))
 afterAll(() => network.close())
 
-/** A node under test, and the hub's end of its stream in the test's hands. */
+/** A node under test; the test holds the hub's end of its stream. */
 async function openNode(load?: (request: LoadRequest) => Promise<unknown>) {
   const hub = await createTestHub()
   const node = await network.connect()
@@ -51,7 +51,7 @@ const ask = (stream: FrameStream, byte: number) =>
   stream.send(jsonFrame('load', 0, { digest: digest(byte), peers: [] }))
 
 describe('a node that is asked to load', () => {
-  it('answers each request once, with its new record and why not', async () => {
+  it('answers each request once, with its new record and the failure', async () => {
     const { stream, replies } = await openNode(async ({ digest: wanted }) =>
       wanted === digest(1) ? undefined : new AppError('no_capacity', 'It does not fit.'),
     )
@@ -67,14 +67,14 @@ describe('a node that is asked to load', () => {
     )
   })
 
-  it('refuses where its owner lets no hub load anything', async () => {
+  it('refuses if its owner lets no hub load models', async () => {
     const { stream, replies } = await openNode()
     ask(stream, 1)
     await until('a reply', () => replies().length === 1)
     expect(replies()[0]?.error?.code).toBe('forbidden')
   })
 
-  it('leaves a hub that asks for more at once than was agreed', async () => {
+  it('leaves a hub that asks for more loads at once than agreed', async () => {
     const { stream, served } = await openNode(() => new Promise(() => {}))
     for (let i = 0; i <= LIMITS.linkLoads; i += 1) ask(stream, i)
     expect(await served).toMatchObject({ code: 'invalid_request' })
@@ -93,7 +93,7 @@ describe('a node that is asked to load', () => {
 })
 
 describe('a hub that asks for loads', () => {
-  /** The hub under test, and the node's end of its stream in the test's hands. */
+  /** The hub under test; the test holds the node's end of its stream. */
   async function openHub() {
     const hub = await createTestHub()
     const node = await network.connect()
@@ -113,7 +113,7 @@ describe('a hub that asks for loads', () => {
     return { link, stream, asked, node }
   }
 
-  it('leaves a node that answers what nobody asked', async () => {
+  it('drops a node that replies to no request', async () => {
     const { link, stream, node } = await openHub()
     const presence = await node.identity.presence(2)
     stream.send(jsonFrame('loaded', 0, { digest: digest(1), presence, error: null }))
@@ -123,7 +123,7 @@ describe('a hub that asks for loads', () => {
     })
   })
 
-  it('asks once for two who want the same, and no more at once than the node agreed to', async () => {
+  it('asks once for two jobs with the same model, and never exceeds the agreed number', async () => {
     const { link, asked } = await openHub()
     const loads = [0, 1, 2, 3, 0].map((byte) => link.load({ digest: digest(byte), peers: [] }))
     await expect(link.load({ digest: digest(9), peers: [] })).rejects.toMatchObject({
@@ -134,7 +134,7 @@ describe('a hub that asks for loads', () => {
     for (const load of loads) await expect(load).rejects.toMatchObject({ code: 'node_lost' })
   })
 
-  it('takes a record that does not hold for a failure', async () => {
+  it('treats an invalid record as a failure', async () => {
     const { link, stream } = await openHub()
     const load = link.load({ digest: digest(1), peers: [] })
     const presence = { record: '', signature: '' }

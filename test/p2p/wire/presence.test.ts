@@ -1,4 +1,4 @@
-/** Signed presence over real gossipsub: nodes publish, hubs hear. */
+/** Signed presence over real gossipsub: nodes publish, hubs subscribe. */
 import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -43,7 +43,7 @@ describe('a record', () => {
     expect(await codeOf(verifyPresence({ ...signed, signature }))).toBe('forbidden')
   })
 
-  test('[P1] in the name of another node can be neither signed nor passed off', async () => {
+  test('[P1] in another node’s name can be neither signed nor presented', async () => {
     const [mallory, alice] = [await createTestNode(), await createTestNode()]
     const record = presenceRecord({ ...alice, sequence: 1, issuedAtMs: 1 })
     expect(await codeOf(signPresence(record, mallory.identity))).toBe('invalid_request')
@@ -55,7 +55,7 @@ describe('a record', () => {
     expect(await codeOf(verifyPresence(forged))).toBe('forbidden')
   })
 
-  test('[P1] that is too large, no JSON or of another shape is refused by name', async () => {
+  test('[P1] that is too large, not JSON or of another shape is refused with the reason', async () => {
     const { identity } = await createTestNode()
     const sign = async (text: string): Promise<SignedPresence> => ({
       record: Buffer.from(text).toString('base64'),
@@ -98,7 +98,7 @@ describe('over gossipsub', () => {
     expect(bystander.libp2p.services.pubsub.getTopics()).toEqual([])
   })
 
-  test('[P2] to a topic without a hub is an error and not silence', async () => {
+  test('[P2] to a topic without a hub is an error', async () => {
     const node = await network.connect()
     const abort = new AbortController()
     const publishing = publishPresence(

@@ -1,4 +1,4 @@
-/** Nodes outlive their hub: real WebSockets, a hub process that is killed, and everybody back. */
+/** Nodes outlive their hub: real WebSockets, a hub process that is killed, and all nodes return. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
@@ -30,7 +30,7 @@ const Line = z.object({
 
 interface HubProcess {
   readonly child: ChildProcess
-  /** Nodes that the hub has seen so. */
+  /** Nodes that the hub has seen like this. */
   count(saw: z.infer<typeof Line>['saw']): number
 }
 
@@ -139,7 +139,7 @@ describe('reconnect', () => {
     expect(second.count('failure')).toBe(0)
   })
 
-  test('[J2] a node that was told when it may come back asks once before, and again after that', async () => {
+  test('[J2] a node that was told when it may return asks again only after that', async () => {
     const self = await createTestNode()
     const node = await createPeerNode({ privateKey: self.identity, log: silentLog })
     let asked = 0

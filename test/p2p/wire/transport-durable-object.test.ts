@@ -1,4 +1,4 @@
-/** The Durable-Object transport inside real workerd, dialled by a node's WebSocket transport. */
+/** The Durable Object transport inside real workerd, dialled by a node's WebSocket transport. */
 import { webSockets } from '@libp2p/websockets'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-/** The memory transport under the common suite: what the suite means where there is no network at all. */
+/** The memory transport in the common suite: the same rules without a network. */
 import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createHubNode, createPeerNode, newIdentity } from '#p2p/peers/node.ts'

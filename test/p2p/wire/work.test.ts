@@ -41,7 +41,7 @@ afterAll(() => network.close())
 interface Joint {
   readonly link: WorkLink
   readonly handler: TestHandler
-  /** How the node's side ended: undefined when orderly, else the code. */
+  /** How the node's side ended: undefined for an orderly end, else the code. */
   readonly served: Promise<string | undefined>
 }
 
@@ -188,7 +188,7 @@ describe('back-pressure', () => {
 })
 
 describe('endings', () => {
-  test('[W7] an abort cancels the job on the node, frees its place and leaves the link', async () => {
+  test('[W7] an abort cancels the job on the node, frees its slot and keeps the link', async () => {
     const reasons: unknown[] = []
     const { link } = await join((self) => async (offer, payload, { signal }) => {
       if (payload.byteLength > 1) return self.result(offer, 0)
@@ -209,7 +209,7 @@ describe('endings', () => {
     await link.close()
   })
 
-  test('[W7] the node is told why its job was taken: nobody waits, its time is over, or it was silent', async () => {
+  test('[W7] the node learns why its job was taken: nobody waits, its time is over, or it was silent', async () => {
     const told: unknown[] = []
     const { link } = await join(() => async (_offer, _payload, { signal }) => {
       await new Promise((resolve) => signal.addEventListener('abort', resolve))
@@ -257,7 +257,7 @@ describe('endings', () => {
     await link.close()
   })
 
-  test('[W8] a fault that nobody foresaw says nothing of its inside', async () => {
+  test('[W8] an unforeseen fault reveals nothing internal', async () => {
     const { link } = await join(() => () => Promise.reject(new Error('secret path')))
     const error = await run(link, seededBytes(4)).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({ code: 'internal' })

@@ -1,4 +1,7 @@
-/** Several hubs in one process, each an anchor in a city, and whole nodes at chosen distances from them: the real hub and node code. */
+/**
+ * Several hubs in one process, each an anchor in a city, with whole nodes at chosen distances. Hub and node code are
+ * real.
+ */
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
@@ -24,7 +27,7 @@ export interface NodeWish {
   readonly claim: string
   /** The hub that serves it. */
   readonly hub: City
-  /** One-way milliseconds to each hub; a hub that is left out is not visited. */
+  /** One-way milliseconds to each hub. A hub that is left out is not visited. */
   readonly oneWayMs: Partial<Record<City, number>>
   readonly observation?: PlaceObservation
   /** Round trip of its TCP connection, as the edge would measure it. */
@@ -32,7 +35,7 @@ export interface NodeWish {
   /** The key that vouches for it. */
   readonly voucher?: NonNullable<Admission['voucher']>
   readonly networks?: readonly string[]
-  /** Who shares seats with it. @default nobody */
+  /** Its address block for seats. @default one of its own */
   readonly block?: string
   readonly identity?: Awaited<ReturnType<typeof newIdentity>>
 }
@@ -40,7 +43,7 @@ export interface NodeWish {
 export interface AnchoredHubs {
   core(city: City): HubCore
   join(wish: NodeWish): Promise<NodeCore>
-  /** Where a node of this id, admitted so, dials that hub. */
+  /** The address at which a node of this id, with this admission, dials that hub. */
   address(
     wish: NodeWish,
     at: { readonly nodeId: string; readonly city: City; readonly purpose: Admission['purpose'] },
@@ -58,9 +61,9 @@ const ADMISSION_PATH = '/node/'
 
 export interface HubsOptions {
   readonly echoEveryMs?: number
-  /** For keys that vouch; they are asked for ten times a second. */
+  /** For keys that vouch; they are asked ten times a second. */
   readonly openTenant?: HubCoreDeps['openTenant']
-  /** The hubs'. @default silent */
+  /** The hubs' log. @default silent */
   readonly log?: Log
 }
 
@@ -199,7 +202,7 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
   return { city, core, port: (server.address() as AddressInfo).port }
 }
 
-/** Another hub of the process. As a Durable Object's, a call waits until it has started. */
+/** Another hub of the process. Like a Durable Object's, a call waits until the hub has started. */
 function peerOf(
   city: City,
   { own, hubs }: { readonly own: string; readonly hubs: ReadonlyMap<City, RunningHub> },

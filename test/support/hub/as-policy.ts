@@ -1,4 +1,4 @@
-/** A policy as a draft becomes one when it is published. */
+/** A policy as publishing makes it from a draft. */
 import { PolicyDraft, type Policy } from '#shared/law/policy.ts'
 import { completePolicy } from '#shared/law/policy-draft.ts'
 

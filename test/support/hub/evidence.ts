@@ -1,4 +1,4 @@
-/** Evidence inputs for tests: observations, and echoes as anchors of known places sign them. */
+/** Evidence for tests: observations, and echoes signed by anchors of known places. */
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { signEcho, type PlaceObservation, type SignedEcho } from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
@@ -20,7 +20,7 @@ export function seenIn(country: string | null, change: Partial<PlaceObservation>
 
 export interface EchoMaker {
   readonly nodeId: NodeId
-  /** Signed by the anchor; the node's own signature in it is only of the right shape. */
+  /** The anchor's signature is real; the node's has only the right shape. */
   echo(
     city: City,
     minRttMs: number,

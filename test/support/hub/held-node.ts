@@ -1,6 +1,6 @@
 /**
- * A node as a process of its own that begins a text and then holds it, until SIGUSR2 or until the job is stopped: for
- * what must happen in between, however fast or slow the machine is. It takes the options of `npm run node`.
+ * A node process that begins a text and holds it until SIGUSR2 or until the job is stopped, however fast the machine
+ * is. It takes the options of `npm run node`.
  */
 import { join } from 'node:path'
 import type { Engine } from '#engine/engine.ts'
@@ -46,7 +46,7 @@ const engine: Engine = {
       if (signal.aborted) stop()
       signal.addEventListener('abort', stop)
     })
-    // Where the job is stopped in the middle of a write, nobody waits for it.
+    // If the job is stopped in the middle of a write, nobody waits for it.
     stopped.catch(() => {})
     const released = release.promise
     let sizeBytes = 0

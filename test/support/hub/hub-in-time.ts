@@ -1,4 +1,4 @@
-/** A hub and real work streams in a time of their own: nothing passes while anything is on its way, however slow the machine is. */
+/** A hub and real work streams in a time of their own, which stands still while anything is on its way. */
 import { setImmediate } from 'node:timers/promises'
 import type { Engine } from '#engine/engine.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
@@ -8,7 +8,7 @@ import { HANG_MS } from '#test/support/poll.ts'
 import { createHubBench, type TestHubBench, type TestMember } from './hub.ts'
 
 export interface ManualClock extends Clock {
-  /** Goes to the next time at which something is due, and does it. */
+  /** Advances to the next time at which something is due, and does it. */
   step(): void
 }
 
@@ -35,7 +35,9 @@ export function createManualClock(): ManualClock {
 
 export interface HubInTime extends TestHubBench {
   readonly clock: ManualClock
-  /** A node whose jobs take so long each, one after the other as on one device; Infinity for one that never answers. */
+  /**
+   * A node whose jobs take this long each, one after the other as on one device; Infinity for one that never answers.
+   */
   joinSlow(options: {
     readonly country: string
     readonly maxJobs?: number
@@ -53,7 +55,7 @@ export interface HubInTime extends TestHubBench {
 /** @param random which nodes are compared */
 export async function createHubInTime(random: () => number = () => 0): Promise<HubInTime> {
   const clock = createManualClock()
-  /** Jobs that only time ends, by node; those that the hub has taken away from one. */
+  /** By node: jobs that end only when the clock moves, and jobs that the hub has taken away. */
   const asleep = new Map<string, Set<string>>()
   const gone = new Set<string>()
   const log: Log = {

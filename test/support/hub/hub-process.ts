@@ -1,7 +1,6 @@
 /**
- * A hub as a process of its own, to be killed: `node hub-process.ts PORT IDENTITY_BASE64`.
- *
- * It opens a work stream to each node that connects, runs one job on it, and writes a JSON line for each thing it saw.
+ * A hub as a process that can be killed: `node hub-process.ts PORT IDENTITY_BASE64`. It opens a work stream to each
+ * connecting node, runs one job on it, and writes a JSON line for each event.
  */
 import { webSockets } from '@libp2p/websockets'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'

@@ -1,4 +1,7 @@
-/** A hub's dispatcher over real work streams in one process: real tickets, receipts and signatures, a byte-inverting engine. */
+/**
+ * A hub's dispatcher over real work streams in one process: real tickets, receipts and signatures, a byte-inverting
+ * engine.
+ */
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import type { Engine } from '#engine/engine.ts'
 import { checkOffer } from '#node-core/check-offer.ts'
@@ -39,7 +42,7 @@ type RunJob = (
   next: () => Promise<JobResult>,
   /** Sends bytes past the node's own checks. */
   emit: (bytes: Uint8Array) => Promise<void>,
-  /** Fires when the hub cancels the job. */
+  /** Aborts when the hub cancels the job. */
   signal: AbortSignal,
 ) => Promise<JobResult>
 
@@ -67,7 +70,7 @@ export interface TestHubBench {
     readonly maxJobs?: number
     readonly trust?: Place['trust']
     readonly seenAs?: string
-    /** Who speaks when it does. @default a network of its own */
+    /** Under whom its reports count. @default a network of its own */
     readonly reporter?: string
     readonly networks?: readonly string[]
     readonly run?: RunJob
@@ -101,7 +104,7 @@ export const INVERT: Engine = {
 
 interface BenchOptions {
   readonly patience?: Patience
-  /** Of jobs and their silences; streams keep the machine's. */
+  /** For jobs and their silences; streams use the machine's clock. */
   readonly clock?: Clock
   /** The dispatcher's. */
   readonly log?: Log

@@ -1,4 +1,4 @@
-/** Real libp2p nodes joined by the memory transport. */
+/** Real libp2p nodes connected by the memory transport. */
 import type { Stream } from '@libp2p/interface'
 import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'

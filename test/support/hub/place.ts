@@ -5,7 +5,7 @@ import { ZERO_BYTES32 } from '#shared/base/ids.ts'
 import type { Place } from '#shared/receipt/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
 
-/** A public node, observed by the edge in this country, unless the change says otherwise. */
+/** A public node that the edge observed in this country, unless changed. */
 export function placeIn(code: string, change: Partial<Place> = {}): Place {
   const country = countryBit(code)
   return {
@@ -20,12 +20,12 @@ export function placeIn(code: string, change: Partial<Place> = {}): Place {
   }
 }
 
-/** What is more than public has the operator's word, unless the change says otherwise. */
+/** The operator attests trusted nodes, unless changed. */
 export function voucherFor({ trust = 'public' }: Partial<Place>): Place['voucher'] {
   return trust === 'public' ? null : OPERATOR_TENANT
 }
 
-/** Evidence of a member that stays as it is. */
+/** Evidence of a member that never changes. */
 export function standsAt(place: Place): MemberEvidence {
   return { place: () => place, record: () => null }
 }

@@ -1,4 +1,4 @@
-/** Random policies and nodes for property tests, and a plain one for the rest. */
+/** Random policies and nodes for property tests, and a plain policy for the rest. */
 import fc from 'fast-check'
 import type { z } from 'zod'
 import { TenantId } from '#shared/base/ids.ts'

@@ -1,4 +1,4 @@
-/** Receipts as a real hub and a real node sign them, made without either running. */
+/** Receipts as a real hub and a real node sign them, made without running either. */
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { signPresence } from '#p2p/peers/presence.ts'
 import { peerIdOf } from '#p2p/peers/node.ts'
@@ -20,7 +20,7 @@ import { voucherFor } from './place.ts'
 import { TENANT } from './policies.ts'
 import { asPolicy } from './as-policy.ts'
 
-/** As it is published; its first version is that of {@link EU_POLICY}. */
+/** The published policy; its first version is {@link EU_POLICY}. */
 export const EU_POLICY_TEXT: Policy = asPolicy({
   id: 'eu-only',
   compute: { allow: ['EU'] },
@@ -35,7 +35,7 @@ export const EU_POLICY: CompiledPolicy = compilePolicy(EU_POLICY_TEXT, {
 /** When the tickets were issued. */
 const ISSUED_MS = 1_800_000_000_000
 
-/** A clock that runs, and by which the receipts are a minute old: for those who check their times. */
+/** A running clock by which the receipts are a minute old, for checks of their times. */
 export const nowOfReceipts = (): number => Date.now() + SHIFT_MS
 const SHIFT_MS = ISSUED_MS + 60_000 - Date.now()
 
@@ -60,7 +60,7 @@ export interface ReceiptMaker {
   make(wish?: ReceiptWish): Promise<SignedReceipt>
 }
 
-/** A hub and its nodes, that sign for one chain and contract. */
+/** A hub and its nodes, which sign for one chain and contract. */
 export async function createReceiptMaker(domain: Domain, nodeCount = 1): Promise<ReceiptMaker> {
   const hub = await createSigner(await generateSigningKey(true))
   const nodes = await Promise.all(Array.from({ length: nodeCount }, () => createNode()))

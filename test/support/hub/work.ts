@@ -1,4 +1,4 @@
-/** Real signed messages of the work protocol for tests, and a node whose work is cheap to check. */
+/** Real signed messages of the work protocol, and a node whose work is easy to check. */
 import type { PrivateKey } from '@libp2p/interface'
 import { sha256 } from 'viem'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
@@ -208,7 +208,7 @@ function receiptFor(offer: JobOffer, signer: Signer): Receipt {
   }
 }
 
-/** Bytes that look random and are the same for the same seed (mulberry32). */
+/** Pseudorandom bytes from the seed (mulberry32). */
 export function seededBytes(sizeBytes: number, seed = 1): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(sizeBytes)
   let state = seed >>> 0

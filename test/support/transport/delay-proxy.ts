@@ -1,4 +1,4 @@
-/** A TCP proxy in user space that holds every byte for a while, each way: distance, for tests. */
+/** A TCP proxy that delays every byte each way: distance, for tests. */
 import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 
@@ -7,7 +7,7 @@ export interface DelayProxy {
   close(): void
 }
 
-/** @param oneWayMs how long a byte takes in each direction; a timer may add a millisecond, never take one */
+/** @param oneWayMs how long a byte takes in each direction; a timer may be a millisecond late, never early */
 export async function startDelayProxy(targetPort: number, oneWayMs: number): Promise<DelayProxy> {
   const sockets = new Set<Socket>()
   const server = createServer((near) => {
@@ -18,7 +18,7 @@ export async function startDelayProxy(targetPort: number, oneWayMs: number): Pro
     ] as const) {
       sockets.add(from)
       from.setNoDelay(true)
-      // Timers of one length fire in the order in which they were set.
+      // Timers of equal length fire in the order in which they were set.
       from.on('data', (bytes) => setTimeout(() => to.writable && to.write(bytes), oneWayMs))
       from.on('error', () => to.destroy())
       from.on('close', () => {

@@ -1,17 +1,17 @@
-/** The far end of the transport suite: runtime-free, so that a Node process and a Durable Object can both be it. */
+/** The far end of the transport suite. It needs no runtime, so a Node process or a Durable Object can run it. */
 import type { Connection, Stream } from '@libp2p/interface'
 import type { LittoralNode } from '#p2p/peers/node.ts'
 
 export const ECHO = '/test/echo/1.0.0'
-/** Counts what it has read; reads nothing until `RELEASE` is opened. Answers the count when its peer has closed. */
+/** Counts what it has read, but reads nothing until `RELEASE` is opened. Sends the count when its peer has closed. */
 export const SINK = '/test/sink/1.0.0'
 export const RELEASE = '/test/release/1.0.0'
-/** Sends 32 MiB as fast as it may. Tells by `PeerView` how far it has come. */
+/** Sends 32 MiB as fast as it can. `PeerView` shows its progress. */
 export const SOURCE = '/test/source/1.0.0'
 export const SOURCE_BYTES = 32 * 1024 * 1024
-/** Never answers. Tells by `PeerView` how its last stream ended. */
+/** Never answers. `PeerView` shows how its last stream ended. */
 export const HOLD = '/test/hold/1.0.0'
-/** Closes or aborts the connection that it comes over. */
+/** Closes or aborts the connection that it arrives on. */
 export const CLOSE = '/test/close/1.0.0'
 export const ABORT = '/test/abort/1.0.0'
 

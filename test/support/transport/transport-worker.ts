@@ -51,7 +51,7 @@ export class Peer {
   }
 }
 
-/** Dials out, sends the seeded bytes through an echo and says whether they came back. */
+/** Dials out, sends the seeded bytes through an echo and reports whether they came back. */
 async function dialAndEcho(node: Awaited<ReturnType<typeof start>>['node'], address: string) {
   try {
     const connection = await node.dial(multiaddr(address))

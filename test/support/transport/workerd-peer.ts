@@ -22,7 +22,7 @@ const View = z.object({
 export interface WorkerdPeer {
   readonly port: number
   view(): Promise<z.infer<typeof View>>
-  /** Lets the Durable Object dial out and echo; returns what it said of it. */
+  /** Has the Durable Object dial out and echo; returns its report. */
   dialAndEcho(address: string): Promise<unknown>
   close(): Promise<void>
 }
@@ -44,7 +44,7 @@ export async function startWorkerdPeer(): Promise<WorkerdPeer> {
     compatibilityFlags: ['nodejs_compat'],
     durableObjects: [{ binding: 'PEER', className: 'Peer' }],
     assets: null,
-    // A chain on this machine is what opens local addresses to outbound fetch, which the dial test needs.
+    // Setting a local chain allows outbound fetch to local addresses, which the dial test needs.
     vars: { CHAIN_RPC: 'http://127.0.0.1:1' },
     sizeBytes: 0,
     gzipBytes: 0,

@@ -41,7 +41,7 @@ function join(directory: Directory): Member {
 }
 
 describe('[E4] a presence record that claims another country', () => {
-  it('quarantines the node, and new evidence for the first country does not end that', () => {
+  it('quarantines the node, even after new evidence for the first country', () => {
     const directory = new Directory()
     const member = join(directory)
     directory.refresh(record('FR', 2), SIGNED)
@@ -50,7 +50,7 @@ describe('[E4] a presence record that claims another country', () => {
     expect(member.quarantine).toContain('claims FR')
   })
 
-  it('is over when a newer one claims what the node was admitted with', () => {
+  it('ends the quarantine when a newer record claims the admitted country again', () => {
     const directory = new Directory()
     const member = join(directory)
     directory.refresh(record('FR', 2), SIGNED)
@@ -60,11 +60,11 @@ describe('[E4] a presence record that claims another country', () => {
   })
 })
 
-describe('[N10] how quick a node is', () => {
+describe('[N10] how fast a node is', () => {
   const work: Work = { kind: 'model', model: 'm', digest: `0x${'1'.repeat(64)}`, inputs: [] }
   const other = NodeId.parse('12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2')
 
-  it('is never what it says of itself: until it was measured it counts as the middle of the others', () => {
+  it('is measured, never claimed: an unmeasured node counts as the median of the others', () => {
     const directory = new Directory()
     const member = join(directory)
     directory.recordService(member, work, { ms: 40, units: 1 })
@@ -79,7 +79,7 @@ describe('[N10] how quick a node is', () => {
     expect(view).toMatchObject({ serviceMs: 40, isMeasured: false })
   })
 
-  it('is worse after a job that it never ended, and its own answers alone say what is slow for it', () => {
+  it('is worse after a job that it never ended, and what is slow depends only on its own answers', () => {
     const directory = new Directory()
     const member = join(directory)
     directory.recordService(member, work, { ms: 40, units: 10 })
@@ -89,7 +89,7 @@ describe('[N10] how quick a node is', () => {
     expect(directory.slowestMs(member, work, 100)).toBe(400)
   })
 
-  it('is told by the size of the job: a small one is not predicted to take what a large one took', () => {
+  it('depends on the size of the job: a small one is not predicted to take as long as a large one', () => {
     const directory = new Directory()
     const member = join(directory)
     directory.recordService(member, work, { ms: 40_000, units: 200 })
@@ -97,7 +97,7 @@ describe('[N10] how quick a node is', () => {
     expect(directory.views(work, 1)[0]?.serviceMs).toBe(200)
   })
 
-  it('is asked again where it never ended a first job, once that is some minutes ago', () => {
+  it('is measured again some minutes after it never ended a first job', () => {
     let nowMs = 1_000_000
     const directory = new Directory(() => nowMs)
     const member = join(directory)
@@ -108,7 +108,7 @@ describe('[N10] how quick a node is', () => {
     expect(directory.views(work, 200)[0]).toMatchObject({ isSuspect: false, serviceMs: 100 })
   })
 
-  it('gives it one job of a kind until it has answered one, and twice as many with each answer', () => {
+  it('allows one job of a kind until it has answered one, and twice as many with each answer', () => {
     const directory = new Directory()
     const member = join(directory)
     const slots = () => directory.views(work, 1)[0]?.slots
@@ -120,7 +120,7 @@ describe('[N10] how quick a node is', () => {
     expect(seen).toEqual([1, 2, 4, 8, 8])
   })
 
-  it('a place that was lost comes back after ten minutes, and a job never ended is redeemed by answers', () => {
+  it('lets a disconnected node return after ten minutes, and answers make up for a job never ended', () => {
     let nowMs = 1_000_000
     const directory = new Directory(() => nowMs)
     const member = join(directory)
@@ -140,13 +140,13 @@ describe('[N10] how quick a node is', () => {
     expect(directory.barredMs(nodeId)).toBe(0)
   })
 
-  it('jobs that it ended without an answer put it behind others for longer each time, until it answers', () => {
+  it('ranks it behind others for longer after each job without an answer, until it answers one', () => {
     let nowMs = 1_000_000
     const directory = new Directory(() => nowMs)
     const member = join(directory)
     const view = () => directory.views(work, 1)[0]
     const behindMs = () => {
-      // Those of one moment are one.
+      // Silences at one moment count as one.
       for (let i = 0; i < 8; i += 1) directory.failed(member)
       const sinceMs = nowMs
       while (view()?.isSuspect === true) nowMs += 1_000
@@ -163,7 +163,7 @@ describe('[N10] how quick a node is', () => {
     expect(directory.barredMs(member.admission.nodeId)).toBe(0)
   })
 
-  it('being suspected alone costs it nothing but its turn', () => {
+  it('costs a node that is only suspected nothing but its turn', () => {
     const directory = new Directory()
     const member = join(directory)
     for (let i = 0; i < 100; i += 1) directory.suspect(member)

@@ -1,14 +1,14 @@
-/** How something scarce is shared by those who are there. */
+/** How a scarce resource is shared among the tenants present. */
 import { expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 
 const [acme, globex] = [TenantId.parse('acme'), TenantId.parse('globex')]
 
-it('[Q4] a share gives two that want everything the same, and less than half to each', () => {
+it('[Q4] two tenants that want everything get equal shares, each less than half', () => {
   const share = createFairShare(256)
   const held = { acme: 0, globex: 0 }
-  // The first has filled its share before the second comes; what it gives back from then on, both ask for.
+  // The first tenant has filled its share before the second comes. Both then ask for what it gives back.
   while (share.take(acme, 1)) held.acme += 1
   expect(held.acme).toBe(192)
   for (let round = 0; round < 2_000; round += 1) {

@@ -1,4 +1,4 @@
-/** Loads that a hub asks of nodes that never answer: those who wait for a model get it from the others all the same. */
+/** Nodes that never answer a load: jobs get the model from other nodes all the same. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { TenantId, type Bytes32 } from '#shared/base/ids.ts'
@@ -12,7 +12,7 @@ import { compiled, TENANT } from '#test/support/hub/policies.ts'
 const DIGEST: Bytes32 = `0x${'5'.repeat(64)}`
 const POLICY = compiled({ compute: { allow: ['WORLD'], deny: [] } })
 
-/** As much of a member as placing models looks at. */
+/** The parts of a member that placement looks at. */
 function createMember(nodeId: string, isHonest: boolean): Member {
   const models: object[] = []
   const load = () => {
@@ -34,7 +34,7 @@ function createMember(nodeId: string, isHonest: boolean): Member {
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-it('nodes that never answer a load use up no place of the loads that are waited for', async () => {
+it('nodes that never answer a load do not use up the hub’s limit of loads', async () => {
   const directory = new Directory()
   const liars = LIMITS.hubModelLoads + 4
   for (let n = 0; n < liars; n += 1) directory.add(createMember(`liar-${n}`, false))
@@ -53,7 +53,7 @@ it('nodes that never answer a load use up no place of the loads that are waited 
   expect(await brought).toBeTypeOf('number')
 })
 
-it('[M11] a tenant that asks for cold models in turn is told to wait, and nobody else', async () => {
+it('[M11] only a tenant that asks for many cold models is told to wait', async () => {
   const count = LIMITS.tenantModelLoads + 1
   const digests = Array.from(
     { length: count },
@@ -85,14 +85,14 @@ it('[M11] a tenant that asks for cold models in turn is told to wait, and nobody
     code: 'rate_limited',
     meta: { retryAfterSeconds: 60 },
   })
-  // What is being loaded already costs nothing more, and another tenant has its own.
+  // Joining a running load costs nothing more, and another tenant has its own limit.
   expect(await refusalOf(digests[0])).toBeUndefined()
   expect(asked).toEqual(digests.slice(0, -1))
   expect(await refusalOf(digests.at(-1), TenantId.parse('other'))).toBeUndefined()
   expect(asked).toEqual(digests)
 })
 
-it('[M11] asking again a node that had no room counts as nothing', async () => {
+it('[M11] a load that a node had no room for does not count', async () => {
   let asked = 0
   const node = createMember('node', true)
   const models: object[] = []

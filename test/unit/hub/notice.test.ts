@@ -1,4 +1,4 @@
-/** What hubs say to one another: only a hub's own word counts, and only for a while. */
+/** Notices between hubs: only a hub's own signature counts, and only for a while. */
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/base/ids.ts'
@@ -45,11 +45,11 @@ const read = (bytes: Uint8Array, nowMs = NOW_MS) =>
   })
 
 describe('[PL7] a notice', () => {
-  it('is what a hub of the deployment has signed', async () => {
+  it('is read if a hub of the deployment has signed it', async () => {
     expect(await read(await packNotice(notice(), hub))).toEqual(notice())
   })
 
-  it('is nothing when another key signed it, another hub is named, a byte is changed, or it is too large', async () => {
+  it('is ignored if another key signed it, it names another hub, a byte is changed, or it is too large', async () => {
     expect(await read(await packNotice(notice(), stranger))).toBeUndefined()
     expect(await read(await packNotice(notice({ hub: 'hub-x' }), hub))).toBeUndefined()
     const text = new TextDecoder().decode(await packNotice(notice(), hub))
@@ -60,7 +60,7 @@ describe('[PL7] a notice', () => {
     expect(await read(new TextEncoder().encode('{'))).toBeUndefined()
   })
 
-  it('is nothing when a clock is too far off', async () => {
+  it('is ignored when a clock is too far off', async () => {
     const bytes = await packNotice(notice(), hub)
     expect(await read(bytes, NOW_MS + LIMITS.clockSkewMs + 1)).toBeUndefined()
     expect(await read(bytes, NOW_MS - LIMITS.clockSkewMs - 1)).toBeUndefined()
@@ -71,7 +71,7 @@ describe('[PL7] the neighbours of a hub', () => {
   const german = compiled({ compute: { allow: ['DE'], deny: [] } })
   const job = () => kernelRequest(german, new Uint8Array(4))
 
-  it('are named for what the same filter allows, and for nothing else', async () => {
+  it('are named only if the same filter allows one of their nodes', async () => {
     const neighbours = createNeighbours(() => NOW_MS)
     neighbours.heard('hub-b', remote('FR'), NOW_MS)
     neighbours.heard('hub-c', remote('DE', { isQuarantined: true }), NOW_MS)
@@ -81,7 +81,7 @@ describe('[PL7] the neighbours of a hub', () => {
     expect(neighbours.hubsFor(await job())).toEqual(['hub-e'])
   })
 
-  it('are believed in the order in which they spoke, and forgotten when they are silent', async () => {
+  it('count by their latest notice, and are forgotten when silent', async () => {
     let nowMs = NOW_MS
     const neighbours = createNeighbours(() => nowMs)
     neighbours.left('hub-b', ID, NOW_MS + 5)
@@ -94,7 +94,7 @@ describe('[PL7] the neighbours of a hub', () => {
   })
 })
 
-it('[PL5] an echo that the node has not signed, or that another hub than its anchor sends, is not taken', async () => {
+it('[PL5] an echo that the node has not signed, or that another hub than its anchor sends, is ignored', async () => {
   const maker = await createEchoMaker()
   const echo = await maker.echo('frankfurt', 1)
   const taken: unknown[] = []
@@ -118,7 +118,7 @@ it('[PL5] an echo that the node has not signed, or that another hub than its anc
   expect(reasons.join(' ')).toMatch(/not signed by node.*hub-warsaw sends what hub-frankfurt/)
 })
 
-it('attestations are kept by node, newest in place of the last, until they end', async () => {
+it('attestations are kept by node until they expire, and a newer one replaces the last', async () => {
   let nowMs = NOW_MS
   const kept = createAttestations(createSqliteStorage({ schema: HUB_SCHEMA }), () => nowMs)
   const make = (country: string, expiresAtMs: number) =>

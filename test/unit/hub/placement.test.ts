@@ -1,4 +1,4 @@
-/** Placement for any nodes and any policy: nobody is asked who could not have the job, and somebody is asked if one could. */
+/** Placement for any nodes and policy: no barred node is asked, and one is asked if any could load. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -57,7 +57,7 @@ function jobOf(policy: PlacementJob['policy'], tried: Iterable<string> = []): Pl
 }
 
 describe('placement', () => {
-  it('[M2] asks only a node that the policy allows, that has not failed the job, and that says that it could', () => {
+  it('[M2] asks only an allowed node that has not failed the job and announces the model as loadable', () => {
     fc.assert(
       fc.property(Nodes, Policy, fc.nat(3), (nodes, policy, failed) => {
         const tried = nodes.slice(0, failed).map(({ nodeId }) => nodeId)
@@ -81,7 +81,7 @@ describe('placement', () => {
     )
   })
 
-  it('[M3] begins no second load of a model while an allowed one is under way and young', () => {
+  it('[M3] starts no second load of a model while an allowed recent one is running', () => {
     fc.assert(
       fc.property(Nodes, Policy, (nodes, policy) => {
         const job = jobOf(policy)
@@ -105,7 +105,7 @@ describe('placement', () => {
     )
   })
 
-  it('[M2] asks a session’s own node and no other', () => {
+  it('[M2] asks only the session’s own node', () => {
     fc.assert(
       fc.property(Nodes, Policy, fc.nat(7), (nodes, policy, index) => {
         const pinned = nodes[index]?.nodeId ?? 'nobody'

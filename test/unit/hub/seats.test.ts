@@ -1,4 +1,4 @@
-/** Who gets a seat at a hub that is full, and who gets up. */
+/** Who gets a seat in a full hub, and who leaves. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import { chooseSeat, chooseWaiting, type Seated } from '#worker/hub/entrance/seats.ts'
@@ -30,14 +30,14 @@ describe('[J3] a seat', () => {
     )
   })
 
-  it('comes from the block that has most of them, however few addresses it has', () => {
+  it('is taken from the block with the most seats, however few addresses it has', () => {
     const seats = many(STRANGERS, (at) => ({ block: at < 3 ? `own ${at}` : 'crowd' }))
     const choice = chooseSeat(seats, newcomer)
     expect(choice.kind === 'displace' && Number(choice.nodeId.slice(1))).toBeGreaterThan(2)
     expect(chooseSeat(seats, { ...newcomer, block: 'crowd' }).kind).toBe('full')
   })
 
-  it('is given up first by who gets no work, then by the idle, and never in the middle of a job', () => {
+  it('is given up first by nodes that get no work, then by idle ones, and never during a job', () => {
     const crowd = { block: 'crowd' }
     const busy = many(STRANGERS, () => ({ ...crowd, inFlight: 1 }))
     expect(chooseSeat(busy, newcomer).kind).toBe('full')
@@ -47,19 +47,19 @@ describe('[J3] a seat', () => {
     expect(chooseSeat(useless, newcomer)).toEqual({ kind: 'displace', nodeId: 'n9' })
   })
 
-  it('of one that has answered nothing for a minute goes to any newcomer, though every block has one', () => {
+  it('of a node that has answered nothing for a minute goes to any newcomer, even if every block has one seat', () => {
     const seats = many(STRANGERS).with(5, seat('n5', { seatedForMs: 61_000 }))
     expect(chooseSeat(seats, newcomer)).toEqual({ kind: 'displace', nodeId: 'n5' })
     expect(chooseSeat(many(STRANGERS), newcomer).kind).toBe('full')
   })
 
-  it('stays free for the same node when it comes again', () => {
+  it('stays with the same node when it reconnects', () => {
     const seats = many(STRANGERS)
     expect(chooseSeat(seats, { ...newcomer, nodeId: 'n3' }).kind).toBe('free')
   })
 })
 
-describe('[J3] sockets that have proved nothing', () => {
+describe('[J3] sockets that have not proved their identity', () => {
   const waiting = (count: number, block: (at: number) => string) =>
     Array.from({ length: count }, (_, at) => ({ at, block: block(at) }))
 

@@ -1,4 +1,7 @@
-/** The hub's door for sessions, with real tenants and a clock of our own: what a hostile tenant can take of the hub, and of its own quota. */
+/**
+ * The hub's gate for sessions, with real tenants and a controlled clock: what a hostile tenant can take of the hub and
+ * of its quota.
+ */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NodeId, randomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -29,7 +32,7 @@ const OPEN = JSON.stringify({
 const step = (n: number, data = encodeBase64(new Uint8Array(4))) =>
   JSON.stringify({ type: 'step', step: n, inputs: [{ binding: 1, data }] })
 
-/** The server's end of a WebSocket whose other end does nothing but send, not even answer a closing. */
+/** The server's end of a WebSocket whose client only sends and never answers a close. */
 function createSocket() {
   const listeners: ((event: { data: unknown }) => void)[] = []
   const sent: ServerMessage[] = []
@@ -126,7 +129,7 @@ async function createHub(quota: object = {}, isStuck = false) {
   }
 }
 
-/** A session whose answers are large, and which may be told of their bytes. */
+/** A session with large answers, whose bytes may be acknowledged. */
 const LARGE = JSON.stringify({
   ...(JSON.parse(OPEN) as object),
   buffers: [
@@ -163,7 +166,7 @@ describe('the steps of a session', () => {
     expect(socket.sent.at(-1)).toMatchObject({ type: 'result', step: 3 })
   })
 
-  it('are held in memory only as far as the tenant’s part of the hub reaches', async () => {
+  it('take no more memory than the tenant’s share of the hub', async () => {
     const hub = await createHub({}, true)
     const data = 'A'.repeat(LIMITS.sessionMessageBytes - 1_000)
     const socket = hub.enter(acme)
@@ -196,7 +199,7 @@ describe('a client that does not read', () => {
     return { hub, socket }
   }
 
-  it('[SE8] has no more steps computed than it has room for, and is closed by name', async () => {
+  it('[SE8] gets no more steps computed than its unread limit allows, and is closed with that reason', async () => {
     const { hub, socket } = await flood()
     const sentBytes = JSON.stringify(socket.sent).length
     expect(hub.jobs.length).toBeGreaterThan(1)
@@ -206,7 +209,7 @@ describe('a client that does not read', () => {
     expect(JSON.stringify(socket.sent).length).toBe(sentBytes)
   })
 
-  it('[SE8] goes on when it acknowledges, with a step or without', async () => {
+  it('[SE8] continues when it acknowledges, with or without a step', async () => {
     const { hub, socket } = await flood()
     for (let round = 0; round < 20 && hub.jobs.length < 20; round += 1) {
       const received = socket.sent.length
@@ -222,7 +225,7 @@ describe('a client that does not read', () => {
     expect(socket.closed).toEqual([])
   })
 
-  it('[SE8] cannot have errors pile up instead of answers', async () => {
+  it('[SE8] cannot make errors pile up instead of answers', async () => {
     const hub = await createHub({}, true)
     const socket = hub.enter(acme)
     socket.say(OPEN)
@@ -242,15 +245,15 @@ describe('a client that does not read', () => {
   })
 })
 
-describe('the places of a hub', () => {
-  it('are not all one tenant’s', async () => {
+describe('the session seats of a hub', () => {
+  it('do not all go to one tenant', async () => {
     const hub = await createHub()
     for (let n = 0; n < LIMITS.tenantSessions; n += 1) hub.enter(acme)
     expect(() => hub.enter(acme)).toThrow('sessions on this hub already')
     expect(hub.enter(other).closed).toEqual([])
   })
 
-  it('are free again when a session is ended, even by a client that does not answer the closing', async () => {
+  it('are free again when a session ends, even if the client does not answer the close', async () => {
     const hub = await createHub()
     for (let n = 0; n < 3 * LIMITS.tenantSessions; n += 1) {
       const socket = hub.enter(acme)
@@ -263,7 +266,7 @@ describe('the places of a hub', () => {
 })
 
 describe('a new version of a session’s policy', () => {
-  it('[SE4] ends it when records are to be kept elsewhere than in this hub', async () => {
+  it('[SE4] ends the session when it keeps records elsewhere than in this hub', async () => {
     const hub = await createHub()
     const socket = hub.enter(acme)
     socket.say(OPEN)

@@ -1,4 +1,4 @@
-/** A session over a simulated network whose nodes come and go: what a client that keeps to the protocol gets. */
+/** A session over a simulated network whose nodes come and go: what a correct client gets. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
@@ -32,7 +32,7 @@ const word = (value: number) => {
 const readWord = (bytes: Uint8Array | undefined) =>
   new DataView((bytes ?? new Uint8Array(4)).slice().buffer).getUint32(0, true)
 
-/** Nodes that add each input to a state which they keep, and answer with the sum; `loses` says when one forgets or dies. */
+/** Nodes that add each input to a kept state and answer with the sum; `loses` says when one forgets or dies. */
 class Network {
   readonly #states = new Map<string, { step: number; sum: number }>()
   readonly #loses: () => boolean
@@ -94,7 +94,7 @@ function answer({ work }: DispatchRequest, node: string, sum: number): DispatchR
   }
 }
 
-/** A client that sends all its inputs at once and begins again when it is told to. */
+/** A client that sends all its inputs at once and resumes when told to. */
 async function runClient(network: Network, inputs: readonly number[], checkpointEvery: number) {
   const sums = new Map<number, number>()
   const moves: number[] = []
@@ -144,7 +144,7 @@ async function runClient(network: Network, inputs: readonly number[], checkpoint
 }
 
 describe('a session', () => {
-  it('gives each step the sum of all inputs before it, through any loss of nodes', async () => {
+  it('computes each step from all inputs before it, whatever nodes are lost', async () => {
     const scenario = fc.record({
       inputs: fc.array(fc.integer({ min: 0, max: 2 ** 32 - 1 }), { minLength: 1, maxLength: 40 }),
       checkpointEvery: fc.integer({ min: 1, max: 10 }),
@@ -152,7 +152,7 @@ describe('a session', () => {
     })
     await fc.assert(
       fc.asyncProperty(scenario, async ({ inputs, checkpointEvery, losses }) => {
-        // A node that is lost for ever is the scheduler's to see: here at most every second step is one.
+        // The scheduler handles nodes that are lost for ever. Here at most every second step loses one.
         let turn = 0
         const network = new Network(() => (turn += 1) % 2 === 0 && losses[turn] === true)
         const { sums, steps, moves } = await runClient(network, inputs, checkpointEvery)
@@ -161,7 +161,7 @@ describe('a session', () => {
           sum = (sum + input) >>> 0
           expect(sums.get(i + 1)).toBe(sum)
         })
-        // In order: each step follows the last one, or is where the client was told to begin again.
+        // In order: each step follows the last one, or is where the client was told to resume.
         steps.forEach((step, i) => {
           const before = steps[i - 1] ?? 0
           expect(step === before + 1 || moves.includes(step)).toBe(true)
@@ -181,7 +181,7 @@ describe('a session', () => {
     })
   })
 
-  it('repeats no more steps than lie between two checkpoints', async () => {
+  it('repeats at most the steps between two checkpoints', async () => {
     let calls = 0
     const network = new Network(() => (calls += 1) === 9)
     const { moves, steps } = await runClient(
@@ -195,7 +195,7 @@ describe('a session', () => {
   })
 })
 
-describe('a session that is not spoken to in order', () => {
+describe('a client that breaks the session’s protocol', () => {
   const open = (dispatch: SessionDeps['dispatch']) => {
     const sent: ServerMessage[] = []
     const closed: string[] = []
@@ -237,7 +237,7 @@ describe('a session that is not spoken to in order', () => {
     expect(closed).toEqual(['invalid_request'])
   })
 
-  it('ends when its key was revoked, with no step sent to any node', async () => {
+  it('ends when its key is revoked, without sending a step to any node', async () => {
     const { session, sent, closed } = open(never)
     session.onMessage(JSON.stringify(OPEN))
     session.onMessage(JSON.stringify(step))

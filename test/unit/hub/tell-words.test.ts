@@ -1,4 +1,4 @@
-/** Whose words reach the caller when nodes have ended a job. */
+/** Which node's error reaches the caller when nodes have failed a job. */
 import { describe, expect, it } from 'vitest'
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
@@ -16,12 +16,12 @@ const known = (code?: ErrorCode): AttemptEnd => ({
 const told = (...ends: readonly AttemptEnd[]) => tellWords(ends, LOST).code
 
 describe('[N11] what nodes say of the work', () => {
-  it('is told where none of them has answered such work, or all that have agree', () => {
+  it('reaches the caller if no node has answered such work, or all that have agree', () => {
     expect(told(stranger('internal'), stranger('too_large'))).toBe('too_large')
     expect(told(known('too_large'), known('too_large'), stranger('internal'))).toBe('too_large')
   })
 
-  it('is not told against one that has answered such work and says otherwise, or nothing', () => {
+  it('does not reach the caller if a node that has answered such work disagrees or says nothing', () => {
     const strangers = [stranger('too_large'), stranger('too_large')]
     expect(told(...strangers, known('no_capacity'))).toBe('no_capacity')
     expect(told(known('internal'), ...strangers)).toBe('node_lost')

@@ -1,4 +1,4 @@
-/** A short answer waits for its receipt, a long or streamed one does not. */
+/** A short answer waits for its receipt; a long or streamed one does not. */
 import { describe, expect, it } from 'vitest'
 import { holdOutput } from '#node-core/hold-output.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -10,7 +10,7 @@ function taken(isStream: boolean) {
 }
 
 describe('an answer on its way out of a node', () => {
-  it('is held while it is short, in order and as it was when it was emitted', async () => {
+  it('is held while it is short, in order and unchanged', async () => {
     const { sent, output } = taken(false)
     const buffer = new Uint8Array([1, 2])
     await output.emit(buffer)
@@ -21,7 +21,7 @@ describe('an answer on its way out of a node', () => {
     expect(sent).toEqual([[1, 2], [3]])
   })
 
-  it('goes out at once from the byte on that passes the bound', async () => {
+  it('is sent at once from the byte that passes the bound', async () => {
     const { sent, output } = taken(false)
     await output.emit(new Uint8Array([1]))
     await output.emit(new Uint8Array(LIMITS.heldOutputBytes))
@@ -31,7 +31,7 @@ describe('an answer on its way out of a node', () => {
     expect(sent).toHaveLength(3)
   })
 
-  it('is never held when somebody reads it as it comes', async () => {
+  it('is never held when it is streamed', async () => {
     const { sent, output } = taken(true)
     await output.emit(new Uint8Array([7]))
     expect(sent).toEqual([[7]])

@@ -1,4 +1,4 @@
-/** Whose doing it is that a job is not done. */
+/** Whose fault a failed job is. */
 import { expect, test } from 'vitest'
 import { failureOf } from '#node-core/job-failure.ts'
 import { withJobDone, withJobFailed, type NodeState } from '#node-core/node-state.ts'
@@ -33,7 +33,7 @@ const DONE = {
   finishedAtMs: 1,
 }
 
-test('what a customer asked for in vain is no fault of the device, and what the device could not do is', () => {
+test('a bad request is the customer’s fault, and what the device could not do is the node’s', () => {
   const whose = (code: ErrorCode) => failureOf(new AppError(code, 'x')).whose
   for (const code of ['invalid_request', 'too_large', 'cancelled', 'forbidden'] as const)
     expect(whose(code)).toBe('customer')
@@ -49,7 +49,7 @@ test('what a customer asked for in vain is no fault of the device, and what the 
     expect(['customer', 'node']).toContain(whose(code))
 })
 
-test('[C4] the failure that a node shows is cleared by the next job that is done', () => {
+test('[C4] the next successful job clears the failure that a node shows', () => {
   const failed = withJobFailed(STATE, new AppError('node_lost', 'The GPU was lost.'))
   expect(failed).toMatchObject({ jobsFailed: 1, lastFailure: { whose: 'node', code: 'node_lost' } })
   expect(withJobDone(failed, DONE)).toMatchObject({
@@ -60,7 +60,7 @@ test('[C4] the failure that a node shows is cleared by the next job that is done
   })
 })
 
-test('[C4] a kernel over its budget is shown as the customer’s doing, and as no failure of the device', () => {
+test('[C4] a kernel over its budget is shown as the customer’s fault, not the device’s', () => {
   const over = new AppError('no_capacity', 'line 3: too much', { meta: { rule: BUDGET_RULE } })
   const { jobsFailed, lastFailure } = withJobFailed(STATE, over)
   expect([jobsFailed, lastFailure?.whose]).toEqual([0, 'customer'])

@@ -1,4 +1,7 @@
-/** What a node keeps loaded: within its memory, nothing in use taken away, nothing loaded twice, nothing that lied tried again. */
+/**
+ * The models that a node keeps loaded: within its memory, none unloaded in use, none loaded twice, none with wrong
+ * answers retried.
+ */
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import type { LiveEngine } from '#engine/engine.ts'
@@ -80,7 +83,7 @@ describe('a shelf of models', () => {
     expect(events.slice(-4)).toEqual(['fetch c', 'unload b', 'load c', 'release c'])
   })
 
-  it('[M7] takes nothing away that a job uses or that was used a moment ago', async () => {
+  it('[M7] unloads no model that a job uses or that was used a moment ago', async () => {
     const { shelf, state, load, ids } = createShelf([model('a', 60), model('b', 60)], {
       keepMs: 1_000,
     })
@@ -95,7 +98,7 @@ describe('a shelf of models', () => {
     expect(ids()).toEqual(['b'])
   })
 
-  it('[M7] takes nothing away that is asked for again and again, until that ends', async () => {
+  it('[M7] unloads no model in steady demand until the demand ends', async () => {
     const { shelf, state, load, ids } = createShelf([model('a', 60), model('b', 60)])
     await load('a')
     for (let use = 0; use < LIMITS.modelDemandUses; use += 1) {
@@ -103,7 +106,7 @@ describe('a shelf of models', () => {
       shelf.use('a')()
     }
     await expect(load('b')).rejects.toMatchObject({ code: 'no_capacity' })
-    // Once is no demand: a model that is asked for in its turn by somebody who asks for all of them.
+    // One use is no demand: here somebody asks for all models in turn.
     state.nowMs += LIMITS.modelDemandMs
     shelf.use('a')()
     await load('b')
@@ -120,7 +123,7 @@ describe('a shelf of models', () => {
     expect(events).toEqual([])
   })
 
-  it('[M12] does not offer what the device lacks something for, and fetches nothing of it when it is asked for', async () => {
+  it('[M12] neither offers nor fetches a model whose requirements the device lacks', async () => {
     const needy = { ...model('needy', 10), requires: { bufferBytes: 1, f16: true } }
     const { shelf, events, load } = createShelf([needy, model('a', 10)])
     expect(shelf.loadable()).toEqual([manifestDigest(model('a', 10))])
@@ -129,14 +132,14 @@ describe('a shelf of models', () => {
     expect(events).toEqual([])
   })
 
-  it('loads once for all who ask at once, and not at all what is loaded', async () => {
+  it('loads once for all concurrent requests, and does not reload a loaded model', async () => {
     const { events, load } = createShelf([model('a', 10)])
     await Promise.all([load('a'), load('a'), load('a')])
     await load('a')
     expect(events.filter((event) => event === 'load a')).toEqual(['load a'])
   })
 
-  it('[M8] offers a model no more whose answers are wrong here, and one again whose file was corrupt', async () => {
+  it('[M8] stops offering a model whose answers are wrong here, but offers one again whose file was corrupt', async () => {
     const { shelf, state, load } = createShelf([model('a', 10)])
     const digest = manifestDigest(model('a', 10))
     state.fault = new AppError('file_corrupt', 'model.onnx is corrupt.')
@@ -147,7 +150,7 @@ describe('a shelf of models', () => {
     expect(shelf.loadable()).toEqual([])
   })
 
-  it('refuses a digest that this build does not know, and more loads a minute than its owner should bear', async () => {
+  it('refuses an unknown digest, and more loads a minute than the limit', async () => {
     const models = Array.from({ length: 20 }, (_, i) => model(`m${i}`, 60))
     const { shelf, load, state } = createShelf(models)
     await expect(shelf.load(`0x${'99'.repeat(32)}`, { signal })).rejects.toMatchObject({
@@ -165,7 +168,7 @@ describe('a shelf of models', () => {
     expect(ids()).toEqual(['a', 'c'])
   })
 
-  it('preloads the smallest first where all have room', async () => {
+  it('preloads the smallest first if all fit', async () => {
     const { shelf, events } = createShelf([model('a', 50), model('b', 10), model('c', 30)])
     await shelf.preload(['a', 'b', 'c'], signal)
     expect(events.filter((event) => event.startsWith('load'))).toEqual([
@@ -175,7 +178,7 @@ describe('a shelf of models', () => {
     ])
   })
 
-  it('[M9] fetches the files of the next model while one is made ready, and keeps the room of both', async () => {
+  it('[M9] fetches the next model’s files while one is prepared, and reserves room for both', async () => {
     const models = [model('a', 60), model('b', 40), model('c', 10)]
     const { shelf, events, state, ids } = createShelf(models)
     const ready = Promise.withResolvers<void>()
@@ -202,7 +205,7 @@ describe('a plan to load', () => {
     { selector: ({ id }) => id, maxLength: 8 },
   )
 
-  it('[M7] leaves every kept model, fits the memory, and frees nothing in vain', () => {
+  it('[M7] keeps every kept model, fits the memory, and unloads nothing needlessly', () => {
     fc.assert(
       fc.property(Loaded, fc.integer({ min: 1, max: 120 }), (loaded, wantedBytes) => {
         const memoryBytes = Math.max(

@@ -1,4 +1,4 @@
-/** Acknowledgements gather for a moment, and none is lost while the stream stands. */
+/** Acknowledgements gather briefly, and none is lost while the stream is open. */
 import { describe, expect, it } from 'vitest'
 import { createAckCoalescer } from '#p2p/stream/ack-coalescer.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
@@ -52,7 +52,7 @@ describe('acknowledgements to a node', () => {
     expect(timers.size).toBe(0)
   })
 
-  it('are never more in one frame than its schema takes', () => {
+  it('never exceed what the schema of one frame allows', () => {
     const { sent, acks } = gathering()
     acks.push(Array.from({ length: 600 }, (_, number) => id(number)))
     acks.flush()

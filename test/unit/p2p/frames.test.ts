@@ -108,7 +108,7 @@ describe('errors on the wire', () => {
     })
   })
 
-  test('[W8] a node hears when it may come back, and a caller hears nothing of that from a node', () => {
+  test('[W8] tell a node when it may return, and tell a caller nothing of that from a node', () => {
     const meta = { rule: 'seats', retryAfterSeconds: 598 }
     const frame = errorFrame(0, new AppError('no_capacity', 'Not now.', { meta }))
     expect(readHubError(frame).meta).toEqual(meta)
@@ -118,7 +118,7 @@ describe('errors on the wire', () => {
     expect(readHubError(odd).meta).toEqual({ rule: 'seats' })
   })
 
-  test('[W8] of a code that this build does not know become node_lost', () => {
+  test('[W8] with a code unknown to this build become node_lost', () => {
     const frame = jsonFrame('error', 1, { code: 'too_hot', detail: 'fan', retryable: true })
     expect(readWireError(frame).code).toBe('node_lost')
   })

@@ -1,11 +1,11 @@
-/** The read/write lock that stands in for mortice inside a Durable Object. */
+/** The read/write lock that replaces mortice inside a Durable Object. */
 import { expect, test } from 'vitest'
 import mortice from '#p2p/shims/mortice.ts'
 
-/** Lets every promise that is ready run. */
+/** Lets every ready promise run. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
-test('readers share, a writer is alone, and the order of asking is kept', async () => {
+test('readers share the lock, a writer has it alone, and requests are granted in order', async () => {
   const lock = mortice()
   const order: string[] = []
   const take = async (name: string, asked: Promise<() => void>) => {
@@ -30,7 +30,7 @@ test('readers share, a writer is alone, and the order of asking is kept', async 
   expect(order.at(-1)).toBe('reader 3')
 })
 
-test('a writer that gave up does not stand in the way', async () => {
+test('a writer that gave up does not block others', async () => {
   const lock = mortice()
   const release = await lock.readLock()
   const abort = new AbortController()
@@ -43,7 +43,7 @@ test('a writer that gave up does not stand in the way', async () => {
   await expect(lock.writeLock({ signal: abort.signal })).rejects.toThrow()
 })
 
-test('a release counts once, and two locks know nothing of each other', async () => {
+test('a release counts once, and two locks are independent', async () => {
   const [lock, other] = [mortice(), mortice()]
   const release = await lock.writeLock()
   ;(await other.writeLock())()

@@ -47,7 +47,7 @@ export async function checkResult(
   const { receipt, answer } = result
   checkOutputs(answer.outputs, payload, context)
   if (answer.provider !== receipt.provider)
-    fault('the receipt names another provider than the answer')
+    fault('the receipt and the answer name different providers')
   if (receipt.outputCommitment !== commitment(context.salt, await digestBytes(payload))) {
     fault('the receipt is for other output bytes')
   }
@@ -65,21 +65,21 @@ async function checkReceipt(
     receipt.receiptKey.x !== context.receiptKey.x ||
     receipt.receiptKey.y !== context.receiptKey.y
   ) {
-    fault('the receipt is signed by another key than the presence record names')
+    fault("the receipt's key is not the one in the presence record")
   }
   if (
     receipt.units !== owedUnits(context) ||
     BigInt(receipt.amountMicroUsd) !== BigInt(receipt.units) * BigInt(ticket.priceMicroUsd)
   ) {
-    fault('the receipt bills something else than the ticket')
+    fault("the receipt's units or amount do not match the ticket")
   }
-  if (receipt.verification !== 'none') fault('the receipt claims a verification that nobody made')
+  if (receipt.verification !== 'none') fault('the receipt claims a verification that was not made')
   const time = timesFault(receipt, context.nowMs + STEPPED_CLOCK_MS)
   if (time !== undefined) fault(time)
   // Reuses the hub's own ticket, which is equal and already hashed.
   const id = receiptHash({ ...receipt, ticket })
   if (!(await verifySignature(receipt.receiptKey, typedDigest(context.domain, id), signature)))
-    fault('the signature on the receipt is not valid')
+    fault("the receipt's signature is invalid")
   return id
 }
 
@@ -114,6 +114,6 @@ function checkOutputs(
 }
 
 function fault(detail: string): never {
-  const text = `The node gave an answer that cannot be accepted: ${detail}.`
+  const text = `The node's answer is not acceptable: ${detail}.`
   throw new UnacceptableAnswer('node_lost', text)
 }

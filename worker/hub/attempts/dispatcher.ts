@@ -162,9 +162,13 @@ export class Dispatcher {
   ): Held {
     const sizeBytes = LIMITS.hubJobBytes + payload.length + answerBytes(work)
     if (!this.#bytes.take(tenant, sizeBytes)) {
-      throw new AppError('no_capacity', 'The hub holds as many bytes of this tenant as it may.', {
-        meta: { retryAfterSeconds: 1 },
-      })
+      throw new AppError(
+        'no_capacity',
+        "This tenant's jobs already hold its share of the hub's memory.",
+        {
+          meta: { retryAfterSeconds: 1 },
+        },
+      )
     }
     const time = createJobSignal(timeoutMs, caller, this.#deps.clock)
     this.#active.add(jobId)

@@ -14,7 +14,7 @@ export function createJobSignal(
   clock: Clock = systemClock,
 ): JobSignal {
   const controller = new AbortController()
-  const leave = () => controller.abort(new AppError('cancelled', 'The caller hung up.'))
+  const leave = () => controller.abort(new AppError('cancelled', 'The caller left.'))
   const stopTimer = clock.after(timeoutMs, () =>
     controller.abort(new AppError('node_timeout', `No answer within ${timeoutMs} ms.`)),
   )

@@ -131,7 +131,7 @@ function refusalOf(
   if (hasWaited && isWantOfNode(error))
     return new AppError(
       'node_lost',
-      'The last node that may run this job left, or is no longer allowed, while the job waited for it.',
+      'The last node that may run this job left, or is no longer allowed, while the job waited.',
     )
   return new HubRefusal(error, { hasNoNodes, lacksFeatures })
 }

@@ -55,10 +55,10 @@ function boundOf(code: ErrorCode, manifest: ModelManifest | undefined): string |
   if (code !== 'context_length_exceeded' || manifest?.contextTokens === undefined) return undefined
   const { id, task, contextTokens } = manifest
   return task === 'chat'
-    ? `The prompt is too long: ${id} takes ${contextTokens} tokens, with the answer's among them.`
-    : `A text is too long: ${id} takes ${contextTokens} tokens a text.`
+    ? `The prompt is too long: ${id} takes ${contextTokens} tokens, including the answer's.`
+    : `A text is too long: ${id} takes ${contextTokens} tokens for each text.`
 }
 
 function marked({ detail }: NodesWord): string {
-  return `The node gave the job back, saying: ${detail.slice(0, WORDS_CHARS)}`
+  return `The node gave the job back: ${detail.slice(0, WORDS_CHARS)}`
 }

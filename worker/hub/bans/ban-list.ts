@@ -109,7 +109,7 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
       if (now() - readAtMs < LIMITS.kernelBansStaleMs) return
       throw new AppError(
         'no_capacity',
-        'The list of banned kernels cannot be read, so no submitted kernel is run.',
+        'The list of banned kernels cannot be read, so submitted kernels are refused for now.',
         { meta: { retryAfterSeconds: 5 } },
       )
     },

@@ -149,7 +149,7 @@ export function hungKernel(heldMs: number): AppError {
   const detail =
     heldMs < kernelCompileMs
       ? `The kernel held its device for over ${kernelRunMs} ms.`
-      : `The kernel's compiler took over ${kernelCompileMs} ms, or its device did: make the kernel smaller, or do less in one dispatch.`
+      : `The kernel took over ${kernelCompileMs} ms to compile or run: make it smaller, or do less in one dispatch.`
   return new AppError('node_timeout', detail, { meta: { rule: HANG_RULE } })
 }
 
@@ -158,7 +158,7 @@ export function bannedKernel(digest: Bytes32): BannedKernel {
   const days = LIMITS.kernelBanMs / 86_400_000
   return new BannedKernel(
     'forbidden',
-    `Kernel ${digest} has hung devices and is banned for ${days} days at most, or a day where only nodes that nobody vouches for have said so; then nodes that somebody vouches for may run it.`,
+    `Kernel ${digest} has hung devices and is banned for at most ${days} days. If only unvouched nodes reported it, the ban lasts a day and vouched nodes may still run it.`,
     { meta: { rule: BANNED_RULE } },
   )
 }

@@ -38,7 +38,7 @@ export class Capacity {
     if (!this.#share.take(tenant, 1)) {
       throw new AppError(
         'no_capacity',
-        'Every allowed node is busy, and as many jobs of this tenant wait as its share of the queue allows.',
+        "Every allowed node is busy, and this tenant's share of the queue is full.",
         { meta: { retryAfterSeconds: 2 } },
       )
     }

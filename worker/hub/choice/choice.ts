@@ -177,7 +177,9 @@ function unsatisfiable(nodes: readonly NodeView[], job: ChoiceJob): AppError {
 
 function unable(job: ChoiceJob, allowed: readonly NodeView[]): Choice {
   if (job.nodeId !== null)
-    return refuse(new AppError('no_capacity', `Node ${job.nodeId} is gone or no longer allowed.`))
+    return refuse(
+      new AppError('no_capacity', `Node ${job.nodeId} has left or is no longer allowed.`),
+    )
   const what = 'model' in job.work ? `has model ${job.work.model}` : whatRuns(job.work)
   const again = job.tried.size > 0 ? ` that has not already failed it (${job.tried.size} did)` : ''
   const detail = `The policy allows ${allowed.length} connected node(s), but none ${what}${again}.`

@@ -46,10 +46,13 @@ export function createEntrance(nowMs: () => number): Entrance {
       used.take(admission)
       const own = [...entering.values()].filter((each) => each.nodeId === nodeId)
       if (own.length >= LIMITS.nodeEntering)
-        throw new AppError('no_capacity', 'This node is entering already.')
+        throw new AppError('no_capacity', 'This node is already entering.')
       const leaver = chooseWaiting([...entering.values()], block)
       if (leaver === 'full')
-        throw new AppError('no_capacity', 'As many nodes are entering from there as may at once.')
+        throw new AppError(
+          'no_capacity',
+          'Too many nodes from this address block are entering at once.',
+        )
       leaver?.drop()
       serial += 1
       const address = `fd00::${(serial >>> 16).toString(16)}:${(serial & 0xffff).toString(16)}`
@@ -87,7 +90,7 @@ function createUsed(nowMs: () => number) {
         used.delete(oldest)
       }
       if (used.has(nonce))
-        throw new AppError('forbidden', 'This admission was used; ask for a new one.')
+        throw new AppError('forbidden', 'This admission was already used; ask for a new one.')
       used.set(nonce, expiresAtMs)
     },
   }

@@ -60,11 +60,11 @@ async function checkVoucher({ openTenant }: VouchersDeps, admission: Vouched): P
   try {
     keys = (await openTenant(voucher.tenant).snapshot())?.keys ?? []
   } catch (cause) {
-    const detail = `Tenant ${voucher.tenant} cannot be asked whether it still vouches for this node.`
+    const detail = `Tenant ${voucher.tenant} cannot be reached to ask whether it still vouches for this node.`
     throw new AppError('no_capacity', detail, { cause })
   }
   if (stillVouches(keys, admission)) return
-  throw new AppError('forbidden', 'The key that vouched for this node does so no more.')
+  throw new AppError('forbidden', 'The key that vouched for this node no longer does.')
 }
 
 async function reviewTenant(

@@ -107,7 +107,7 @@ async function checkHello(
     const retryAfterSeconds = Math.ceil(barredMs / 1000)
     throw new AppError(
       'no_capacity',
-      `This node was silent on jobs that it had taken; it may come back in ${retryAfterSeconds} s.`,
+      `This node was silent on jobs that it had taken; it may return in ${retryAfterSeconds} s.`,
       { meta: { retryAfterSeconds } },
     )
   }
@@ -181,5 +181,5 @@ function onEvidence(
 async function readOwnPresence(signed: SignedPresence, nodeId: string): Promise<PresenceRecord> {
   const record = await verifyPresence(signed)
   if (record.nodeId === nodeId) return record
-  throw new AppError('forbidden', 'The presence record is of another node.')
+  throw new AppError('forbidden', 'The presence record is for another node.')
 }

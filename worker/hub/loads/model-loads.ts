@@ -167,9 +167,13 @@ function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
     /** @throws {AppError} no_capacity for more loads than a hub waits for */
     begin(member: Member, digest: Bytes32): Load {
       if (count() >= LIMITS.hubModelLoads)
-        throw new AppError('no_capacity', 'The hub waits for as many models as it may.', {
-          meta: { retryAfterSeconds: 5 },
-        })
+        throw new AppError(
+          'no_capacity',
+          'The hub is already waiting for its maximum number of model loads.',
+          {
+            meta: { retryAfterSeconds: 5 },
+          },
+        )
       const { nodeId } = member.admission
       const own = loading.get(nodeId) ?? new Map<Bytes32, Load>()
       loading.set(nodeId, own)
@@ -222,7 +226,7 @@ function tooLong(reason: unknown, waitedMs: number): AppError {
   if (errorCode(reason) === 'cancelled') return toAppError(reason)
   return new AppError(
     'no_capacity',
-    `The model is being loaded and was not ready within ${Math.round(waitedMs)} ms. It goes on loading.`,
+    `The model is being loaded and was not ready within ${Math.round(waitedMs)} ms. Loading continues.`,
     { cause: reason, meta: { retryAfterSeconds: 5 } },
   )
 }
@@ -230,7 +234,7 @@ function tooLong(reason: unknown, waitedMs: number): AppError {
 /** A node proves a load by its signed presence record. Anything else is a failure. */
 function checkLoaded({ presence }: Member, digest: Bytes32): void {
   if (presence.models.some((model) => model.digest === digest)) return
-  throw new AppError('node_lost', 'The node says that it has loaded a model, and does not have it.')
+  throw new AppError('node_lost', 'The node claims to have loaded a model that it does not have.')
 }
 
 function sinceOf(loads: ReadonlyMap<Bytes32, Load> | undefined): Map<Bytes32, number> {

@@ -46,7 +46,7 @@ export function planSession(open: OpenMessage): SessionPlan {
   for (const [index, buffer] of open.buffers.entries()) {
     const at = `/buffers/${index}`
     if (seen.has(buffer.binding))
-      faults.push({ pointer: `${at}/binding`, detail: `${buffer.binding} came twice` })
+      faults.push({ pointer: `${at}/binding`, detail: `${buffer.binding} is used twice` })
     seen.add(buffer.binding)
     if (buffer.role === 'input' || buffer.role === 'output') continue
     const bytes = startBytes(buffer)
@@ -57,7 +57,10 @@ export function planSession(open: OpenMessage): SessionPlan {
     }
   }
   if (!open.buffers.some((buffer) => isReturned(buffer)))
-    faults.push({ pointer: '/buffers', detail: 'no output, so no step would answer anything' })
+    faults.push({
+      pointer: '/buffers',
+      detail: 'no buffer is returned, so steps would have no result',
+    })
   if (keptBytes > LIMITS.sessionStateBytes) {
     const detail = `keep ${keptBytes} bytes, at most ${LIMITS.sessionStateBytes}`
     faults.push({ pointer: '/buffers', detail })
@@ -158,7 +161,7 @@ function startBytes(buffer: SessionBuffer & { role: 'state' | 'constant' }): Uin
   const bytes = decodeBase64(buffer.data)
   if (bytes === undefined) return 'has data that is not base64'
   if (bytes.length === 0 || bytes.length % 4 !== 0)
-    return `has ${bytes.length} bytes, which is not a multiple of 4 from 4`
+    return `has ${bytes.length} bytes, which is not a positive multiple of 4`
   if (sizeBytes !== undefined && sizeBytes !== bytes.length)
     return `has ${bytes.length} bytes of data and sizeBytes ${sizeBytes}`
   return bytes
@@ -177,7 +180,10 @@ function readInputs(open: OpenMessage, inputs: StepMessage['inputs']): Map<numbe
     const sizeBytes = wanted.get(binding)
     const at = `/inputs/${index}`
     if (sizeBytes === undefined || given.has(binding))
-      faults.push({ pointer: `${at}/binding`, detail: `${binding} is no input, or came twice` })
+      faults.push({
+        pointer: `${at}/binding`,
+        detail: `${binding} is not an input, or is given twice`,
+      })
     else if (bytes?.length !== sizeBytes)
       faults.push({
         pointer: `${at}/data`,

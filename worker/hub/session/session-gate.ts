@@ -127,7 +127,7 @@ function createRenewal({ openTenant, nowMs, log }: SessionGateDeps, opened: Sess
       throw new AppError('unauthenticated', 'The key that opened this session was revoked.')
     const published = tenant.policies.find(({ policy }) => policy.id === opened.policy.id)
     if (published === undefined)
-      throw new AppError('residency_unsatisfiable', `Policy ${opened.policy.id} is gone.`)
+      throw new AppError('residency_unsatisfiable', `Policy ${opened.policy.id} no longer exists.`)
     const policy = published.compiled
     // Receipts and checkpoints are kept in this hub, which was chosen by the policy's storage.
     if (policy.storage !== opened.policy.storage)
@@ -140,7 +140,7 @@ function createRenewal({ openTenant, nowMs, log }: SessionGateDeps, opened: Sess
     if (rule !== 'allow')
       throw new AppError(
         'residency_ingress_denied',
-        `Policy ${policy.id} v${policy.version} no longer allows where this session entered.`,
+        `Policy ${policy.id} v${policy.version} no longer allows the country where this session entered.`,
         { meta: { rule } },
       )
     renewedAtMs = nowMs()

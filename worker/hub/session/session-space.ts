@@ -49,11 +49,11 @@ export function createSessionSpace(): SessionSpace {
         hold(sizeBytes) {
           if (isOver) return
           if (all.heldBytes + sizeBytes > LIMITS.hubSessionBytes)
-            throw new AppError('no_capacity', "The hub holds as many sessions' bytes as it may.")
+            throw new AppError('no_capacity', "The hub's memory for sessions is full.")
           if (own.heldBytes + sizeBytes > LIMITS.tenantSessionBytes)
             throw new AppError(
               'rate_limited',
-              `This tenant's sessions hold as many bytes on this hub as they may (${LIMITS.tenantSessionBytes}).`,
+              `This tenant's sessions already hold their ${LIMITS.tenantSessionBytes} bytes on this hub.`,
             )
           change(sizeBytes)
         },

@@ -126,7 +126,7 @@ export class Session {
     if (message.step !== this.#next)
       throw new AppError(
         'invalid_request',
-        `Step ${message.step} came; the next one is ${this.#next}.`,
+        `Got step ${message.step}; expected step ${this.#next}.`,
       )
     if (this.#waiting.length >= LIMITS.sessionStepsWaiting)
       throw new AppError('rate_limited', `${LIMITS.sessionStepsWaiting} steps wait already.`)
