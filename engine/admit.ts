@@ -76,7 +76,7 @@ function runGolden(
 ): Promise<TensorValue[]> {
   const inputs = (golden?.inputs ?? []).map(toValue)
   if (inputs.length !== manifest.inputs.length)
-    throw new AppError('internal', `${manifest.id}: a golden case has not every input`)
+    throw new AppError('internal', `${manifest.id}: a golden case lacks an input`)
   return runner.run(inputs, new AbortController().signal)
 }
 

@@ -105,7 +105,7 @@ function checked(work: Work, computed: Computed, manifest?: ModelManifest): Comp
     checkAnswer(work, { headers: answer.outputs, payload }, manifest)
     return computed
   } catch (cause) {
-    throw new AppError('internal', 'The device gave an answer that is none to this work.', {
+    throw new AppError('internal', 'The device gave a malformed answer to this work.', {
       cause,
     })
   }

@@ -139,7 +139,7 @@ async function loadModel(
   throw unable(manifest, reasons.join('; '))
 }
 
-const LACKING = 'no provider here has what it requires'
+const LACKING = 'no provider here meets its requirements'
 
 function unable({ id }: ModelManifest, why: string): AppError {
   return new AppError('no_capacity', `${id} does not run here: ${why}.`, {
@@ -170,7 +170,9 @@ async function loadFiles(
     log.warn('model.not-loaded', { model: manifest.id, cause: detail })
     onProgress?.({ model: manifest.id, step: 'refused', detail })
     throw errorCode(error) === undefined
-      ? new AppError('no_capacity', `The files of ${manifest.id} cannot be had.`, { cause: error })
+      ? new AppError('no_capacity', `The files of ${manifest.id} are not available.`, {
+          cause: error,
+        })
       : error
   }
 }

@@ -22,7 +22,7 @@ export function createJobQueue(maxWaiting: number): JobQueue {
     },
     async run<T>(job: () => Promise<T>, signal: AbortSignal) {
       if (waiting >= maxWaiting)
-        throw new AppError('no_capacity', `${maxWaiting} jobs wait for this device already.`)
+        throw new AppError('no_capacity', `${maxWaiting} jobs already wait for this device.`)
       waiting += 1
       const turn = tail
       const done = Promise.withResolvers<void>()

@@ -48,7 +48,7 @@ export async function decodeAudio(
   signal: AbortSignal,
 ): Promise<Sound> {
   const format = formatOf(file)
-  if (format === undefined) throw badMedia('is no WAV, FLAC, MP3 or Ogg Vorbis file')
+  if (format === undefined) throw badMedia('is not a WAV, FLAC, MP3 or Ogg Vorbis file')
   const body = format === 'wav' ? cleanWav(file) : withoutTags(file, format)
   const codec = await (await CODECS[format]()).decoder()
   const mixer = createMixer()
@@ -124,7 +124,7 @@ function createMixer(): Mixer {
 
 function checkRate(rateHz: number): number {
   if (rateHz >= MIN_RATE_HZ && rateHz <= MAX_RATE_HZ) return rateHz
-  throw badMedia(`has ${rateHz} samples a second; ${MIN_RATE_HZ} to ${MAX_RATE_HZ} are taken`)
+  throw badMedia(`has ${rateHz} samples a second; ${MIN_RATE_HZ} to ${MAX_RATE_HZ} are allowed`)
 }
 
 function mixDown(channels: readonly Float32Array[], count: number): Float32Array {

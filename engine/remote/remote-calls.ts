@@ -43,7 +43,7 @@ export function createRemoteCalls(onHung: (detail: string) => void): RemoteCalls
       } finally {
         clearTimeout(timer)
       }
-      throw new AppError('internal', 'A model was loaded as nothing.')
+      throw new AppError('internal', 'The engine loaded a model and did not name it.')
     },
     hear(reply) {
       const answer = open.get(reply.call)

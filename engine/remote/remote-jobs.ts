@@ -129,7 +129,7 @@ function createJob(emit: RunOptions['emit'], options: JobOptions): RemoteJob {
   let timer: ReturnType<typeof setTimeout> | undefined
   let isFree = false
   const hang = () => {
-    const detail = `The job was silent for ${hangMs} ms; what ran it was ended.`
+    const detail = `The job was silent for ${hangMs} ms, so its engine was ended.`
     const meta = kind === 'kernel' ? { rule: HANG_RULE } : {}
     answer.reject(new AppError('node_timeout', detail, { meta }))
     onHung(detail)

@@ -96,5 +96,5 @@ export function* fields(bytes: Uint8Array): Generator<Field> {
 }
 
 function broken(how: string): AppError {
-  return new AppError('invalid_request', `A model file is no ONNX graph: it ${how}.`)
+  return new AppError('invalid_request', `A model file is not an ONNX graph: it ${how}.`)
 }

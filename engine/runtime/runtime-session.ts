@@ -120,7 +120,7 @@ function externalData(
         const named = JSON.stringify(path.slice(0, 128))
         throw new AppError(
           'invalid_request',
-          `The graph keeps weights in ${named}, which is no file of its manifest.`,
+          `The graph keeps weights in ${named}, which is not a file of its manifest.`,
         )
       }
       return { path, data }

@@ -212,16 +212,16 @@ function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): Tr
   )
   const size = [x, y, z] as const
   if (productOf(size) > MOST_INVOCATIONS) {
-    const detail = `the workgroup has ${productOf(size)} invocations, at most ${MOST_INVOCATIONS} are taken`
+    const detail = `the workgroup has ${productOf(size)} invocations, at most ${MOST_INVOCATIONS} are allowed`
     throw refuse('invalid_request', names.placeOf(declaration), detail)
   }
   if (z > MOST_DEEP) {
-    const detail = `the workgroup is ${z} deep, at most ${MOST_DEEP} are taken in its third dimension`
+    const detail = `the workgroup is ${z} deep, at most ${MOST_DEEP} are allowed in its third dimension`
     throw refuse('invalid_request', names.placeOf(declaration), detail)
   }
   return size
 }
 
 function tooMany(place: SourcePosition | undefined, what: string, most: number) {
-  return refuse('too_large', place, `the kernel has ${what}, at most ${most} are taken`)
+  return refuse('too_large', place, `the kernel has ${what}, at most ${most} are allowed`)
 }

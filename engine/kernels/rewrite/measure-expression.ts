@@ -118,7 +118,7 @@ export function boundedWords(
   const what = Number.isFinite(words)
     ? `a value has ${words} words`
     : 'an array without a size is used as a value'
-  const detail = `${what}, at most ${LIMITS.wgslValueWords} are taken`
+  const detail = `${what}, at most ${LIMITS.wgslValueWords} are allowed`
   throw refuse('too_large', names.placeOf(at), detail)
 }
 

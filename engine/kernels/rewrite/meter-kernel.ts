@@ -179,7 +179,7 @@ function counted({ functions, entry, place, prefix, grant, invocations, idOf }: 
       throw refuse(
         'too_large',
         place(weight.declaration),
-        `${name} reaches ${count} loops beside barriers, at most ${MOST_METERS} are taken`,
+        `${name} reaches ${count} loops beside barriers, at most ${MOST_METERS} are allowed`,
       )
     const meters = { count, own: weight.loops.map((_, index) => index), calls }
     known.set(name, meters)

@@ -73,7 +73,7 @@ export function createDecoder(
   for (const { input } of caches) known.add(input)
   for (const name of inputs.keys())
     if (!known.has(name))
-      throw new AppError('internal', `The graph wants an input ${name}, which nothing here makes.`)
+      throw new AppError('internal', `The graph needs an input ${name}, which is unknown here.`)
   for (const { input, output } of caches)
     if (!inputs.has(input) || !session.outputNames.includes(output))
       throw new AppError('internal', `The graph has no ${input} and ${output}.`)
@@ -123,7 +123,7 @@ function emptyCache(
       if (type === 'float32') return [input, { type, data: new Float32Array(), dims }]
       throw new AppError(
         'internal',
-        `The graph keeps ${input} as ${type}; float32 or float16 is known.`,
+        `The graph keeps ${input} as ${type}; float32 or float16 is supported.`,
       )
     }),
   )

@@ -62,8 +62,7 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
           pointer: '/messages',
         })
       : vocabulary.encode(input.prompt ?? '', { withSpecial: true, maxTokens, pointer: '/prompt' })
-  if (ids.length === 0)
-    throw requestFault('/prompt', 'is empty, and a text must begin with something')
+  if (ids.length === 0) throw requestFault('/prompt', 'is empty')
   return ids
 }
 

@@ -31,7 +31,7 @@ export function argmax(logits: Float32Array, mask?: TokenMask): number {
   }
   // NaN never compares as greater, so a failed run ends here too.
   if (best === -1 || most === Infinity)
-    throw new AppError('internal', 'The model gave no finite number for any token that may come.')
+    throw new AppError('internal', 'The model gave no finite number for any allowed token.')
   return best
 }
 
