@@ -76,9 +76,9 @@ export function describeInterface(engine: () => Engine): void {
     [faulty('var a: array<u32, 4>; d[0] = a[N];', 'override N = 9;'), 'index 9 out of bounds'],
     [
       faulty('d.all[0].x = 1;').replace('array<u32>', 'S').replace(/^/, struct),
-      'the buffer of binding 0 has 16 bytes, and the type that the kernel gives it needs 64',
+      'the buffer of binding 0 has 16 bytes, and the type that the kernel gives it needs at least 64',
     ],
-  ])("what is wrong with a kernel is told in its author's lines: %#", async (wgsl, why) => {
+  ])("a kernel's error is reported in its author's lines: %#", async (wgsl, why) => {
     const fault: unknown = await runJob(
       engine(),
       kernelJob({ wgsl, buffers: [{ sizeBytes: 16 }] }),
