@@ -38,7 +38,7 @@ export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
     const serviceMs = now() - startedMs
     const admitted = { id: manifest.id, digest: manifestDigest(manifest), provider, serviceMs }
     const recheck = () => checkGolden(manifest, runner, manifest.golden[0])
-    return { manifest, admitted, runner, recheck, release: loaded.release }
+    return { manifest, admitted, runner, recheck, release: () => loaded.release() }
   } catch (error) {
     await loaded.release()
     throw error

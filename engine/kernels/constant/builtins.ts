@@ -241,8 +241,8 @@ function extractBits(from: Value, at: Value, count: Value): Value {
   const { offset, width } = bitRange(at, count)
   return each([from], (x) => {
     const { kind, value } = asInteger(x)
-    const cut = kind === 'u32' ? BigInt.asUintN : BigInt.asIntN
-    return integer(kind, cut(width, value >> offset))
+    const bits = value >> offset
+    return integer(kind, kind === 'u32' ? BigInt.asUintN(width, bits) : BigInt.asIntN(width, bits))
   })
 }
 
