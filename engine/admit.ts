@@ -80,7 +80,6 @@ function runGolden(
   return runner.run(inputs, new AbortController().signal)
 }
 
-/** The difference in words, or undefined when both agree. */
 function differs(
   actual: TensorValue,
   expected: TensorValue,

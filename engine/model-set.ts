@@ -12,7 +12,6 @@ import type { SessionFactory } from '#engine/runtime/runtime-session.ts'
 import { providersFor, type DeviceOffer } from './device-offer.ts'
 import type { JobQueue } from './queue.ts'
 
-/** Progress of loading, for display. */
 export interface EngineProgress {
   readonly model: string
   readonly step: 'fetching' | 'checking' | 'admitted' | 'refused'
@@ -23,7 +22,6 @@ export interface ModelSetOptions {
   readonly sessions: SessionFactory
   /** In order of preference. A model uses the first provider whose golden run is right. */
   readonly providers: readonly Provider[] | ((manifest: ModelManifest) => readonly Provider[])
-  /** What the GPU offers to models, if there is one. */
   readonly offer?: DeviceOffer | undefined
   readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
   readonly log: Log
@@ -33,7 +31,6 @@ export interface ModelSetOptions {
 }
 
 export interface ModelSet {
-  /** Whether there is a provider here on which it may be tried. */
   runs(manifest: ModelManifest): boolean
   get(id: string): LoadedModel | undefined
   admitted(): readonly AdmittedModel[]

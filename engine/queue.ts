@@ -9,7 +9,6 @@ export interface JobQueue {
    * @throws {AppError} no_capacity when the queue is full, cancelled when the caller leaves
    */
   run<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T>
-  /** Resolves when all running and queued jobs have settled. */
   idle(): Promise<void>
 }
 

@@ -94,7 +94,6 @@ function readHeader(chunks: readonly Chunk[]): Header {
   return { width, height, depth, colour, channels, isInterlaced: interlace === 1 }
 }
 
-/** Bytes of all rows, each with its filter byte. */
 function unfoldedBytes({ width, height, depth, channels, isInterlaced }: Header): number {
   const size = (columns: number, rows: number) =>
     columns === 0 ? 0 : rows * (1 + Math.ceil((columns * depth * channels) / 8))

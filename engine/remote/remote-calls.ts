@@ -4,7 +4,6 @@ import type { AdmittedModel } from '#shared/node/node.ts'
 import { HANG_LOAD_MS } from '../hang-limits.ts'
 import { appErrorOf, type CallReply } from './messages.ts'
 
-/** Sends the call with the number that its reply will carry. */
 type Send = (call: number) => void
 
 export interface RemoteCalls {

@@ -61,7 +61,6 @@ export interface Field {
   readonly field: number
   /** The bytes of a length-delimited field; undefined for numbers. */
   readonly value: Uint8Array | undefined
-  /** The number of a varint field. */
   readonly number: number | undefined
 }
 

@@ -19,7 +19,6 @@ export interface KernelReport {
   readonly entry: FunctionWeight
   /** Size of one workgroup. */
   readonly invocations: number
-  /** The same by axis. */
   readonly workgroupSize: Triple
   readonly resources: readonly Resource[]
   /** Words of workgroup memory that each workgroup clears first. */
@@ -171,7 +170,6 @@ function checkVariables(
   return sharedWords
 }
 
-/** A job brings no values for overrides. */
 function checkOverride(
   { name, value, start }: Declaration,
   names: ModuleNames,
@@ -182,7 +180,6 @@ function checkOverride(
   throw refuse('invalid_request', names.placeOf({ start }), detail)
 }
 
-/** Variables that the host must bind. */
 function resourcesOf(names: ModuleNames, uses: ReadonlySet<string>): Resource[] {
   return [...names.values.values()].flatMap((declaration) => {
     const [space, mode] = declaration.qualifiers.map((each) =>

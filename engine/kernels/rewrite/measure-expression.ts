@@ -122,7 +122,6 @@ export function boundedWords(
   throw refuse('too_large', names.placeOf(at), detail)
 }
 
-/** Reads all words of a value. */
 export function readValue(walk: Walk, expression: Expression): ValueType {
   const { type, isMemory } = visit(walk, expression)
   return isMemory ? addValue(walk, type, expression) : type

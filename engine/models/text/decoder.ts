@@ -16,19 +16,9 @@ export const DecoderConfig = z.looseObject({
   num_hidden_layers: z.int().min(1).max(256),
   num_attention_heads: z.int().min(1).max(1024),
   num_key_value_heads: z.int().min(1).max(1024).optional(),
-  hidden_size: z
-    .int()
-    .min(1)
-    .max(1 << 16),
-  head_dim: z
-    .int()
-    .min(1)
-    .max(1 << 12)
-    .nullish(),
-  vocab_size: z
-    .int()
-    .min(1)
-    .max(1 << 20),
+  hidden_size: z.int().min(1).max(65_536),
+  head_dim: z.int().min(1).max(4_096).nullish(),
+  vocab_size: z.int().min(1).max(1_048_576),
   max_position_embeddings: z.int().min(1).optional(),
   eos_token_id: z.union([z.int(), z.array(z.int()).max(16)]).nullish(),
 })

@@ -89,7 +89,6 @@ function nucleus(weights: Float64Array, enough: number): number[] {
 export interface Likelihoods {
   /** Natural logarithm of a token's probability at temperature 1. */
   of(id: number): number
-  /** The likeliest ids, likeliest first. */
   readonly top: readonly number[]
 }
 
