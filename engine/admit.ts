@@ -38,7 +38,7 @@ export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
     const serviceMs = now() - startedMs
     const admitted = { id: manifest.id, digest: manifestDigest(manifest), provider, serviceMs }
     const recheck = () => checkGolden(manifest, runner, manifest.golden[0])
-    return { manifest, admitted, runner, recheck, release: loaded.release }
+    return { manifest, admitted, runner, recheck, release: () => loaded.release() }
   } catch (error) {
     await loaded.release()
     throw error
@@ -76,11 +76,10 @@ function runGolden(
 ): Promise<TensorValue[]> {
   const inputs = (golden?.inputs ?? []).map(toValue)
   if (inputs.length !== manifest.inputs.length)
-    throw new AppError('internal', `${manifest.id}: a golden case has not every input`)
+    throw new AppError('internal', `${manifest.id}: a golden case lacks an input`)
   return runner.run(inputs, new AbortController().signal)
 }
 
-/** The difference in words, or undefined when both agree. */
 function differs(
   actual: TensorValue,
   expected: TensorValue,

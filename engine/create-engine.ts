@@ -15,7 +15,7 @@ import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import { checkTensors } from '#shared/job/tensor.ts'
 import type { LoadedModel } from './admit.ts'
 import { cancelled } from '#shared/base/deadline.ts'
-import type { LiveEngine, RunOptions } from './engine.ts'
+import type { Computed, LiveEngine, RunOptions } from './engine.ts'
 import { openKernels } from './kernel-work.ts'
 import type { ProcessorClock } from './kernels/calibrate.ts'
 import type { KernelTimes } from './kernels/kernel-runner.ts'
@@ -27,7 +27,6 @@ import { runTextWork } from './text-work.ts'
 export type { EngineProgress } from './model-set.ts'
 
 export interface EngineOptions extends ModelSetOptions {
-  /** Runs kernels. Undefined on a machine without WebGPU. */
   readonly device: GPUDevice | undefined
   readonly adapter: Adapter
   /** Loaded before the engine is ready. A model that does not run here is left out; others may be loaded later. */
@@ -52,7 +51,6 @@ export interface DeviceEngine extends LiveEngine {
   idle(): Promise<void>
 }
 
-/** The adapter that answers name when no GPU computed them. */
 const CPU_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
 
 export async function createEngine(options: EngineOptions): Promise<DeviceEngine> {
@@ -92,11 +90,6 @@ export async function createEngine(options: EngineOptions): Promise<DeviceEngine
   }
 }
 
-interface Computed {
-  readonly answer: Answer
-  readonly outputs: readonly Uint8Array[]
-}
-
 /** A malformed answer is a fault of the device or the model. It does not leave the node and gets no receipt. */
 function checked(work: Work, computed: Computed, manifest?: ModelManifest): Computed {
   const { answer, outputs } = computed
@@ -105,7 +98,7 @@ function checked(work: Work, computed: Computed, manifest?: ModelManifest): Comp
     checkAnswer(work, { headers: answer.outputs, payload }, manifest)
     return computed
   } catch (cause) {
-    throw new AppError('internal', 'The device gave an answer that is none to this work.', {
+    throw new AppError('internal', 'The device gave a malformed answer to this work.', {
       cause,
     })
   }

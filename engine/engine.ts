@@ -11,6 +11,12 @@ export interface RunOptions {
   readonly emit: (bytes: Uint8Array) => Promise<void>
 }
 
+/** What a job came to, before its bytes are emitted. */
+export interface Computed {
+  readonly answer: Answer
+  readonly outputs: readonly Uint8Array[]
+}
+
 export interface Engine {
   readonly adapter: Adapter
   /** Loaded models whose golden run agreed with their manifest on this device. */
@@ -29,7 +35,6 @@ export interface Engine {
   close(): Promise<void>
 }
 
-/** An engine that loads and unloads models while it runs. */
 export interface LiveEngine extends Engine {
   /** Whether some provider here meets the model's requirements. Its golden run may still fail. */
   runs(manifest: ModelManifest): boolean

@@ -1,10 +1,10 @@
 /** Runs kernels, submitted ones and the library's, on one device. After a hang or a loss it runs nothing more. */
 import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
-import type { Adapter, Answer, KernelWork, LibraryWork } from '#shared/job/job.ts'
+import type { Adapter, KernelWork, LibraryWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { Engine } from './engine.ts'
+import type { Computed, Engine } from './engine.ts'
 import { LISTED_KERNELS } from '#shared/kernels/listed-kernels.ts'
 import type { ProcessorClock } from './kernels/calibrate.ts'
 import { watchDevice } from './kernels/device-watch.ts'
@@ -21,7 +21,6 @@ export interface KernelWorkOptions {
   readonly kernelTimes?: KernelTimes
   /** Budget of a submitted kernel. @default measured */
   readonly kernelGrant?: Grant
-  /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock
   readonly log: Log
   /** Monotonic clock in ms. */
@@ -32,11 +31,7 @@ export interface KernelWorkOptions {
 export interface KernelsOfEngine {
   /** What runs now: nothing once the device is lost. */
   kernels(): Engine['kernels']
-  run(
-    work: KernelWork | LibraryWork,
-    payload: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<{ readonly answer: Answer; readonly outputs: readonly Uint8Array[] }>
+  run(work: KernelWork | LibraryWork, payload: Uint8Array, signal: AbortSignal): Promise<Computed>
   close(): void
 }
 

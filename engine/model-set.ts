@@ -12,7 +12,6 @@ import type { SessionFactory } from '#engine/runtime/runtime-session.ts'
 import { providersFor, type DeviceOffer } from './device-offer.ts'
 import type { JobQueue } from './queue.ts'
 
-/** Progress of loading, for display. */
 export interface EngineProgress {
   readonly model: string
   readonly step: 'fetching' | 'checking' | 'admitted' | 'refused'
@@ -23,7 +22,6 @@ export interface ModelSetOptions {
   readonly sessions: SessionFactory
   /** In order of preference. A model uses the first provider whose golden run is right. */
   readonly providers: readonly Provider[] | ((manifest: ModelManifest) => readonly Provider[])
-  /** What the GPU offers to models, if there is one. */
   readonly offer?: DeviceOffer | undefined
   readonly loadFile: (file: ModelFile, signal: AbortSignal) => Promise<Uint8Array>
   readonly log: Log
@@ -33,7 +31,6 @@ export interface ModelSetOptions {
 }
 
 export interface ModelSet {
-  /** Whether there is a provider here on which it may be tried. */
   runs(manifest: ModelManifest): boolean
   get(id: string): LoadedModel | undefined
   admitted(): readonly AdmittedModel[]
@@ -139,7 +136,7 @@ async function loadModel(
   throw unable(manifest, reasons.join('; '))
 }
 
-const LACKING = 'no provider here has what it requires'
+const LACKING = 'no provider here meets its requirements'
 
 function unable({ id }: ModelManifest, why: string): AppError {
   return new AppError('no_capacity', `${id} does not run here: ${why}.`, {
@@ -170,7 +167,9 @@ async function loadFiles(
     log.warn('model.not-loaded', { model: manifest.id, cause: detail })
     onProgress?.({ model: manifest.id, step: 'refused', detail })
     throw errorCode(error) === undefined
-      ? new AppError('no_capacity', `The files of ${manifest.id} cannot be had.`, { cause: error })
+      ? new AppError('no_capacity', `The files of ${manifest.id} are not available.`, {
+          cause: error,
+        })
       : error
   }
 }

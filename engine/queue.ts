@@ -9,7 +9,6 @@ export interface JobQueue {
    * @throws {AppError} no_capacity when the queue is full, cancelled when the caller leaves
    */
   run<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T>
-  /** Resolves when all running and queued jobs have settled. */
   idle(): Promise<void>
 }
 
@@ -22,7 +21,7 @@ export function createJobQueue(maxWaiting: number): JobQueue {
     },
     async run<T>(job: () => Promise<T>, signal: AbortSignal) {
       if (waiting >= maxWaiting)
-        throw new AppError('no_capacity', `${maxWaiting} jobs wait for this device already.`)
+        throw new AppError('no_capacity', `${maxWaiting} jobs already wait for this device.`)
       waiting += 1
       const turn = tail
       const done = Promise.withResolvers<void>()

@@ -9,9 +9,7 @@ import type { Generate } from './models/text/generate.ts'
 export interface TextJob extends RunOptions {
   readonly work: TextWork
   readonly payload: Uint8Array
-  /** Undefined when the model writes no text. */
   readonly generate: Generate | undefined
-  /** Monotonic clock in ms. */
   readonly now: () => number
 }
 

@@ -34,14 +34,12 @@ const SOFTWARE_SHARE = 0.1
 export interface ProcessorClock {
   /** CPU time of all threads of this process so far, in ms. */
   readonly usedMs: () => number
-  /** Threads that run at once. */
   readonly cores: number
 }
 
 export interface CalibrateOptions {
   readonly device: GPUDevice
   readonly isSoftware: boolean
-  /** Monotonic clock in ms. */
   readonly now: () => number
   /** Where this process emulates the device. @default none: the clock alone is used */
   readonly processor?: ProcessorClock | undefined

@@ -13,7 +13,7 @@ export function checkInterface({ module, resources }: KernelReport, work: Kernel
     const missing =
       kind === 'diagnostic' ? undefined : names.find((name) => !requires.includes(name))
     if (missing === undefined) continue
-    const detail = `"${kind} ${missing}" needs "${missing}" among the kernel's "requires", so that it goes to a node that has it`
+    const detail = `"${kind} ${missing}" needs "${missing}" in the kernel's "requires", so that a node with it is chosen`
     throw refuse('invalid_request', { source: module.source, start }, detail)
   }
   for (const resource of resources) checkResource(resource, work)
@@ -31,7 +31,7 @@ function checkResource(
   { buffers }: KernelWork,
 ): void {
   const fault = (detail: string) => refuse('invalid_request', place, `${name} ${detail}`)
-  if (access === undefined) throw fault('is no buffer, and a kernel gets buffers alone')
+  if (access === undefined) throw fault('is not a buffer, and a kernel gets only buffers')
   if (group !== 0) throw fault('is not in @group(0), where the buffers are')
   const buffer = buffers.find((candidate) => candidate.binding === binding)
   if (buffer === undefined) throw fault(`has @binding(${binding}), and no buffer has that binding`)

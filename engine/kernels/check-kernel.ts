@@ -30,7 +30,7 @@ export function checkKernel(work: KernelWork, payload: Uint8Array): void {
 
 function bound(pointer: string, what: string, value: number, most: number): void {
   if (value <= most) return
-  const detail = `has ${value} ${what}, at most ${most} are taken`
+  const detail = `has ${value} ${what}, at most ${most} are allowed`
   throw new AppError('too_large', `${pointer} ${detail}.`, {
     meta: { errors: [{ pointer, detail }] },
   })

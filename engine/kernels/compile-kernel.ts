@@ -91,7 +91,7 @@ export function sayFault(message: string): string {
       message,
     ) ?? []
   if (binding !== undefined)
-    return `the buffer of binding ${binding} has ${size} bytes, and the type that the kernel gives it needs ${least} at least`
+    return `the buffer of binding ${binding} has ${size} bytes, and the type that the kernel gives it needs at least ${least}`
   const [, unset] = /uninitialized[^]*identifiers: ?\[([^\]]*)\]/.exec(message) ?? []
   if (unset !== undefined)
     return `override ${unset} has no value: write one where it is declared, since a job brings none`

@@ -7,7 +7,6 @@ const KERNEL_FEATURES: Readonly<Record<string, string>> = {
   'shader-f16': 'f16',
   subgroups: 'subgroups',
 }
-/** Lets the device report how long it worked. */
 const TIMESTAMPS = 'timestamp-query'
 
 /** Requests one buffer more than a kernel may bind, for the meter, and the features that the adapter has. */

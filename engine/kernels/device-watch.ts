@@ -15,7 +15,6 @@ export interface Patience {
 }
 
 export interface DeviceWatch {
-  /** Why the device runs nothing any more. */
   readonly lost: string | undefined
   /**
    * Waits for a step on the device. A step over its time means that the device hangs.

@@ -18,7 +18,6 @@ export interface KeptBuffers {
    * @throws {AppError} node_lost when they are not here: the session restarts from its checkpoint
    */
   take(session: Session): ReadonlyMap<number, GPUBuffer>
-  /** Forgets a session that is about to be filled anew. */
   drop(session: Session): void
   keep(session: Session, buffers: ReadonlyMap<number, GPUBuffer>): void
   clear(): void

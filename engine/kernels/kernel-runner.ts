@@ -46,9 +46,7 @@ export interface KernelRunnerOptions {
   readonly device: GPUDevice
   readonly isSoftware: boolean
   readonly times: KernelTimes
-  /** Monotonic clock in ms. */
   readonly now: () => number
-  /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock | undefined
   /** Fixed budget. @default measured, and again as conditions change */
   readonly grant?: Grant | undefined
@@ -105,7 +103,6 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
   return {
     async run(given, payload, { trust = 'metered', signal }) {
       checkKernel(given, payload)
-      // The kernel is inspected before the device is used.
       const report = inspectKernel(given.wgsl, given.entryPoint)
       const work = trust === 'metered' ? checkInterface(report, given) : given
       checkKernel(work, payload)

@@ -29,16 +29,13 @@ const FIRST_OPERATIONS = 2 ** 24
 export interface LibraryDeviceOptions {
   readonly device: GPUDevice
   readonly isSoftware: boolean
-  /** Monotonic clock in ms. */
   readonly now: () => number
 }
 
 /** Buffers of one job, ready to be computed any number of times. */
 export interface PreparedJob {
   readonly buffers: ReadonlyMap<string, GPUBuffer>
-  /** Encodes the whole job at once. */
   encode(encoder: GPUCommandEncoder): void
-  /** Runs the job part by part. */
   run(options: Pick<PartsOptions, 'check' | 'finish'>): Promise<void>
   destroy(): void
 }
@@ -77,9 +74,9 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
       buffers.set(name, create(sizeBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_DST))
     for (const { name, sizeBytes } of job.outputs)
       buffers.set(name, create(sizeBytes, BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC))
-    for (const [name, sizeBytes] of Object.entries(plan.scratch))
+    for (const [name, sizeBytes] of Object.entries(plan.scratch ?? {}))
       buffers.set(name, create(sizeBytes, BUFFER_USAGE.STORAGE))
-    for (const [name, { key, make }] of Object.entries(plan.tables))
+    for (const [name, { key, make }] of Object.entries(plan.tables ?? {}))
       buffers.set(
         name,
         known(tables, key, () => makeTable(device, make())),
@@ -113,7 +110,6 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
   }
 }
 
-/** The value of a key, made when it is missing. */
 function known<V>(values: Map<string, V>, key: string, make: () => V): V {
   const value = values.get(key) ?? make()
   values.set(key, value)
@@ -149,7 +145,6 @@ async function compile(
   return { pipeline, workgroupSize: report.workgroupSize, ...traits }
 }
 
-/** Times the variants on a small job of zeroes. */
 async function chooseVariant(
   kernel: LibraryKernel,
   options: LibraryDeviceOptions & {

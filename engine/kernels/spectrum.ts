@@ -63,7 +63,6 @@ export const SPECTRUM_KERNEL = {
       ],
     }
   },
-  /** The strongest bin except the constant one. */
   strongestTone(power: Float32Array, sampleRateHz: number): Tone {
     let bin = 1
     for (let k = 2; k < power.length; k += 1) if ((power[k] ?? 0) > (power[bin] ?? 0)) bin = k

@@ -48,28 +48,22 @@ export async function decodeAudio(
   signal: AbortSignal,
 ): Promise<Sound> {
   const format = formatOf(file)
-  if (format === undefined) throw badMedia('is no WAV, FLAC, MP3 or Ogg Vorbis file')
+  if (format === undefined) throw badMedia('is not a WAV, FLAC, MP3 or Ogg Vorbis file')
   const body = format === 'wav' ? cleanWav(file) : withoutTags(file, format)
   const codec = await (await CODECS[format]()).decoder()
-  const mixer = createMixer()
+  let sound: Sound
   try {
-    decodeInPieces(codec, body, { pieceBytes: pieceBytes(format, body), mixer, signal })
+    sound = decodeInPieces(codec, body, pieceBytes(format, body), signal)
   } catch (error) {
     throw error instanceof AppError ? error : badMedia(`is a broken ${format} file`, error)
   } finally {
     codec.free()
   }
-  const sound = mixer.finish()
   return { samples: resample(sound.samples, sound.rateHz, rateHz), rateHz }
 }
 
-interface Pieces {
-  readonly pieceBytes: number
-  readonly mixer: Mixer
-  readonly signal: AbortSignal
-}
-
-function decodeInPieces(codec: Codec, body: Uint8Array, { pieceBytes, mixer, signal }: Pieces) {
+function decodeInPieces(codec: Codec, body: Uint8Array, pieceBytes: number, signal: AbortSignal) {
+  const mixer = createMixer()
   let heardAt = 0
   for (let at = 0; at < body.length; at += pieceBytes) {
     if (signal.aborted) throw cancelled()
@@ -78,6 +72,7 @@ function decodeInPieces(codec: Codec, body: Uint8Array, { pieceBytes, mixer, sig
       throw badMedia(`holds no sound in ${STALL_BYTES} bytes from byte ${heardAt}`)
   }
   if (codec.flush !== undefined) mixer.add(codec.flush())
+  return mixer.finish()
 }
 
 /** PCM expands at most fourfold, and its decoder copies input that it has not processed yet. */
@@ -124,7 +119,7 @@ function createMixer(): Mixer {
 
 function checkRate(rateHz: number): number {
   if (rateHz >= MIN_RATE_HZ && rateHz <= MAX_RATE_HZ) return rateHz
-  throw badMedia(`has ${rateHz} samples a second; ${MIN_RATE_HZ} to ${MAX_RATE_HZ} are taken`)
+  throw badMedia(`has ${rateHz} samples a second; ${MIN_RATE_HZ} to ${MAX_RATE_HZ} are allowed`)
 }
 
 function mixDown(channels: readonly Float32Array[], count: number): Float32Array {

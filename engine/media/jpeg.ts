@@ -51,7 +51,7 @@ export async function createJpegDecoder(wasm: Uint8Array): Promise<DecodeImage> 
       if (decoded === null) throw new Error('no picture')
       return setUpright(toRgb(decoded), exif)
     } catch (cause) {
-      throw badMedia('is a JPEG file whose picture is broken', cause)
+      throw badMedia('is a JPEG file with a broken picture', cause)
     }
   }
 }
@@ -79,7 +79,7 @@ function checkMarkers(file: Uint8Array): Uint8Array | undefined {
   let scans = 0
   for (let offset = 2; offset + 1 < file.length;) {
     const marker = file[offset + 1] ?? 0
-    if (file[offset] !== 0xff) throw badMedia('is a JPEG file whose parts do not follow each other')
+    if (file[offset] !== 0xff) throw badMedia('is a JPEG file with a gap between its parts')
     if (marker === 0xff) {
       offset += 1
       continue
@@ -118,9 +118,9 @@ function checkFrame(
   [, high = 0, low = 0, wide = 0, narrow = 0, parts = 0]: Uint8Array,
 ) {
   if (!FRAMES.includes(marker))
-    throw badMedia(`is a JPEG file of a kind that is not taken (marker 0x${marker.toString(16)})`)
+    throw badMedia(`is a JPEG file of an unsupported kind (marker 0x${marker.toString(16)})`)
   if (parts !== 1 && parts !== 3)
-    throw badMedia(`is a JPEG file of ${parts} colour components; grey and YCbCr are taken`)
+    throw badMedia(`is a JPEG file of ${parts} colour components; grey and YCbCr are supported`)
   checkPictureSize((wide << 8) | narrow, (high << 8) | low)
 }
 

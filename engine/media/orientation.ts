@@ -11,7 +11,6 @@ const ENTRY_BYTES = 12
 const EXIF_HEADER = [0x45, 0x78, 0x69, 0x66, 0, 0]
 
 interface Turn {
-  /** Whether rows become columns. */
   readonly swaps: boolean
   /** Whether the file's columns, or rows, are counted from their end. */
   readonly fromRight: boolean
@@ -34,7 +33,6 @@ export function setUpright(picture: Picture, exif: Uint8Array | undefined): Pict
   return turn === undefined ? picture : turned(picture, turn)
 }
 
-/** The orientation, normally 1 to 8; 1 when there is none. */
 function readOrientation(exif: Uint8Array): number {
   // Some PNG writers keep the header that precedes EXIF in a JPEG.
   const tiff = EXIF_HEADER.every((byte, i) => exif[i] === byte) ? exif.subarray(6) : exif

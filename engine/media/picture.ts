@@ -18,6 +18,6 @@ export function checkPictureSize(width: number, height: number): void {
   const { imageSide, imagePixels } = LIMITS
   if (width > imageSide || height > imageSide || width * height > imagePixels)
     throw badMedia(
-      `is ${width}×${height} pixels; at most ${imageSide} a side and ${imagePixels} in all are taken`,
+      `is ${width}×${height} pixels; at most ${imageSide} a side and ${imagePixels} in all are allowed`,
     )
 }

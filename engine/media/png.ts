@@ -56,7 +56,7 @@ export async function decodePng(file: Uint8Array): Promise<Picture> {
     const png = isOurs ? ownDecode(unfolded, chunks, header) : decode(clean)
     return setUpright(toRgb(png, header), exif)
   } catch (cause) {
-    throw badMedia('is a PNG file whose picture is broken', cause)
+    throw badMedia('is a PNG file with a broken picture', cause)
   }
 }
 
@@ -90,11 +90,10 @@ function readHeader(chunks: readonly Chunk[]): Header {
   const palettes = chunks.filter(({ type }) => type === 'PLTE')
   const sizeBytes = palettes[0]?.data.length ?? 0
   if (colour === PALETTE && (palettes.length !== 1 || sizeBytes % 3 !== 0 || sizeBytes > 768))
-    throw badMedia('is a PNG file whose palette is missing or broken')
+    throw badMedia('is a PNG file with a missing or broken palette')
   return { width, height, depth, colour, channels, isInterlaced: interlace === 1 }
 }
 
-/** Bytes of all rows, each with its filter byte. */
 function unfoldedBytes({ width, height, depth, channels, isInterlaced }: Header): number {
   const size = (columns: number, rows: number) =>
     columns === 0 ? 0 : rows * (1 + Math.ceil((columns * depth * channels) / 8))
@@ -117,7 +116,9 @@ async function unfold(
   isKept: boolean,
 ): Promise<Uint8Array> {
   if (expectedBytes > LIMITS.imageBytes)
-    throw badMedia(`unpacks to ${expectedBytes} bytes, at most ${LIMITS.imageBytes} are taken`)
+    throw badMedia(
+      `decompresses to ${expectedBytes} bytes, at most ${LIMITS.imageBytes} are allowed`,
+    )
   const parts = chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)
   const packed = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
@@ -137,14 +138,14 @@ async function unfold(
       if (unfolded > expectedBytes) break
     }
   } catch (cause) {
-    throw badMedia('is a PNG file whose data does not unpack', cause)
+    throw badMedia('is a PNG file with data that cannot be decompressed', cause)
   } finally {
     // The first error is more useful than one from cancelling the stream.
     await reader.cancel().catch(() => {})
   }
   if (unfolded !== expectedBytes)
     throw badMedia(
-      `is a PNG file whose data unpacks to ${unfolded > expectedBytes ? 'more' : 'less'} than its ${expectedBytes} bytes`,
+      `is a PNG file whose data decompresses to ${unfolded > expectedBytes ? 'more' : 'less'} than its ${expectedBytes} bytes`,
     )
   return rows
 }

@@ -10,7 +10,6 @@ export interface Part {
   readonly right: Point
   /** Corner at the end of its first column. */
   readonly down: Point
-  /** Pixels of the result. */
   readonly width: number
   readonly height: number
 }

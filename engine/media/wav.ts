@@ -100,9 +100,9 @@ function checkFormat(format: DataView): void {
   const frameBytes = format.getUint16(12, true)
   const bits = format.getUint16(14, true)
   if (BITS[codec]?.includes(bits) !== true)
-    throw badMedia(`is a WAV file of a kind that is not taken (format ${codec}, ${bits} bits)`)
+    throw badMedia(`is a WAV file of an unsupported kind (format ${codec}, ${bits} bits)`)
   if (channels < 1 || channels > LIMITS.audioChannels)
-    throw badMedia(`has ${channels} channels, 1 to ${LIMITS.audioChannels} are taken`)
+    throw badMedia(`has ${channels} channels, 1 to ${LIMITS.audioChannels} are allowed`)
   if (frameBytes !== (channels * bits) / 8)
     throw badMedia(
       `is a WAV file whose frames are ${frameBytes} bytes for ${channels} × ${bits} bits`,
@@ -116,7 +116,7 @@ function checkFormat(format: DataView): void {
 function checkExtension(format: DataView): void {
   if (format.byteLength < EXTENSIBLE_BYTES) throw badMedia('is a WAV file whose format is cut off')
   if (GUID_TAIL.some((byte, i) => format.getUint8(26 + i) !== byte))
-    throw badMedia('is a WAV file of a kind that is not taken (its format is not a registered one)')
+    throw badMedia('is a WAV file of an unsupported kind (its format is not registered)')
   const [bits, valid] = [format.getUint16(14, true), format.getUint16(18, true)]
   if (valid > bits)
     throw badMedia(`is a WAV file with ${valid} bits of sound in samples of ${bits}`)

@@ -30,7 +30,6 @@ export interface DetectionParts {
   readonly decodeImage: DecodeImage
 }
 
-/** Left, top, right, bottom. */
 type Sides = readonly [number, number, number, number]
 
 interface Thing {
@@ -71,7 +70,6 @@ export function createDetectionRunner(parts: DetectionParts): ModelRunner {
   }
 }
 
-/** Position of the picture in the square. */
 interface Fit {
   readonly scale: number
   readonly left: number
@@ -128,7 +126,6 @@ function readCells(scores: Float32Array, sides: Float32Array, classes: number): 
   return things
 }
 
-/** Mean of the distribution whose logits stand at `row`. */
 function expectedDistance(sides: Float32Array, row: number): number {
   const logits = sides.subarray(row * DISTANCES, (row + 1) * DISTANCES)
   const highest = Math.max(...logits)

@@ -24,7 +24,6 @@ export interface EmbeddingParts extends TokenizerFiles {
   readonly session: RuntimeSession
   /** Size of the model's position table; longer texts are refused. @default 64 */
   readonly contextTokens?: number | undefined
-  /** Monotonic clock in ms. */
   readonly now: () => number
 }
 

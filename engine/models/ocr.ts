@@ -31,7 +31,6 @@ const UPRIGHT = 1.5
 export interface OcrParts {
   readonly detector: RuntimeSession
   readonly recogniser: RuntimeSession
-  /** Text of the key file. */
   readonly keys: string
   readonly decodeImage: DecodeImage
 }

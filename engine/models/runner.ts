@@ -24,7 +24,6 @@ export interface ModelRunner {
   readonly generate?: Generate
 }
 
-/** Files of a model by the names in its manifest. */
 export type ModelFiles = ReadonlyMap<string, Uint8Array>
 
 export interface RunnerOptions {
@@ -38,7 +37,6 @@ export interface RunnerOptions {
 
 export interface LoadedRunner {
   readonly runner: ModelRunner
-  /** Releases every session of the runner. */
   release(): Promise<void>
 }
 

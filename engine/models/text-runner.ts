@@ -21,7 +21,6 @@ export interface TextRunnerOptions {
   readonly files: ModelFiles
   readonly provider: Provider
   readonly open: OpenSession
-  /** Monotonic clock in ms. */
   readonly now: () => number
 }
 

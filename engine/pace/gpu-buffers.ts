@@ -25,7 +25,6 @@ export function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return copy
 }
 
-/** A copy of a buffer's first bytes. */
 export async function readBuffer(
   buffer: GPUBuffer,
   sizeBytes: number,

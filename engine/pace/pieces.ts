@@ -17,7 +17,6 @@ export interface PiecesOptions {
 }
 
 export interface Pieces {
-  /** Items that the next run may take. */
   size(): number
   took(items: number, tookMs: number): void
   /** Runs so many items and learns from the time they take. */

@@ -5,7 +5,6 @@ import { nextBox, productOf, type Box, type Triple } from './next-box.ts'
 
 export interface Dispatch {
   readonly pipeline: GPUComputePipeline
-  /** The caller's buffers. */
   readonly group: GPUBindGroup
   readonly workgroups: Triple
   /** Invocations of a workgroup, by axis. */
@@ -20,7 +19,6 @@ export interface Dispatch {
 export interface PartsOptions {
   readonly device: GPUDevice
   readonly pieces: Pieces
-  /** Monotonic clock in ms. */
   readonly now: () => number
   /** Called before each submission. @throws to stop */
   readonly check: () => void
@@ -38,7 +36,6 @@ interface Part {
   readonly box: Box
 }
 
-/** Resolves when the device has finished the last part. */
 export async function runInParts(
   dispatches: readonly Dispatch[],
   { device, pieces, now, check, finish }: PartsOptions,

@@ -4,7 +4,6 @@ import type { AdmittedModel } from '#shared/node/node.ts'
 import { HANG_LOAD_MS } from '../hang-limits.ts'
 import { appErrorOf, type CallReply } from './messages.ts'
 
-/** Sends the call with the number that its reply will carry. */
 type Send = (call: number) => void
 
 export interface RemoteCalls {
@@ -43,7 +42,7 @@ export function createRemoteCalls(onHung: (detail: string) => void): RemoteCalls
       } finally {
         clearTimeout(timer)
       }
-      throw new AppError('internal', 'A model was loaded as nothing.')
+      throw new AppError('internal', 'The engine loaded a model and did not name it.')
     },
     hear(reply) {
       const answer = open.get(reply.call)

@@ -22,7 +22,6 @@ export interface RemoteJobs {
   /** @throws {AppError} the engine's error, node_timeout when it hangs, that of `lose`, cancelled */
   run(work: Work, payload: Uint8Array, options: RemoteRunOptions): Promise<Answer>
   hear(reply: JobReply): void
-  /** Rejects all running jobs. */
   reject(error: AppError): void
   /** Rejects all jobs, now and later. */
   lose(error: AppError): void
@@ -36,7 +35,6 @@ interface RemoteJob {
   sent: Promise<void>
   /** Restarts the time within which the engine must report on the job. */
   readonly watch: () => void
-  /** The device has finished the job. */
   readonly free: () => void
   readonly end: () => void
 }
@@ -129,7 +127,7 @@ function createJob(emit: RunOptions['emit'], options: JobOptions): RemoteJob {
   let timer: ReturnType<typeof setTimeout> | undefined
   let isFree = false
   const hang = () => {
-    const detail = `The job was silent for ${hangMs} ms; what ran it was ended.`
+    const detail = `The job was silent for ${hangMs} ms, so its engine was ended.`
     const meta = kind === 'kernel' ? { rule: HANG_RULE } : {}
     answer.reject(new AppError('node_timeout', detail, { meta }))
     onHung(detail)

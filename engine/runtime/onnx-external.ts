@@ -61,7 +61,6 @@ export interface Field {
   readonly field: number
   /** The bytes of a length-delimited field; undefined for numbers. */
   readonly value: Uint8Array | undefined
-  /** The number of a varint field. */
   readonly number: number | undefined
 }
 
@@ -96,5 +95,5 @@ export function* fields(bytes: Uint8Array): Generator<Field> {
 }
 
 function broken(how: string): AppError {
-  return new AppError('invalid_request', `A model file is no ONNX graph: it ${how}.`)
+  return new AppError('invalid_request', `A model file is not an ONNX graph: it ${how}.`)
 }

@@ -4,7 +4,6 @@ import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
 import { listExternalData } from './onnx-external.ts'
 
-/** A tensor that the host feeds to a session. */
 export type Feed = {
   readonly [T in Exclude<Tensor.Type, 'string'>]: {
     readonly type: T
@@ -16,7 +15,6 @@ export type Feed = {
 /** An output tensor. It may stay on the device and be fed to the same session again. */
 export type { Tensor as SessionTensor } from 'onnxruntime-common'
 
-/** A float tensor on the host. */
 export interface FloatTensor {
   readonly data: Float32Array
   readonly dims: readonly number[]
@@ -32,7 +30,6 @@ export interface InputInfo {
 export interface RuntimeSession {
   readonly inputs: readonly InputInfo[]
   readonly outputNames: readonly string[]
-  /** Runs the graph and returns every output by its name. */
   run(feeds: Readonly<Record<string, Feed | Tensor>>): Promise<Readonly<Record<string, Tensor>>>
   release(): Promise<void>
 }
@@ -86,7 +83,6 @@ export function createOrtSessions(ort: OrtModule): SessionFactory {
   }
 }
 
-/** Reads a float output on the host. */
 export async function readFloats(tensor: Tensor | undefined): Promise<FloatTensor> {
   invariant(tensor !== undefined, 'the graph has this output')
   const data = tensor.location === 'cpu' ? tensor.data : await tensor.getData()
@@ -101,7 +97,6 @@ export function firstFloats(
   return readFloats(outputs[session.outputNames[0] ?? ''])
 }
 
-/** Bytes of the graph and its external data. */
 function sizeOf(model: Uint8Array, external: ReadonlyMap<string, Uint8Array>): number {
   const named = new Set(listExternalData(model))
   return [...named].reduce((sum, path) => sum + (external.get(path)?.length ?? 0), model.length)
@@ -120,7 +115,7 @@ function externalData(
         const named = JSON.stringify(path.slice(0, 128))
         throw new AppError(
           'invalid_request',
-          `The graph keeps weights in ${named}, which is no file of its manifest.`,
+          `The graph keeps weights in ${named}, which is not a file of its manifest.`,
         )
       }
       return { path, data }

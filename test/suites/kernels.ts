@@ -39,19 +39,16 @@ export function describeInterface(engine: () => Engine): void {
       uniform('u32').replace('<uniform> k: u32', ' k: sampler').replace('* k', ''),
       'line 3: k is no',
     ],
-    [`enable subgroups;\n${uniform('u32')}`, 'line 1: "enable subgroups" needs "subgroups" among'],
+    [`enable subgroups;\n${uniform('u32')}`, 'line 1: "enable subgroups" needs "subgroups" in'],
     [uniform('u32').replace('i * k', 'i + k * 1f'), 'line 4:'],
-  ])(
-    'what a kernel declares and its job does not bring is told in its line: %#',
-    async (wgsl, why) => {
-      const used = wgsl.includes('sampler') ? wgsl.replace('d[i] = i', '_ = k; d[i] = i') : wgsl
-      const access = why.includes('needs access') ? 'read_write' : 'uniform'
-      await expect(runJob(engine(), bound(used, access))).rejects.toMatchObject({
-        code: 'invalid_request',
-        detail: expect.stringContaining(why),
-      })
-    },
-  )
+  ])('a declaration without a match in the job is refused with its line: %#', async (wgsl, why) => {
+    const used = wgsl.includes('sampler') ? wgsl.replace('d[i] = i', '_ = k; d[i] = i') : wgsl
+    const access = why.includes('needs access') ? 'read_write' : 'uniform'
+    await expect(runJob(engine(), bound(used, access))).rejects.toMatchObject({
+      code: 'invalid_request',
+      detail: expect.stringContaining(why),
+    })
+  })
 
   const faulty = (main: string, before = '', size = '1') => `${before}
 @group(0) @binding(0) var<storage, read_write> d: array<u32>;
@@ -79,9 +76,9 @@ export function describeInterface(engine: () => Engine): void {
     [faulty('var a: array<u32, 4>; d[0] = a[N];', 'override N = 9;'), 'index 9 out of bounds'],
     [
       faulty('d.all[0].x = 1;').replace('array<u32>', 'S').replace(/^/, struct),
-      'the buffer of binding 0 has 16 bytes, and the type that the kernel gives it needs 64',
+      'the buffer of binding 0 has 16 bytes, and the type that the kernel gives it needs at least 64',
     ],
-  ])("what is wrong with a kernel is told in its author's lines: %#", async (wgsl, why) => {
+  ])("a kernel's error is reported in its author's lines: %#", async (wgsl, why) => {
     const fault: unknown = await runJob(
       engine(),
       kernelJob({ wgsl, buffers: [{ sizeBytes: 16 }] }),

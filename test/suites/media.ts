@@ -130,12 +130,12 @@ export function describeMedia(engine: () => Engine): void {
       /65535×65535/,
     ],
     [
-      'a PNG of one pixel that unpacks to 64 MiB',
+      'a PNG of one pixel that decompresses to 64 MiB',
       'pp-ocr',
       pngOf({ width: 1, height: 1, fill: 0, rows: 1 << 24 }),
       /more than its 4 bytes/,
     ],
-    ['a picture for a sound', 'silero-vad', example('cat.jpg'), /no WAV, FLAC, MP3 or Ogg/],
+    ['a picture for a sound', 'silero-vad', example('cat.jpg'), /not a WAV, FLAC, MP3 or Ogg/],
     [
       'a WAV without its end',
       'silero-vad',

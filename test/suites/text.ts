@@ -114,7 +114,7 @@ export function describeText(engine: () => Engine): void {
     ['both messages and a prompt', { user: 'a', prompt: 'b' }, /messages/],
     ['an empty prompt', { prompt: '' }, /prompt/],
     [
-      'a schema outside what can be kept',
+      'a schema outside the supported part',
       { user: 'a', format: { type: 'json_schema', schema: { oneOf: [] } } },
       /oneOf/,
     ],
@@ -131,7 +131,7 @@ export function describeText(engine: () => Engine): void {
   test.each([
     ['messages', { user: 'hot '.repeat(2_000) }],
     ['prompt', { prompt: 'hot '.repeat(2_000) }],
-  ] as const)('[G17] %s longer than the context are refused as that', async (name, options) => {
+  ] as const)('[G17] %s longer than the context are refused', async (name, options) => {
     await expect(runJob(engine(), textJob(options))).rejects.toMatchObject({
       code: 'context_length_exceeded',
       detail: expect.stringMatching(/1023 tokens/),

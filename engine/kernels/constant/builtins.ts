@@ -41,7 +41,6 @@ const clamp = (x: Scalar, low: Scalar, high: Scalar): Scalar => least(most(x, lo
 const isNegative = (x: Scalar): boolean =>
   x.kind !== 'bool' && isTrue(compute('<', x, numberLike(x, 0)))
 
-/** A number in the type of a scalar. */
 function numberLike({ kind }: Scalar, value: number): Scalar {
   if (kind === 'bool') return uncomputed('an argument is a bool, not a number')
   return kind === 'int' || kind === 'i32' || kind === 'u32'
@@ -92,7 +91,6 @@ const bits =
     return integer(kind, BigInt(of(Number(BigInt.asUintN(32, value))) >>> 0))
   }
 
-/** For functions whose arguments first get their common type. */
 const common =
   (of: OfScalars): OfScalars =>
   (...scalars) =>
@@ -241,8 +239,9 @@ function extractBits(from: Value, at: Value, count: Value): Value {
   const { offset, width } = bitRange(at, count)
   return each([from], (x) => {
     const { kind, value } = asInteger(x)
-    const cut = kind === 'u32' ? BigInt.asUintN : BigInt.asIntN
-    return integer(kind, cut(width, value >> offset))
+    const moved = value >> offset
+    const cut = kind === 'u32' ? BigInt.asUintN(width, moved) : BigInt.asIntN(width, moved)
+    return integer(kind, cut)
   })
 }
 

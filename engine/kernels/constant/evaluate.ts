@@ -41,13 +41,11 @@ export type ConstantType =
       readonly parts: number
     }
 
-/** The meaning of names where an expression stands. */
 export interface ConstantScope {
   /** @throws {Uncomputed} when the name is not a constant */
   readonly valueOf: (name: string) => Value
   /** A struct or alias of the module. @throws {Uncomputed} for one that no constant can have */
   readonly declaredType: (name: string) => ConstantType | undefined
-  /** Whether the module or the function declares the name. */
   readonly isDeclared: (name: string) => boolean
 }
 
@@ -249,7 +247,6 @@ function castTo(column: Value, kind: ScalarKind | undefined): Value {
   return { ...column, items: column.items.map((item) => convert(toScalar(item), kind)) }
 }
 
-/** The type of one part of a composite, where it is known. */
 function innerType(type: ConstantType, index: number): ConstantType | undefined {
   if (type.form === 'struct') return type.members[index]?.[1]
   if (type.form === 'array') return type.element

@@ -26,15 +26,12 @@ export type Scalar = Bool | Integer | Float
 
 export interface Composite {
   readonly kind: 'vector' | 'matrix' | 'array' | 'struct'
-  /** Components, columns, elements or members. */
   readonly items: readonly Value[]
-  /** Names of a struct's members. */
   readonly names?: readonly string[]
 }
 
 export type Value = Scalar | Composite
 
-/** Why an expression has no value here. */
 export class Uncomputed extends Error {}
 
 export function uncomputed(why: string): never {

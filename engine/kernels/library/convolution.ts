@@ -113,7 +113,7 @@ function convolution(name: string): LibraryKernel {
         words,
         workgroups: threadGroups(threads),
       }
-      return { scratch: {}, tables: {}, passes: [pass] }
+      return { passes: [pass] }
     },
     reference(job, [x = new Float32Array(), w = new Float32Array()]) {
       const shape = shapeOf(job)

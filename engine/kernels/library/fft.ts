@@ -195,7 +195,6 @@ export const FFT: LibraryKernel = {
   },
 }
 
-/** Radix 2 by halves, in double precision. */
 function recursive(re: Float64Array, im: Float64Array, sign: 1 | -1): [Float64Array, Float64Array] {
   const n = re.length
   if (n === 1) return [re, im]

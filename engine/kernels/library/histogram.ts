@@ -71,8 +71,6 @@ export const HISTOGRAM: LibraryKernel = {
       ...[least, most, binScale(least, most, bins)].map(floatWord),
     ]
     return {
-      scratch: {},
-      tables: {},
       passes: [
         {
           source: 'clear',

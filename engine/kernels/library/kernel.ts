@@ -3,7 +3,6 @@ import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 
 /** One dispatch. Binding 0 is the uniform block; the buffers follow in order. */
 export interface Pass {
-  /** Key of the kernel's `sources`. */
   readonly source: string
   /** Names of inputs and outputs, or of the plan's scratch and tables. */
   readonly buffers: readonly string[]
@@ -20,8 +19,8 @@ export interface Table {
 
 export interface Plan {
   /** Name → bytes, not initialised. */
-  readonly scratch: Readonly<Record<string, number>>
-  readonly tables: Readonly<Record<string, Table>>
+  readonly scratch?: Readonly<Record<string, number>>
+  readonly tables?: Readonly<Record<string, Table>>
   readonly passes: readonly Pass[]
 }
 
@@ -69,7 +68,6 @@ fn main(
 
 const word = new DataView(new ArrayBuffer(4))
 
-/** The bits of a float, for a uniform block. */
 export function floatWord(value: number): number {
   word.setFloat32(0, value)
   return word.getUint32(0)

@@ -82,7 +82,7 @@ export const MATMUL: LibraryKernel = {
         words: [count, n4 * 4, n, m, m],
         workgroups: threadGroups(isHalf ? Math.ceil(count / 2) : count),
       })
-    return { scratch, tables: {}, passes }
+    return { scratch, passes }
   },
   reference(job, [a = new Float32Array(), b = new Float32Array()]) {
     const { batch, m, n, k } = shapeOf(job)

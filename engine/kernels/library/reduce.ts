@@ -50,7 +50,6 @@ export interface ReduceOptions {
   readonly source: string
   readonly rows: number
   readonly length: number
-  /** Factor of the result. */
   readonly scale: number
 }
 
@@ -88,7 +87,7 @@ export const REDUCE: LibraryKernel = {
     const { rows, length } = rowsOf(inputs[0]?.shape ?? [])
     const op = params.op === 'mean' ? 'sum' : String(params.op)
     const scale = params.op === 'mean' ? 1 / length : 1
-    return { tables: {}, ...planReduce({ from: 'x', to: 'y', source: op, rows, length, scale }) }
+    return planReduce({ from: 'x', to: 'y', source: op, rows, length, scale })
   },
   reference(job: ResolvedJob, [x = new Float32Array()]) {
     const { rows, length } = rowsOf(job.inputs[0]?.shape ?? [])

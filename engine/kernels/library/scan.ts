@@ -110,7 +110,7 @@ export const SCAN: LibraryKernel = {
     const { rows, length } = rowsOf(x?.shape ?? [])
     const type = x?.datatype === 'FP32' ? 'f32' : 'u32'
     const isExclusive = params.exclusive === true
-    return { tables: {}, ...planScan({ from: 'x', to: 'y', type, rows, length, isExclusive }) }
+    return planScan({ from: 'x', to: 'y', type, rows, length, isExclusive })
   },
   reference({ inputs, params }, [x = new Float32Array()]) {
     const { rows, length } = rowsOf(inputs[0]?.shape ?? [])

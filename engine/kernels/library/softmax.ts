@@ -115,7 +115,6 @@ function planSegments(rows: number, length: number): Plan {
   const sum = planReduce({ from: 'powers', to: 'sum', source: 'sum', rows, length, scale: 1 })
   return {
     scratch: { ...most.scratch, ...sum.scratch, most: rows * 4, sum: rows * 4, powers: count * 4 },
-    tables: {},
     passes: [
       ...most.passes,
       spread('powers', ['x', 'most', 'powers']),
@@ -144,7 +143,7 @@ export const SOFTMAX: LibraryKernel = {
     const workgroups: [number, number, number] =
       variant === 'thread' ? threadGroups(rows) : [across, Math.ceil(rows / across), 1]
     const pass = { source: variant, buffers: ['x', 'y'], words: [rows, length], workgroups }
-    return { scratch: {}, tables: {}, passes: [pass] }
+    return { passes: [pass] }
   },
   reference({ inputs }, [x = new Float32Array()]) {
     const { rows, length } = rowsOf(inputs[0]?.shape ?? [])

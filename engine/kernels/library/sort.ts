@@ -3,7 +3,6 @@ import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { planScan, SCAN_SOURCES } from './scan.ts'
 
-/** Keys of each thread. */
 const SEGMENT = 64
 const DIGITS = 16
 const BITS = 4
@@ -145,7 +144,6 @@ export const SORT: LibraryKernel = {
         starts: countBytes,
         ...scan.scratch,
       },
-      tables: {},
       passes,
     }
   },

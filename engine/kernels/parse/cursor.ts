@@ -4,27 +4,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { refuse } from './refuse.ts'
 import { tokenize, type Token } from './tokens.ts'
 
-export interface Cursor {
-  peek(ahead?: number): Token
-  next(): Token
-  /** Takes the next token if it is this symbol or word. */
-  accept(text: string): boolean
-  /** @throws {AppError} invalid_request with the line when another token follows */
-  expect(text: string): Token
-  expectName(): Token
-  readonly tokens: readonly Token[]
-  /** Offset after the last token that was taken. */
-  readonly end: number
-  /** Runs one rule one level deeper. @throws {AppError} too_large when nested past the bound */
-  nested<T>(rule: () => T): T
-  /** Bounds the parts of one chain, `a + b + c` or `a.b.c`. @throws {AppError} too_large past the bound */
-  chained(parts: number): void
-  fail(expected: string): never
-  countStatement(): void
-  readonly statements: number
-}
+export type Cursor = ReturnType<typeof createCursor>
 
-export function createCursor(source: string): Cursor {
+export function createCursor(source: string) {
   const tokens = tokenize(source)
   let at = 0
   let depth = 0
@@ -47,31 +29,37 @@ export function createCursor(source: string): Cursor {
     return refuseHere('invalid_request', `expected ${expected}, found ${found}`)
   }
   return {
+    tokens,
     peek,
     next,
+    /** @throws {AppError} invalid_request with the line */
     fail,
-    accept(text) {
-      if (peek().text !== text) return false
-      at += 1
-      return true
+    /** Takes the next token if it is this symbol or word. */
+    accept(text: string): boolean {
+      const isNext = peek().text === text
+      if (isNext) at += 1
+      return isNext
     },
-    expect: (text) => (peek().text === text ? next() : fail(text)),
-    expectName: () => (peek().kind === 'name' ? next() : fail('a name')),
-    tokens,
-    get end() {
+    /** @throws {AppError} invalid_request with the line when another token follows */
+    expect: (text: string): Token => (peek().text === text ? next() : fail(text)),
+    expectName: (): Token => (peek().kind === 'name' ? next() : fail('a name')),
+    /** Offset after the last token that was taken. */
+    get end(): number {
       return tokens[at - 1]?.end ?? 0
     },
-    chained(parts) {
+    /** Bounds the parts of one chain, `a + b + c` or `a.b.c`. @throws {AppError} too_large past the bound */
+    chained(parts: number): void {
       if (parts > LIMITS.wgslChain)
         refuseHere('too_large', `a chain has more than ${LIMITS.wgslChain} parts`)
     },
-    countStatement() {
+    countStatement(): void {
       statements += 1
     },
-    get statements() {
+    get statements(): number {
       return statements
     },
-    nested(rule) {
+    /** Runs one rule one level deeper. @throws {AppError} too_large when nested past the bound */
+    nested<T>(rule: () => T): T {
       depth += 1
       if (depth > LIMITS.wgslDepth)
         refuseHere('too_large', `the kernel nests deeper than ${LIMITS.wgslDepth} levels`)

@@ -103,7 +103,6 @@ function structDeclaration(cursor: Cursor): StructDeclaration {
   return { kind: 'struct', name, members, start, end: cursor.end }
 }
 
-/** A parameter of a function or a member of a struct. */
 function parseParameter(cursor: Cursor): Parameter {
   const attributes = parseAttributes(cursor)
   const { text: name, start: nameAt } = cursor.expectName()

@@ -2,7 +2,6 @@
 import { AppError } from '#shared/base/errors.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 
-/** A place in a kernel's text. */
 export interface SourcePosition {
   readonly source: string
   readonly start: number

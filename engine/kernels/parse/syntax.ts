@@ -23,9 +23,7 @@ export type Expression = Span &
     | Call
   )
 
-/** How a list in parentheses ends. */
 export interface ListEnd {
-  /** Offset of the closing parenthesis. */
   readonly closeAt: number
   readonly hasTrailingComma: boolean
 }
@@ -158,7 +156,6 @@ export interface KernelModule {
   readonly source: string
   readonly directives: readonly Directive[]
   readonly declarations: readonly ModuleDeclaration[]
-  /** Every identifier in the source, of any kind. */
   readonly identifiers: ReadonlySet<string>
   /** Statements of every kind, in all functions. */
   readonly statements: number

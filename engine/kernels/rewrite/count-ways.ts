@@ -7,7 +7,6 @@ import { tooMuch } from '../parse/refuse.ts'
 interface LoopWays {
   /** Sum over the blocks of all loops of the paths to each, with calls written out. */
   readonly count: number
-  /** Line of the loop with the most. */
   readonly line: number
 }
 
@@ -35,7 +34,6 @@ interface Walk {
   readonly of: (name: string) => FunctionWays | undefined
   visits: number
   count: number
-  /** The loop with the most so far. */
   worst: { count: number; line: number }
   /** Paths that end by `return`. */
   returned: number

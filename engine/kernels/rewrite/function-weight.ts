@@ -14,11 +14,9 @@ export interface FunctionWeight {
   readonly once: number
   /** Weight of the whole text with calls written out: what the compiler processes. */
   readonly expanded: number
-  /** In the order of the source. */
   readonly loops: readonly LoopWeight[]
   /** Calls of the module's own functions, in the order of the source. */
   readonly calls: readonly Call[]
-  /** Variables and constants of the module that it names itself. */
   readonly uses: ReadonlySet<string>
   /** Whether it synchronises a workgroup, itself or through a call. */
   readonly hasBarrier: boolean

@@ -19,7 +19,6 @@ export interface KernelReport {
   readonly entry: FunctionWeight
   /** Size of one workgroup. */
   readonly invocations: number
-  /** The same by axis. */
   readonly workgroupSize: Triple
   readonly resources: readonly Resource[]
   /** Words of workgroup memory that each workgroup clears first. */
@@ -171,7 +170,6 @@ function checkVariables(
   return sharedWords
 }
 
-/** A job brings no values for overrides. */
 function checkOverride(
   { name, value, start }: Declaration,
   names: ModuleNames,
@@ -182,7 +180,6 @@ function checkOverride(
   throw refuse('invalid_request', names.placeOf({ start }), detail)
 }
 
-/** Variables that the host must bind. */
 function resourcesOf(names: ModuleNames, uses: ReadonlySet<string>): Resource[] {
   return [...names.values.values()].flatMap((declaration) => {
     const [space, mode] = declaration.qualifiers.map((each) =>
@@ -212,16 +209,16 @@ function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): Tr
   )
   const size = [x, y, z] as const
   if (productOf(size) > MOST_INVOCATIONS) {
-    const detail = `the workgroup has ${productOf(size)} invocations, at most ${MOST_INVOCATIONS} are taken`
+    const detail = `the workgroup has ${productOf(size)} invocations, at most ${MOST_INVOCATIONS} are allowed`
     throw refuse('invalid_request', names.placeOf(declaration), detail)
   }
   if (z > MOST_DEEP) {
-    const detail = `the workgroup is ${z} deep, at most ${MOST_DEEP} are taken in its third dimension`
+    const detail = `the workgroup is ${z} deep, at most ${MOST_DEEP} are allowed in its third dimension`
     throw refuse('invalid_request', names.placeOf(declaration), detail)
   }
   return size
 }
 
 function tooMany(place: SourcePosition | undefined, what: string, most: number) {
-  return refuse('too_large', place, `the kernel has ${what}, at most ${most} are taken`)
+  return refuse('too_large', place, `the kernel has ${what}, at most ${most} are allowed`)
 }

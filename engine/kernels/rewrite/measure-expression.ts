@@ -118,11 +118,10 @@ export function boundedWords(
   const what = Number.isFinite(words)
     ? `a value has ${words} words`
     : 'an array without a size is used as a value'
-  const detail = `${what}, at most ${LIMITS.wgslValueWords} are taken`
+  const detail = `${what}, at most ${LIMITS.wgslValueWords} are allowed`
   throw refuse('too_large', names.placeOf(at), detail)
 }
 
-/** Reads all words of a value. */
 export function readValue(walk: Walk, expression: Expression): ValueType {
   const { type, isMemory } = visit(walk, expression)
   return isMemory ? addValue(walk, type, expression) : type

@@ -23,7 +23,7 @@ export function createKernelWeights(names: ModuleNames): KernelWeights {
       const weight = measureBody(declaration, names, weights)
       open.delete(name)
       if (weight.expanded > LIMITS.wgslExpanded) {
-        const detail = `${name} weighs ${weight.expanded} with its calls written out, at most ${LIMITS.wgslExpanded} are taken`
+        const detail = `${name} weighs ${weight.expanded} with its calls written out, at most ${LIMITS.wgslExpanded} are allowed`
         throw refuse('too_large', place, detail)
       }
       done.set(name, weight)

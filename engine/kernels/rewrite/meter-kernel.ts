@@ -8,7 +8,6 @@ import type { ListEnd, Loop, Span } from '../parse/syntax.ts'
 
 /** Budget of a dispatch in units of weight (`weights.ts`), as measured on this device. */
 export interface Grant {
-  /** For all invocations together. */
   readonly total: number
   /** For one invocation of a workgroup of 64. */
   readonly each: number
@@ -91,7 +90,6 @@ export function meterKernel(
   return { plain, source, edits, tail, isMetered: true, loopLines, allowed }
 }
 
-/** A kernel without budgets. */
 export function asWritten(plain: string): MeteredKernel {
   return { plain, source: plain, edits: [], tail: [], isMetered: false, loopLines: [], allowed: '' }
 }
@@ -179,7 +177,7 @@ function counted({ functions, entry, place, prefix, grant, invocations, idOf }: 
       throw refuse(
         'too_large',
         place(weight.declaration),
-        `${name} reaches ${count} loops beside barriers, at most ${MOST_METERS} are taken`,
+        `${name} reaches ${count} loops beside barriers, at most ${MOST_METERS} are allowed`,
       )
     const meters = { count, own: weight.loops.map((_, index) => index), calls }
     known.set(name, meters)

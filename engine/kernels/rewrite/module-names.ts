@@ -25,7 +25,6 @@ export interface ModuleNames extends TypeNames {
   readonly functions: ReadonlyMap<string, FunctionDeclaration>
   readonly values: ReadonlyMap<string, Declaration>
   typeOf(expression: Expression): ValueType | undefined
-  /** Constant scope of the module. */
   readonly scope: ConstantScope
   /** As {@link TypeNames.size}, in a scope that may add a function's constants. */
   sizeIn(scope: ConstantScope, expression: Expression, what?: string): number
@@ -139,7 +138,6 @@ function createScope({ functions, values, types, once }: Named): ConstantScope {
   return scope
 }
 
-/** The value, or the reason why there is none. */
 export function computed<T>(compute: () => T): T | Uncomputed {
   try {
     return compute()

@@ -7,7 +7,6 @@ export interface ValueType {
   readonly words: number
   readonly element?: ValueType
   readonly members?: ReadonlyMap<string, ValueType>
-  /** What a pointer points to. */
   readonly target?: ValueType
 }
 
@@ -25,13 +24,11 @@ const VECTOR = /^vec([234])[iufh]?$/
 const MATRIX = /^mat([234])x([234])[fh]?$/
 
 export interface TypeNames {
-  /** A struct or alias of the module. */
   readonly named: (name: string) => ValueType | undefined
   /** Elements of an array with this size. @throws {AppError} invalid_request when it cannot be computed */
   readonly size: (expression: Expression) => number
 }
 
-/** The type that an expression names, or undefined. */
 export function typeNamed(expression: Expression, names: TypeNames): ValueType | undefined {
   if (expression.kind !== 'name') return undefined
   const { name, args } = expression

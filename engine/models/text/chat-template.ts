@@ -48,7 +48,7 @@ export function createChatTemplate(
     try {
       const text = new BoundedInterpreter(environment).run(program).value
       if (typeof text === 'string' && text.length <= LIMITS.textInputBytes * 2) return text
-      throw new AppError('internal', 'The chat template made no text of a bearable length.')
+      throw new AppError('internal', 'The chat template returned no text, or too long a text.')
     } catch (cause) {
       if (errorCode(cause) !== undefined) throw cause
       throw new AppError('internal', 'The chat template failed.', { cause })

@@ -11,12 +11,10 @@ import { requestFault } from './request-fault.ts'
 import { argmax, sampleToken, type Sampling, type TokenMask } from './sample.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
-/** Follows one text as it is written. */
 export interface Constraint {
   /** The next token; an end token only where the text may end. @throws {AppError} internal when no token is allowed */
   choose(logits: Float32Array, sampling: Sampling): number
   accept(id: number): void
-  /** Whether nothing may follow. */
   readonly isDone: boolean
 }
 

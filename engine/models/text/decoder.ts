@@ -16,19 +16,9 @@ export const DecoderConfig = z.looseObject({
   num_hidden_layers: z.int().min(1).max(256),
   num_attention_heads: z.int().min(1).max(1024),
   num_key_value_heads: z.int().min(1).max(1024).optional(),
-  hidden_size: z
-    .int()
-    .min(1)
-    .max(1 << 16),
-  head_dim: z
-    .int()
-    .min(1)
-    .max(1 << 12)
-    .nullish(),
-  vocab_size: z
-    .int()
-    .min(1)
-    .max(1 << 20),
+  hidden_size: z.int().min(1).max(65_536),
+  head_dim: z.int().min(1).max(4_096).nullish(),
+  vocab_size: z.int().min(1).max(1_048_576),
   max_position_embeddings: z.int().min(1).optional(),
   eos_token_id: z.union([z.int(), z.array(z.int()).max(16)]).nullish(),
 })
@@ -73,7 +63,7 @@ export function createDecoder(
   for (const { input } of caches) known.add(input)
   for (const name of inputs.keys())
     if (!known.has(name))
-      throw new AppError('internal', `The graph wants an input ${name}, which nothing here makes.`)
+      throw new AppError('internal', `The graph needs an input ${name}, which is unknown here.`)
   for (const { input, output } of caches)
     if (!inputs.has(input) || !session.outputNames.includes(output))
       throw new AppError('internal', `The graph has no ${input} and ${output}.`)
@@ -123,7 +113,7 @@ function emptyCache(
       if (type === 'float32') return [input, { type, data: new Float32Array(), dims }]
       throw new AppError(
         'internal',
-        `The graph keeps ${input} as ${type}; float32 or float16 is known.`,
+        `The graph keeps ${input} as ${type}; float32 or float16 is supported.`,
       )
     }),
   )

@@ -15,9 +15,7 @@ export interface GenerateOptions {
   readonly input: TextInput
   readonly maxTokens: number
   readonly signal: AbortSignal
-  /** Takes lines of `TextEvent`s as they come. */
   readonly emit: (line: Uint8Array) => Promise<void>
-  /** Monotonic clock in ms. */
   readonly now: () => number
 }
 
@@ -29,7 +27,6 @@ export interface TextModel {
   readonly decoder: Decoder
   readonly applyTemplate: ApplyTemplate | undefined
   readonly constraints: ConstraintFactory
-  /** Tokens that end a text. */
   readonly ends: ReadonlySet<number>
   /** Most tokens of prompt and answer together. */
   readonly contextTokens: number
@@ -62,12 +59,10 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
           pointer: '/messages',
         })
       : vocabulary.encode(input.prompt ?? '', { withSpecial: true, maxTokens, pointer: '/prompt' })
-  if (ids.length === 0)
-    throw requestFault('/prompt', 'is empty, and a text must begin with something')
+  if (ids.length === 0) throw requestFault('/prompt', 'is empty')
   return ids
 }
 
-/** Greedy ids after a prompt, for a golden run. */
 export async function generateIds(
   model: TextModel,
   prompt: readonly number[],
@@ -96,7 +91,6 @@ interface Writing {
   readonly input: TextInput
   readonly prompt: readonly number[]
   readonly constraint: Constraint | undefined
-  /** Tokens that may be written. */
   readonly room: number
   readonly signal: AbortSignal
   readonly sender: Sender

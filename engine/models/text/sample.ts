@@ -31,7 +31,7 @@ export function argmax(logits: Float32Array, mask?: TokenMask): number {
   }
   // NaN never compares as greater, so a failed run ends here too.
   if (best === -1 || most === Infinity)
-    throw new AppError('internal', 'The model gave no finite number for any token that may come.')
+    throw new AppError('internal', 'The model gave no finite number for any allowed token.')
   return best
 }
 
@@ -89,7 +89,6 @@ function nucleus(weights: Float64Array, enough: number): number[] {
 export interface Likelihoods {
   /** Natural logarithm of a token's probability at temperature 1. */
   of(id: number): number
-  /** The likeliest ids, likeliest first. */
   readonly top: readonly number[]
 }
 

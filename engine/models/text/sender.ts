@@ -8,7 +8,6 @@ import { beforeDeadline } from '#shared/base/deadline.ts'
 export interface SenderOptions {
   readonly emit: (line: Uint8Array) => Promise<void>
   readonly signal: AbortSignal
-  /** Monotonic clock in ms. */
   readonly now: () => number
   /** @default LIMITS.textStallMs */
   readonly stallMs?: number
@@ -17,7 +16,6 @@ export interface SenderOptions {
 export interface Sender {
   /** @throws {AppError} cancelled when the caller left or was too slow; the error of `emit` */
   token(id: number, text: string, logprob?: Logprob): Promise<void>
-  /** Sends the rest and the end. */
   end(text: string, end: Extract<TextEvent, { type: 'end' }>): Promise<void>
 }
 
@@ -70,7 +68,6 @@ export function createSender({
     const events = gathered()
     if (events.length > 0) send(...events)
   }
-  /** Takes what waits, if anything. */
   const gathered = (): TextEvent[] => {
     const delta = waiting
     waiting = emptyDelta()

@@ -9,7 +9,6 @@ export interface SortedTokens {
   readonly pieces: readonly Uint8Array[]
 }
 
-/** Non-empty tokens that `wanted` selects. */
 export function sortTokens(
   vocabulary: Vocabulary,
   wanted: (bytes: Uint8Array) => boolean,

@@ -147,7 +147,7 @@ describe('a WAV', () => {
       wav({ format: 3, bits: 32, write: (b, v, at) => b.writeFloatLE(v, at) }, [0, NaN]),
       /NaN/,
     ],
-    ['ADPCM in it', wav({ ...PCM16, format: 2 }, VALUES), /kind that is not taken/],
+    ['ADPCM in it', wav({ ...PCM16, format: 2 }, VALUES), /unsupported kind/],
     ['no samples', wav(PCM16, []), /no sound/],
     ['no samples and a comment', withBehind(wav(PCM16, []), 'LIST\x04\0\0\0abcd'), /no sound/],
     [

@@ -227,8 +227,8 @@ describe('a PNG', () => {
   const wrong: readonly (readonly [string, Rows, RegExp])[] = [
     ['a depth that its colour does not have', { ...grey, colour: 2, depth: 4 }, /does not exist/],
     ['no pixels', { ...grey, width: 0, rows: [] }, /0×2 pixels/],
-    ['too few rows', { ...grey, rows: [[0, 1, 2]] }, /unpacks to less/],
-    ['too many rows', { ...grey, rows: [...grey.rows, [0, 5, 6]] }, /unpacks to more/],
+    ['too few rows', { ...grey, rows: [[0, 1, 2]] }, /decompresses to less/],
+    ['too many rows', { ...grey, rows: [...grey.rows, [0, 5, 6]] }, /decompresses to more/],
     [
       'a filter that does not exist',
       {
@@ -245,7 +245,7 @@ describe('a PNG', () => {
     [
       'rows of more than 72 MiB',
       { ...grey, width: 4_000, height: 4_000, colour: 6, depth: 16 },
-      /unpacks to 128004000/,
+      /decompresses to 128004000/,
     ],
   ]
   test.each(wrong)('[M3] with %s is refused', async (_, rows, detail) => {

@@ -41,7 +41,6 @@ type Frame =
       readonly used: bigint
       readonly node: number
     }
-  /** Before the colon. */
   | { readonly at: 'colon'; readonly shape: JsonShape; readonly spaces: number }
 
 /** The members of an object. Without a trie any name is allowed. */
@@ -58,9 +57,7 @@ export interface JsonAutomaton {
   readonly start: JsonState
   /** Undefined when the byte is not allowed. */
   readonly step: (state: JsonState, byte: number) => JsonState | undefined
-  /** Whether the text may end here. */
   canEnd(state: JsonState): boolean
-  /** Whether the text must end here. */
   isDone(state: JsonState): boolean
   /** States with equal keys allow the same continuations. */
   keyOf(state: JsonState): string
