@@ -6,10 +6,8 @@ const LOCK = 'littoral-node'
  * Resolves when this tab holds the lock, which it keeps until it closes.
  * @param onHeldElsewhere called once, before the wait, when another tab holds the lock
  */
-export async function becomeSoleTab(
-  onHeldElsewhere: () => void,
-  locks: LockManager = navigator.locks,
-): Promise<void> {
+export async function becomeSoleTab(onHeldElsewhere: () => void): Promise<void> {
+  const { locks } = navigator
   const { promise, resolve } = Promise.withResolvers<void>()
   const hold = () => {
     resolve()

@@ -1,8 +1,9 @@
 /** A node as a program: `npm run node -- --hub URL --region DE`. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { peerIdOf } from '#p2p/peers/identity.ts'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
-import { locateAnchors, locateHub, type LocateOptions } from '#node-core/locate.ts'
+import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { toAppError } from '#shared/base/errors.ts'
@@ -71,13 +72,13 @@ async function main(): Promise<void> {
     now: () => performance.now(),
   })
   const receipts = await openReceiptJournal(join(options.state, 'receipts'), { log })
-  const whereabouts = (): LocateOptions => ({
+  const where = {
     origin: options.hub,
-    nodeId: core.state().nodeId,
+    nodeId: peerIdOf(identity),
     claim: options.region,
     key: options.key,
     simulatedPlace: options['simulated-place'],
-  })
+  }
   const core = createNodeCore({
     kind: 'local',
     identity,
@@ -88,8 +89,8 @@ async function main(): Promise<void> {
     claim: options.region,
     maxJobs: options['max-jobs'],
     receipts,
-    locate: (signal) => locateHub(whereabouts(), signal),
-    locateAnchors: (signal) => locateAnchors(whereabouts(), signal),
+    locate: (signal) => locateHub(where, signal),
+    locateAnchors: (signal) => locateAnchors(where, signal),
     log,
     now: Date.now,
     onState: reportChanges(log),

@@ -110,14 +110,8 @@ function refusalOf(sizeBytes: number): ((id: string) => Uint8Array) | undefined 
   return (id) => encodeProblem(new AppError('too_large', detail), id)
 }
 
-interface Workers {
-  add(entry: Entry): void
-  /** Resolves when nothing runs. */
-  idle(): Promise<void>
-}
-
 /** Runs entries in order of arrival, up to `concurrency` at once. */
-function createWorkers(options: BridgeOptions, client: MqttClient, signal: AbortSignal): Workers {
+function createWorkers(options: BridgeOptions, client: MqttClient, signal: AbortSignal) {
   const { concurrency, journal, log } = options
   const waiting: Entry[] = []
   const running = new Set<Promise<void>>()
@@ -163,7 +157,7 @@ function createWorkers(options: BridgeOptions, client: MqttClient, signal: Abort
     }
   }
   return {
-    add(entry) {
+    add(entry: Entry) {
       waiting.push(entry)
       pump()
     },

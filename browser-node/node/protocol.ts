@@ -38,15 +38,6 @@ export const JobRow = z.strictObject({
 })
 export type JobRow = z.infer<typeof JobRow>
 
-export const NODE_PHASES = [
-  'starting',
-  'connecting',
-  'online',
-  'waiting',
-  'paused',
-  'stopped',
-] as const
-
 /** The node's hub, and the place that the hub concluded for the node. */
 export const HubView = z.strictObject({
   name: z.string().max(64),
@@ -59,7 +50,7 @@ export const HubView = z.strictObject({
 export type HubView = z.infer<typeof HubView>
 
 export const NodeView = z.strictObject({
-  phase: z.enum(NODE_PHASES),
+  phase: z.enum(['starting', 'connecting', 'online', 'waiting', 'paused', 'stopped']),
   detail: Text,
   nodeId: z.string().max(128),
   claim: z.string().max(16),

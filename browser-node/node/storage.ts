@@ -4,9 +4,6 @@ import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { SigningKeyPair } from '#shared/base/signature.ts'
 
-const DATABASE = 'littoral-node'
-const VERSION = 1
-
 export type KeptName = 'identity' | 'receiptKey' | 'claim'
 
 export interface NodeStorage {
@@ -27,8 +24,8 @@ export interface NodeStorage {
 }
 
 /** @throws {AppError} internal when the browser stores nothing, as in private windows of some browsers */
-export async function openStorage(factory: IDBFactory = indexedDB): Promise<NodeStorage> {
-  const database = await openDatabase(factory)
+export async function openStorage(): Promise<NodeStorage> {
+  const database = await openDatabase()
   const lost = Promise.withResolvers<void>()
   database.addEventListener('close', () => lost.resolve())
   database.addEventListener('versionchange', () => {
@@ -88,9 +85,9 @@ function isKeyPair(value: unknown): value is SigningKeyPair {
   return privateKey instanceof CryptoKey && publicKey instanceof CryptoKey
 }
 
-function openDatabase(factory: IDBFactory): Promise<IDBDatabase> {
+function openDatabase(): Promise<IDBDatabase> {
   const { promise, resolve, reject } = Promise.withResolvers<IDBDatabase>()
-  const request = factory.open(DATABASE, VERSION)
+  const request = indexedDB.open('littoral-node', 1)
   request.addEventListener('upgradeneeded', () => {
     request.result.createObjectStore('kept')
     request.result.createObjectStore('receipts')
@@ -114,14 +111,13 @@ function write(
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const transaction = database.transaction(store, 'readwrite', { durability: 'strict' })
-  const fail = () => {
+  const onFault = () => {
     const { error: cause } = transaction
     const detail = `The browser could not store the data: ${cause?.message ?? ''}`
     reject(new AppError('internal', detail, { cause }))
   }
   transaction.addEventListener('complete', () => resolve())
-  transaction.addEventListener('error', fail)
-  transaction.addEventListener('abort', fail)
+  for (const fault of ['error', 'abort']) transaction.addEventListener(fault, onFault)
   change(transaction.objectStore(store))
   return promise
 }

@@ -1,23 +1,18 @@
 /** Counts jobs per minute over the last 30 minutes. */
 
-export const HISTORY_MINUTES = 30
+const HISTORY_MINUTES = 30
 const MINUTE_MS = 60_000
 
-export interface History {
-  add(jobs: number, atMs: number): void
-  /** Jobs of each minute, oldest first; the last entry is the current minute. */
-  minutes(nowMs: number): number[]
-}
-
-export function createHistory(): History {
+export function createHistory() {
   const counts = new Map<number, number>()
   return {
-    add(jobs, atMs) {
+    add(jobs: number, atMs: number) {
       const minute = Math.floor(atMs / MINUTE_MS)
       counts.set(minute, (counts.get(minute) ?? 0) + jobs)
       for (const old of counts.keys()) if (old <= minute - HISTORY_MINUTES) counts.delete(old)
     },
-    minutes(nowMs) {
+    /** Jobs of each minute, oldest first; the last entry is the current minute. */
+    minutes(nowMs: number): number[] {
       const last = Math.floor(nowMs / MINUTE_MS)
       return Array.from(
         { length: HISTORY_MINUTES },

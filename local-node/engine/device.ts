@@ -4,7 +4,8 @@ import { create, globals } from 'webgpu'
 import { nameAdapter } from '#engine/adapter-name.ts'
 import { offerOf, type DeviceOffer } from '#engine/device-offer.ts'
 import { deviceFor, featuresOf } from '#engine/kernels/device-limits.ts'
-import type { Adapter } from '#shared/job/job.ts'
+import type { Adapter, Provider } from '#shared/job/job.ts'
+import type { ChildSetup } from './engine-messages.ts'
 
 export interface NodeDevice {
   /** Dawn's instance. The process dies if it is garbage-collected while one of its devices is alive. */
@@ -32,6 +33,15 @@ export async function openDevice(): Promise<NodeDevice | undefined> {
     adapter: nameAdapter(adapter.info),
     offer: offerOf(adapter),
   }
+}
+
+/** WebGPU first on a real adapter; on a software adapter only on request, since it is much slower than the CPU. */
+export function deviceProviders({
+  device,
+  adapter,
+}: Pick<ChildSetup, 'adapter' | 'device'>): Provider[] {
+  if (device === 'webgpu') return ['webgpu']
+  return device === 'auto' && adapter !== null && !adapter.isSoftware ? ['webgpu', 'cpu'] : ['cpu']
 }
 
 /** The environment in which Dawn finds a software adapter; undefined when this machine has none. */

@@ -7,8 +7,7 @@ import { createOrtSessions, type SessionFactory } from '#engine/runtime/runtime-
 import type { Adapter } from '#shared/job/job.ts'
 import { createLog } from '#shared/base/log.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
-import { openDevice, type NodeDevice } from './device.ts'
-import { deviceProviders } from './device-providers.ts'
+import { deviceProviders, openDevice, type NodeDevice } from './device.ts'
 import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
 
 const NO_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }

@@ -44,7 +44,6 @@ export async function startEngineProcess(
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const kill = () => child.kill('SIGKILL')
   process.once('exit', kill)
-  void ended.then(() => process.off('exit', kill))
   const say = (message: ToChild) => {
     if (child.connected) child.send(message)
   }
@@ -59,6 +58,7 @@ export async function startEngineProcess(
     else jobs.hear(message)
   })
   void ended.then(() => {
+    process.off('exit', kill)
     const lost = new AppError('node_lost', `The ${setup.role} process of the node died.`)
     opened.reject(lost)
     jobs.lose(lost)

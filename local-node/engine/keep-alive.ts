@@ -1,8 +1,7 @@
 /** Keeps one kind of engine process available: replaces it when it dies, and kills it when its job does not end. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RemoteRunOptions } from '#engine/remote/remote-jobs.ts'
+import type { RemoteJobs } from '#engine/remote/remote-jobs.ts'
 import { errorCode } from '#shared/base/errors.ts'
-import type { Answer, Work } from '#shared/job/job.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { EngineProcess } from './engine-process.ts'
 
@@ -17,7 +16,7 @@ export interface KeptAlive {
   current(): Promise<EngineProcess>
   /** False while a process is being replaced, unless `keepsOffer` is set. */
   isLive(): boolean
-  run(work: Work, payload: Uint8Array, options: RemoteRunOptions): Promise<Answer>
+  readonly run: RemoteJobs['run']
   close(): Promise<void>
 }
 

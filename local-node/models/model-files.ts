@@ -68,13 +68,11 @@ async function fetchAll(
 ): Promise<() => void> {
   const held: HeldFile[] = []
   const release = () => held.forEach((file) => file.release())
-  const waiting = [...files]
+  const waiting = files.values()
   const failed = new AbortController()
+  const options = { signal: AbortSignal.any([signal, failed.signal]), peers }
   const lane = async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift())
-      held.push(
-        await store.fetch(file, { signal: AbortSignal.any([signal, failed.signal]), peers }),
-      )
+    for (const file of waiting) held.push(await store.fetch(file, options))
   }
   // A fault aborts the others. All of them are awaited, so that everything they hold is released.
   const lanes = Array.from({ length: LIMITS.modelFilesAtOnce }, () =>

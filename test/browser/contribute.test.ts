@@ -18,7 +18,7 @@ import { startPageServer, type PageServer } from '#test/support/stack/contribute
 let server: PageServer
 let browser: Browser
 let context: BrowserContext
-/** Errors that nobody caught. */
+/** Uncaught errors. */
 let complaints: string[] = []
 
 beforeAll(async () => {
@@ -43,11 +43,11 @@ afterEach(async () => {
   expect(server.violations.splice(0)).toEqual([])
 })
 
-/** The one model that every test gets: wasm runs it. Checking one on a software adapter takes ten seconds a start. */
+/** The only model in these tests. It runs on wasm; checking one on a software adapter takes ten seconds per start. */
 const QUICK_MODEL = 'silero-vad'
 const QUICK = MANIFESTS.filter(({ id }) => id === QUICK_MODEL).flatMap(({ files }) => files)
 
-/** A network that is there, admits nobody, and has one model. */
+/** A network that answers, refuses all nodes, and has one model. */
 function answerAll(): void {
   server.requests.length = 0
   server.routes.clear()
@@ -80,15 +80,15 @@ async function open(path = '/contribute', from: BrowserContext = context): Promi
   return page
 }
 
-/** @returns the id that the page shows once the node was made */
+/** @returns the node id that the page shows */
 async function startUntilWaiting(page: Page): Promise<string> {
   await pressStart(page)
   await inPhase(page, 'waiting').waitFor({ timeout: START_MS })
   return await textOf(page, 'node-id')
 }
 
-describe('what the page says', () => {
-  test('[C1] it is ready with the country that the network sees, and names the adapter as software', async () => {
+describe('the page before the first start', () => {
+  test('[C1] is ready with the country that the network observes, and marks the adapter as software', async () => {
     const page = await open()
     await page.locator('[data-testid=toggle]:enabled').waitFor()
     expect(await textOf(page, 'state')).toBe('Ready to start')
@@ -96,7 +96,7 @@ describe('what the page says', () => {
     expect(await textOf(page, 'adapter')).toBe('google swiftshader (software)')
   })
 
-  test('[C1] without a country from anywhere it asks for one and cannot be started before', async () => {
+  test('[C1] asks for a country when it has none, and cannot be started before', async () => {
     answer('GET /v1/network', 503, { code: 'no_capacity', detail: 'No hub answers.' })
     const page = await open()
     await page.getByText('Choose the country this device is in').waitFor()
@@ -105,7 +105,7 @@ describe('what the page says', () => {
     expect(await page.getByTestId('toggle').isEnabled()).toBe(true)
   })
 
-  test('[C1] the size of the first download that it names is that of the models and the largest runtime', async () => {
+  test('[C1] states the size of the first download: the models and the largest runtime', async () => {
     const page = await open()
     const named = /download of about (\d+) MB/.exec(await page.locator('#what').innerText())?.[1]
     const assets = join(PAGES_DIR, 'contribute/assets')
@@ -118,7 +118,7 @@ describe('what the page says', () => {
     expect(Math.abs(megabytes - Number(named))).toBeLessThan(5)
   })
 
-  test('[C2] a browser without WebGPU is told what it can still do', async () => {
+  test('[C2] says what a browser without WebGPU can still do', async () => {
     const plain = await launchBrowser({ hasWebGpu: false })
     try {
       const page = await open('/contribute', await plain.newContext())
@@ -138,7 +138,7 @@ describe('what the page says', () => {
   })
 })
 
-describe('a node that is refused', () => {
+describe('a refused node', () => {
   let page: Page
 
   beforeAll(async () => {
@@ -149,7 +149,7 @@ describe('a node that is refused', () => {
 
   afterAll(() => page.context().close())
 
-  test('[C4] it shows the refusal in its own words while it tries again', async () => {
+  test('[C4] shows the refusal while it tries again', async () => {
     await inPhase(page, 'waiting').waitFor({ timeout: START_MS })
     expect(await textOf(page, 'state')).toBe('Waiting to reconnect')
     expect(await textOf(page, 'state-detail')).toContain('Thirty nodes came from this address')
@@ -160,12 +160,12 @@ describe('a node that is refused', () => {
     await expectUsable(page)
   })
 
-  test('[C4] an operator that cannot be reached is said to be so', async () => {
+  test('[C4] says that the operator cannot be reached', async () => {
     server.routes.set('POST /v1/nodes/admission', (request) => request.socket.destroy())
     await page.getByText('The network could not be reached.').waitFor()
   })
 
-  test('[C5] pause ends the attempts at once and Resume takes them up again', async () => {
+  test('[C5] stops its attempts on pause and continues them on Resume', async () => {
     await page.getByTestId('toggle').click()
     await inPhase(page, 'paused').waitFor()
     expect(await page.getByTestId('toggle').innerText()).toBe('Resume')
@@ -175,8 +175,8 @@ describe('a node that is refused', () => {
   })
 })
 
-describe('what belongs to the owner', () => {
-  test('[C7] the key is saved to a file, and brought back into a browser that has another one', async () => {
+describe('the owner’s key', () => {
+  test('[C7] is saved to a file, and restored in a browser that has another key', async () => {
     const page = await open()
     const nodeId = await startUntilWaiting(page)
     const saving = page.waitForEvent('download')
@@ -196,7 +196,7 @@ describe('what belongs to the owner', () => {
     await other.context().close()
   })
 
-  test('[C7] a file that is no key changes nothing and is said to be none', async () => {
+  test('[C7] is not changed by a file that is no key file', async () => {
     const page = await open()
     await page.locator('[data-testid=toggle]:enabled').waitFor()
     const buffer = Buffer.from('{"kind":"littoral-node-key","version":1}')
@@ -206,7 +206,7 @@ describe('what belongs to the owner', () => {
     await page.getByText('This is not a key file of a Littoral node').waitFor()
   })
 
-  test('[C14] storage that is cleared while it works stops the node, says why, and Try again keeps the same key', async () => {
+  test('[C14] survives cleared storage: the node stops and says why, and Try again stores the same key', async () => {
     const page = await open()
     const nodeId = await startUntilWaiting(page)
     expect(await textOf(page, 'kept')).toContain('the key and the models')
@@ -227,7 +227,7 @@ describe('what belongs to the owner', () => {
 })
 
 describe('starting', () => {
-  test('[C5] a start can be cancelled while the models come', async () => {
+  test('[C5] can be cancelled during the download', async () => {
     const held = Promise.withResolvers<void>()
     const [file] = MANIFESTS.flatMap((manifest) => manifest.files)
     server.routes.set(`GET /models/${file?.sha256 ?? ''}`, () => held.resolve())
@@ -241,7 +241,7 @@ describe('starting', () => {
     expect(admissions()).toEqual([])
   })
 
-  test('[C13] a worker that hangs is ended and started again, and the page says so meanwhile', async () => {
+  test('[C13] happens again when the worker hangs, and the page says so', async () => {
     const page = await open()
     const nodeId = await startUntilWaiting(page)
     const hung = page.workers().find((worker) => worker.url().includes('node.worker'))
@@ -251,7 +251,7 @@ describe('starting', () => {
     expect(await textOf(page, 'node-id')).toBe(nodeId)
   })
 
-  test('[C6] a model whose file is not the one that its manifest names is left out, and is said to be', async () => {
+  test('[C6] leaves out a model whose file does not match its manifest, and says so', async () => {
     const [file] = QUICK
     server.routes.set(`GET /models/${file?.sha256 ?? ''}`, (_request, response) => {
       response.writeHead(200).end(Buffer.alloc(file?.sizeBytes ?? 0))
@@ -262,7 +262,7 @@ describe('starting', () => {
     expect(await textOf(page, 'abilities')).not.toContain(QUICK_MODEL)
   })
 
-  test('[C7] [C10] identity, country, models and what the key has earned survive a reload', async () => {
+  test('[C7] [C10] keeps identity, country, models and earnings over a reload', async () => {
     const page = await open()
     await page.getByTestId('country').selectOption('CH')
     const nodeId = await startUntilWaiting(page)
@@ -289,7 +289,7 @@ describe('starting', () => {
     )
   })
 
-  test('[C8] a second tab of the same browser waits, and takes over when the first one closes', async () => {
+  test('[C8] waits in a second tab of the same browser until the first one closes', async () => {
     const first = await open()
     await first.locator('[data-testid=toggle]:enabled').waitFor()
     const second = await open()
@@ -300,7 +300,7 @@ describe('starting', () => {
     expect(await textOf(second, 'state')).toBe('Ready to start')
   })
 
-  test('[C9] a made-up place in the address becomes the claim and travels with the admission', async () => {
+  test('[C9] uses a simulated place in the address as the claim, and sends it with the admission', async () => {
     const places: unknown[] = []
     server.routes.set('POST /v1/nodes/admission', (request, response) => {
       places.push(request.headers['x-littoral-simulated-place'])
@@ -313,7 +313,7 @@ describe('starting', () => {
   })
 })
 
-/** Bodies of the admissions that were asked for. */
+/** Bodies of the requests for admission. */
 function admissions(): string[] {
   const start = 'POST /v1/nodes/admission '
   return server.requests.flatMap((line) =>

@@ -1,4 +1,4 @@
-/** Strangers' kernels in a tab: real Chromium serves on after all of them. Rules: docs/design/kernels-untrusted.md. */
+/** Generated kernels in a tab: real Chromium keeps serving after all of them. Rules: docs/design/kernels-untrusted.md. */
 import { expect, test } from 'vitest'
 import { executedKernels, executeKernels, OVERRUNS_PER_HUNDRED } from '../support/wgsl/execute.ts'
 import { openTabEngine } from './tab-engine.ts'
@@ -6,7 +6,7 @@ import { openTabEngine } from './tab-engine.ts'
 const EXECUTED = Number(process.env.LITTORAL_FUZZ_EXECUTED ?? 200)
 
 test(
-  `[U8] a tab serves on after ${EXECUTED} strangers' kernels`,
+  `[U8] a tab keeps serving after ${EXECUTED} generated kernels`,
   { timeout: 120_000 + EXECUTED * 10_000 },
   async () => {
     const engine = await openTabEngine({ models: [] })

@@ -126,16 +126,12 @@ describe('the AI SDK', () => {
 })
 
 describe('LangChain', () => {
-  const configuration = () => ({ baseURL: `${stack.url}/v1` })
+  const access = () => {
+    const configuration = { baseURL: `${stack.url}/v1` }
+    return { apiKey: tenant.apiKey, maxRetries: 0, configuration }
+  }
   const chat = (fields: object = {}) =>
-    new ChatOpenAI({
-      model: CHAT,
-      apiKey: tenant.apiKey,
-      temperature: 0,
-      maxRetries: 0,
-      configuration: configuration(),
-      ...fields,
-    })
+    new ChatOpenAI({ ...access(), model: CHAT, temperature: 0, ...fields })
 
   it('invokes a chat', async () => {
     const answer = await chat().invoke([new HumanMessage(LIGHT)])
@@ -172,24 +168,12 @@ describe('LangChain', () => {
   })
 
   it('completes a bare prompt, which it sends as an array of one', async () => {
-    const model = new OpenAI({
-      model: CHAT,
-      apiKey: tenant.apiKey,
-      temperature: 0,
-      maxTokens: 8,
-      maxRetries: 0,
-      configuration: configuration(),
-    })
+    const model = new OpenAI({ ...access(), model: CHAT, temperature: 0, maxTokens: 8 })
     expect((await model.invoke('<|user|>hello<|assistant|>')).length).toBeGreaterThan(0)
   })
 
   it('embeds documents and a query', async () => {
-    const model = new OpenAIEmbeddings({
-      model: EMBED,
-      apiKey: tenant.apiKey,
-      maxRetries: 0,
-      configuration: configuration(),
-    })
+    const model = new OpenAIEmbeddings({ ...access(), model: EMBED })
     // More than the client's own batches of 512.
     const filler = Array.from({ length: 600 }, (_, i) => `sensor ${i}`)
     const [a, b, c, ...rest] = await model.embedDocuments([...SIMILAR, ...filler])
@@ -203,6 +187,11 @@ describe('LangChain', () => {
     expect(error).toMatchObject({ status: 400, param: 'n' })
   })
 })
+
+interface Refusal {
+  readonly status: number
+  readonly code: string
+}
 
 /** Runs inside a page of another origin, so it can use nothing else of this file. */
 async function askFromPage({ url, apiKey }: { url: string; apiKey: string }) {
@@ -224,24 +213,19 @@ async function askFromPage({ url, apiKey }: { url: string; apiKey: string }) {
   for await (const chunk of await client.chat.completions.create({ ...chat, stream: true }))
     streamed += chunk.choices[0]?.delta.content ?? ''
   const embedded = await client.embeddings.create({ model: 'littoral-embed-400k', input: 'a' })
-  const refused: unknown = await client.embeddings
-    .create({ model: 'gpt-9', input: 'a' })
-    .catch((error: unknown) => error)
-  const narrowed: unknown = await client.embeddings
-    .create(
-      { model: 'littoral-embed-400k', input: 'a' },
-      { headers: { 'x-littoral-residence': 'DE' } },
-    )
-    .catch((error: unknown) => error)
-  const { status, code } = refused as { status: number; code: string }
+  const refusal = async (model: string, headers = {}) => {
+    const call = client.embeddings.create({ model, input: 'a' }, { headers })
+    const { status, code } = (await call.catch((error: unknown) => error)) as Refusal
+    return { status, code }
+  }
   return {
     whole: whole.data.choices[0]?.message.content,
     receipt: whole.response.headers.get('x-littoral-receipt'),
     timing: whole.response.headers.get('server-timing'),
     streamed,
     dimensions: embedded.data[0]?.embedding.length,
-    refused: { status, code },
-    narrowed: (narrowed as { status: number }).status,
+    refused: await refusal('gpt-9'),
+    narrowed: await refusal('littoral-embed-400k', { 'x-littoral-residence': 'DE' }),
   }
 }
 
@@ -259,7 +243,7 @@ describe('the openai client in a page of another origin', () => {
         streamed: LIGHT_ANSWER,
         dimensions: 128,
         refused: { status: 404, code: 'model_not_found' },
-        narrowed: 400,
+        narrowed: { status: 400, code: 'invalid_request' },
       })
       await opened.close()
     } finally {

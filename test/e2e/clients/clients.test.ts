@@ -177,8 +177,8 @@ describe('a malicious or malformed kernel', () => {
       'has 300 KB of source',
       { wgsl: `${MAIN} { ${'a[0] = 1u; '.repeat(28_000)} }` },
       [BUFFER],
-      400,
-      { errors: [{ pointer: '/kernel/wgsl' }] },
+      413,
+      { ...refused, errors: [{ pointer: '/kernel/wgsl' }] },
     ],
     [
       'has more statements than a compiler should get',

@@ -1,4 +1,4 @@
-/** `littoral mqtt` between a real broker and the whole system, through restarts of the broker, the hub and the bridge. */
+/** `littoral mqtt` between a real broker and the whole system, with restarts of broker, hub and bridge. */
 import { fork, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ const MODEL = 'littoral-embed-400k'
 const dir = mkdtempSync(join(tmpdir(), 'littoral-mqtt-'))
 
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0
-/** An authority, and the one certificate that it signs here: for the broker and its client alike. */
+/** A certificate authority and one certificate, used by both the broker and its client. */
 const PEM = { cafile: `${dir}/ca.pem`, certfile: `${dir}/own.pem`, keyfile: `${dir}/own.key` }
 
 function makeCertificates(): void {
@@ -39,7 +39,7 @@ function makeCertificates(): void {
 class Broker {
   #process: ChildProcess | undefined
   port = 0
-  /** Where it wants a certificate of its clients. */
+  /** The port that requires client certificates. */
   tlsPort = 0
 
   async start(): Promise<void> {
@@ -50,11 +50,11 @@ class Broker {
       `listener ${this.port} 127.0.0.1`,
       'allow_anonymous true',
       'persistence true',
-      // What a killed broker forgets is what came after its last save.
+      // A killed broker loses everything after its last save.
       'autosave_on_changes true',
       'autosave_interval 1',
       `persistence_location ${dir}/`,
-      // The account that started it; its own would not read this folder.
+      // Mosquitto's default account could not read this folder.
       `user ${userInfo().username}`,
       ...(hasOpenssl ? [`listener ${this.tlsPort} 127.0.0.1`, 'require_certificate true'] : []),
       ...(hasOpenssl ? Object.entries(PEM).map(([name, file]) => `${name} ${file}`) : []),
@@ -64,7 +64,7 @@ class Broker {
     await until('the broker listens', () => isListening(this.port))
   }
 
-  /** By default as its service would be ended: it writes its sessions and cuts every connection. */
+  /** SIGTERM makes it save its sessions and close all connections. */
   async stop(how: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     if (this.#process === undefined) return
     this.#process.kill(how)
@@ -98,7 +98,7 @@ let stack: TestStack
 let tenant: Tenant
 let bridge: ChildProcess
 let backend: MqttClient
-/** Answers by topic, every one that came. */
+/** All answers that arrived, by topic. */
 const answers = new Map<string, string[]>()
 
 beforeAll(async () => {
@@ -150,10 +150,8 @@ async function startBridge(
     },
   )
   let log = ''
-  child.stdout?.on('data', (part: Buffer) => (log += part.toString()))
-  child.stderr?.on('data', (part: Buffer) => (log += part.toString()))
-  if (process.env['DEBUG_MQTT'])
-    child.stdout?.on('data', (part: Buffer) => process.stderr.write(part))
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (part: Buffer) => (log += part.toString()))
   await until('the bridge has subscribed', () => log.includes('bridge.started'))
   return child
 }
@@ -170,10 +168,17 @@ const killBridge = async () => {
   await once(bridge, 'exit')
 }
 
-/** Messages are answered in the order in which they start: once this one is, what came before has been seen to. */
+/** The first answer to a message. */
+async function answerOf(name: string): Promise<unknown> {
+  const topic = `answers/sensors/${name}`
+  await until(`${name} is answered`, () => answers.has(topic))
+  return JSON.parse(answers.get(topic)?.[0] ?? '')
+}
+
+/** Messages are started in order: once this one is answered, all earlier ones have been processed. */
 async function settled(name: string): Promise<void> {
   await backend.publishAsync(`sensors/${name}`, 'is that all?', { qos: 1 })
-  await until(`${name} is answered`, () => answers.has(`answers/sensors/${name}`))
+  await answerOf(name)
 }
 
 async function jobsOf(): Promise<number> {
@@ -212,39 +217,33 @@ describe.skipIf(!existsSync(MOSQUITTO))('the MQTT bridge', () => {
     for (const list of answers.values()) expect(list).toHaveLength(1)
   })
 
-  it('[MQ7] answers a message that is too large with an error, and the next ones as ever', async () => {
+  it('[MQ7] answers a message that is too large with an error, and still answers the next ones', async () => {
     const jobs = await jobsOf()
     const large = Buffer.alloc(LIMITS.mqttPayloadBytes + 1, 0x61)
     await backend.publishAsync('sensors/large', large, { qos: 1 })
-    await backend.publishAsync('sensors/after', 'pump runs hot', { qos: 1 })
-    await until('both are answered', () =>
-      ['answers/sensors/large', 'answers/sensors/after'].every((topic) => answers.has(topic)),
-    )
-    expect(JSON.parse(answers.get('answers/sensors/large')?.[0] ?? '')).toMatchObject({
+    await settled('after-large')
+    expect(await answerOf('large')).toMatchObject({
       code: 'too_large',
       detail: expect.stringContaining(`${large.length} bytes, at most ${LIMITS.mqttPayloadBytes}`),
     })
-    expect(JSON.parse(answers.get('answers/sensors/after')?.[0] ?? '')).toMatchObject({
-      object: 'list',
-    })
+    expect(await answerOf('after-large')).toMatchObject({ object: 'list' })
     expect(await jobsOf()).toBe(jobs + 1)
   })
 
-  it('publishes the error document for a message that no request can be made of', async () => {
+  it('[MQ5] publishes the error document for a message that does not fit the template', async () => {
     await backend.publishAsync('sensors/bad', Buffer.from([0xff, 0xfe]), { qos: 1 })
-    await until('the refusal is published', () => answers.has('answers/sensors/bad'))
-    expect(JSON.parse(answers.get('answers/sensors/bad')?.[0] ?? '')).toMatchObject({
-      code: 'invalid_request',
-      status: 400,
-    })
+    expect(await answerOf('bad')).toMatchObject({ code: 'invalid_request', status: 400 })
   })
 
-  it.skipIf(!hasOpenssl)('answers through a broker that wants a certificate of it', async () => {
-    await killBridge()
-    const to = ['--broker', `mqtts://127.0.0.1:${broker.tlsPort}`, '--ca', PEM.cafile]
-    bridge = await startBridge('4', [...to, '--cert', PEM.certfile, '--cert-key', PEM.keyfile])
-    await settled('certified')
-  })
+  it.skipIf(!hasOpenssl)(
+    'answers through a broker that requires a client certificate',
+    async () => {
+      await killBridge()
+      const to = ['--broker', `mqtts://127.0.0.1:${broker.tlsPort}`, '--ca', PEM.cafile]
+      bridge = await startBridge('4', [...to, '--cert', PEM.certfile, '--cert-key', PEM.keyfile])
+      await settled('certified')
+    },
+  )
 
   describe.each(['4', '5'] as const)('in version %s of the protocol', (version) => {
     const of = (name: string) => answers.get(`answers/sensors/${name}`) ?? []
@@ -256,7 +255,7 @@ describe.skipIf(!existsSync(MOSQUITTO))('the MQTT bridge', () => {
     }
     beforeAll(restart)
 
-    it('[MQ3] answers once what waited at the broker while it was away', async () => {
+    it('[MQ3] answers messages once that waited at the broker while it was away', async () => {
       await killBridge()
       const jobs = await jobsOf()
       const names = Array.from({ length: 8 }, (_, n) => `away${version}x${n}`)
@@ -268,7 +267,7 @@ describe.skipIf(!existsSync(MOSQUITTO))('the MQTT bridge', () => {
       expect(await jobsOf()).toBe(jobs + names.length + 1)
     })
 
-    it('[MQ8] answers a retained message once for each content, whenever it starts', async () => {
+    it('[MQ8] answers a retained message once for each content, however often it starts', async () => {
       const kept = `kept${version}`
       await send(kept, 'hello', true)
       await until('it is answered', () => of(kept).length === 1)
@@ -301,7 +300,7 @@ describe.skipIf(!existsSync(MOSQUITTO))('the MQTT bridge', () => {
       const names = Array.from({ length: 4 }, (_, n) => `broken${version}x${n}`)
       for (const [n, name] of names.entries()) {
         await send(name, `hello ${n}`)
-        // What it has not saved a killed broker forgets; this one it has handed on.
+        // A killed broker loses unsaved messages, so wait until it has delivered this one.
         await until('it is asked', async () => (await jobsOf()) === before + n + 1)
         await broker.stop('SIGKILL')
         await broker.start()

@@ -68,7 +68,7 @@ const texts = encodeBytes(TEXTS)
 const tensor = { name: 'text', datatype: 'BYTES', shape: [2] }
 const binaryTensor = { ...tensor, parameters: { binary_data_size: texts.length } }
 
-describe('a client made from the description of the Open Inference Protocol', () => {
+describe('a client generated from the description of the Open Inference Protocol', () => {
   it('finds the server, its extension and the model, with and without a version', async () => {
     expect(await client['checkServerLiveness']?.()).toMatchObject({ status: 200 })
     expect(await client['checkServerReadiness']?.()).toMatchObject({ status: 200 })
@@ -87,7 +87,7 @@ describe('a client made from the description of the Open Inference Protocol', ()
     })
   })
 
-  it('infers, gets its id back, and reads our errors as the text that the protocol says', async () => {
+  it('infers, gets its id back, and reads our errors in the form of the protocol', async () => {
     const path = { MODEL_NAME: MODEL }
     const body = { id: '42', inputs: [{ ...tensor, data: TEXTS }] }
     const whole = await client['modelInfer']?.({ path, body })
@@ -111,7 +111,7 @@ describe('a client made from the description of the Open Inference Protocol', ()
 })
 
 describe('the binary tensor extension', () => {
-  it('takes bytes after the JSON and gives the same answer as for JSON', async () => {
+  it('takes bytes after the JSON and returns the same answer as for JSON', async () => {
     const plain = await infer({ inputs: [{ ...tensor, data: TEXTS }] }, new Uint8Array())
     const binary = await infer({ inputs: [binaryTensor] }, texts)
     expect([plain.status, binary.status]).toEqual([200, 200])
@@ -122,7 +122,7 @@ describe('the binary tensor extension', () => {
   it.each([
     ['for all outputs', { parameters: { binary_data_output: true } }],
     ['for one', { outputs: [{ name: 'embedding', parameters: { binary_data: true } }] }],
-  ])('gives bytes after the JSON where they are asked for, %s', async (_, wish) => {
+  ])('returns bytes after the JSON on request, %s', async (_, wish) => {
     const plain = await infer({ inputs: [binaryTensor] }, texts)
     const { json, binary, type, status } = await infer({ inputs: [binaryTensor], ...wish }, texts)
     expect({ status, type }).toEqual({ status: 200, type: 'application/octet-stream' })
@@ -131,7 +131,7 @@ describe('the binary tensor extension', () => {
     expect([...new Float32Array(binary.buffer)]).toEqual(plain.json.outputs[0]?.data)
   })
 
-  it('gives JSON to one that says so against the rest', async () => {
+  it('returns JSON for an output that asks for it while the others are binary', async () => {
     const outputs = [{ name: 'embedding', parameters: { binary_data: false } }]
     const wish = { outputs, parameters: { binary_data_output: true } }
     const { json, binary } = await infer({ inputs: [binaryTensor], ...wish }, texts)
@@ -140,18 +140,18 @@ describe('the binary tensor extension', () => {
   })
 
   it.each([
-    ['fewer bytes than it says', texts.subarray(1), {}, '/inputs/0/parameters/binary_data_size'],
-    ['bytes that nobody takes', encodeBytes([...TEXTS, 'x']), {}, '/inputs'],
+    ['fewer bytes than declared', texts.subarray(1), {}, '/inputs/0/parameters/binary_data_size'],
+    ['surplus bytes', encodeBytes([...TEXTS, 'x']), {}, '/inputs'],
     ['data beside the bytes', texts, { data: TEXTS }, '/inputs/0/data'],
-    ['a shape of more', texts, { shape: [3] }, '/inputs/0/data'],
+    ['a shape that needs more data', texts, { shape: [3] }, '/inputs/0/data'],
     [
-      'a size without bound',
+      'a size over the limit',
       texts,
       { parameters: { binary_data_size: 2 ** 32 } },
       '/inputs/0/parameters/binary_data_size',
     ],
-    ['a parameter that is unknown', texts, { parameters: { shm: 1 } }, '/inputs/0/parameters/shm'],
-  ])('[B1] refuses %s, with its place', async (_, binary, part, pointer) => {
+    ['an unknown parameter', texts, { parameters: { shm: 1 } }, '/inputs/0/parameters/shm'],
+  ])('[B1] refuses %s, with a pointer', async (_, binary, part, pointer) => {
     const { status, json } = await infer({ inputs: [{ ...binaryTensor, ...part }] }, binary)
     expect(status).toBe(400)
     expect(JSON.stringify(json['errors'])).toContain(`"pointer":"${pointer}"`)
@@ -164,7 +164,7 @@ describe('the binary tensor extension', () => {
     expect(json['code']).toBe('invalid_request')
   })
 
-  it('is replayed for an idempotency key, bytes and all', async () => {
+  it('is replayed for an idempotency key, including its bytes', async () => {
     const wish = { inputs: [binaryTensor], parameters: { binary_data_output: true } }
     const key = { 'idempotency-key': 'binary-1' }
     const first = await infer(wish, texts, key)

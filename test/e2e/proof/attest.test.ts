@@ -1,4 +1,4 @@
-/** `npm run attest` as an operator uses it, against a Worker that pins the attester's key. */
+/** `npm run attest` against a Worker that pins the attester's key. */
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -39,7 +39,7 @@ const listed = async () =>
   (await worker.call('GET', '/v1/operator/attestations', { key: OPERATOR_KEY })).body
 
 describe("an operator's statement", () => {
-  it('is signed here with a key that only its owner may read, and kept by the instance', async () => {
+  it('is signed with a key file that only its owner can read, and stored by the instance', async () => {
     expect((await stat(key)).mode & 0o777).toBe(0o600)
     expect((await attest(statement(key))).stdout).toContain(`${NODE} is attested in DE until`)
     expect(await listed()).toMatchObject({
@@ -47,7 +47,7 @@ describe("an operator's statement", () => {
     })
   })
 
-  it('of a key that the instance does not know, or for too long, is refused', async () => {
+  it('is refused when the instance does not know its key, or when it lasts too long', async () => {
     const other = join(dir, 'other.json')
     await attest(['key', '--key', other])
     await expect(attest(statement(other))).rejects.toThrow(/not signed by an attester/)
@@ -55,7 +55,7 @@ describe("an operator's statement", () => {
     await expect(attest(['key', '--key', key])).rejects.toThrow(/exists already/)
   })
 
-  it('is taken back by the operator, and by nobody without its key', async () => {
+  it('is withdrawn by the operator, and not without the operator key', async () => {
     const path = `/v1/operator/attestations/${NODE}`
     expect((await worker.call('DELETE', path)).status).toBe(401)
     const url = ['--url', worker.workerd.url]

@@ -1,4 +1,4 @@
-/** A deployment that settles on no chain, and the verifier as one file in an empty folder: what a stranger has. */
+/** A deployment without a chain, and the verifier as a single file in an empty folder. */
 import { execFile } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -64,7 +64,7 @@ async function get(path: string): Promise<unknown> {
   return (await fetch(`${worker.url}${path}`, { headers: authorization() })).json()
 }
 
-/** `littoral-verify.mjs` and one file, in a folder that has nothing else. */
+/** Runs `littoral-verify.mjs` on one file, in a folder with nothing else. */
 async function verify(
   bundle: unknown,
   ...args: string[]
@@ -91,7 +91,7 @@ async function placedBundle(): Promise<AuditBundle> {
 }
 
 describe('a deployment without a chain', () => {
-  it('is verified by its log’s key in an empty folder, with settlement named as no part of it', async () => {
+  it('is verified with the key of its log alone, and reported as a deployment without settlement', async () => {
     const answer = await fetch(`${worker.url}/v1/embeddings`, {
       method: 'POST',
       headers: { ...authorization(), 'content-type': 'application/json' },
@@ -113,7 +113,7 @@ describe('a deployment without a chain', () => {
     expect((await verify(bundle)).code).toBe(2)
   })
 
-  it('is told by the one file itself what that needs, in words of whoever has nothing else', async () => {
+  it('has a verifier whose help mentions only what a stranger has', async () => {
     const { code, output } = await verify({}, '--help')
     expect(code).toBe(0)
     expect(output).toMatch(/^node littoral-verify\.mjs FILE\.json/)
@@ -124,7 +124,7 @@ describe('a deployment without a chain', () => {
     expect(bare.output).toContain('Give --pins, or --log-key, or --rpc and --settlement; --help')
   })
 
-  it('needs no more than one file of less than 400 KB', async () => {
+  it('has a verifier of less than 400 KB', async () => {
     expect((await stat(VERIFIER_FILE)).size).toBeLessThan(400_000)
   })
 })

@@ -66,7 +66,7 @@ async function earnings(): Promise<{
   return body as Awaited<ReturnType<typeof earnings>>
 }
 
-/** Who the hub is: libp2p peer id and signing key. */
+/** The hub's libp2p peer id and signing key. */
 async function hubIdentity(): Promise<unknown> {
   const { body } = await stack.get(tenant, '/v1/network')
   const hubs = body.hubs as { peerId: string; hubKey: unknown }[]
@@ -74,23 +74,19 @@ async function hubIdentity(): Promise<unknown> {
 }
 
 describe('an answered job', () => {
-  it('has a receipt at once, which settles and verifies offline against the chain', async () => {
+  it('has a receipt at once, which is settled and verified against the chain', async () => {
     const id = await answer()
     expect((await document(id)).receipt.id).toBe(id)
     const settledDocument = await settled(id)
     const chain = await createChainView(stack.chain.rpc, stack.deployment.settlement)
     const strict = await verifyReceipt(settledDocument, { chain })
     expect(strict.ok).toBe(false)
-    expect(
-      strict.lines
-        .filter((line) => line.result !== 'passed')
-        .map((line) => line.detail)
-        .join(),
-    ).toContain('simulated')
+    const open = strict.lines.filter(({ result }) => result !== 'passed')
+    expect(open.map(({ detail }) => detail).join()).toContain('simulated')
     expect((await verifyReceipt(settledDocument, { chain, allowSimulated: true })).ok).toBe(true)
   })
 
-  it('[R12] has a receipt that another tenant cannot read, found by its id in either case', async () => {
+  it('[R12] has a receipt that another tenant cannot read; its id may be in upper or lower case', async () => {
     const id = await answer()
     expect((await document(id.toUpperCase())).receipt).toEqual((await document(id)).receipt)
     const stranger = await stack.createTenant('stranger', ['infer', 'audit'])
@@ -99,7 +95,7 @@ describe('an answered job', () => {
     expect(JSON.stringify(body)).not.toContain(node.nodeId)
   })
 
-  it('[R11] is paid exactly once although workerd is killed between answer and batch', async () => {
+  it('[R11] is paid exactly once even if workerd is killed between answer and batch', async () => {
     const ids = [await answer(), await answer(), await answer()]
     const before = await hubIdentity()
     await stack.restartWorker('kill')
@@ -141,7 +137,7 @@ describe('an answered job', () => {
 })
 
 describe('the metrics', () => {
-  it('show nodes, jobs, receipts, batches and what the poster has', async () => {
+  it('show nodes, jobs, receipts, batches and the balance of the poster', async () => {
     await settled(await answer())
     const families = readExposition(await (await fetch(`${stack.url}/metrics`)).text())
     const value = (name: string, labels: Record<string, string>) =>
@@ -162,7 +158,7 @@ describe('the metrics', () => {
 })
 
 describe('a chain, a Worker and a node that are killed', () => {
-  it('are named, started again, and settle the next job', async () => {
+  it('are reported and restarted, and the next job is settled', async () => {
     const children = {
       'The chain (anvil)': stack.chain.pid,
       'The Worker (workerd)': stack.worker().pid,
@@ -170,8 +166,7 @@ describe('a chain, a Worker and a node that are killed', () => {
     }
     for (const pid of Object.values(children)) process.kill(pid, 'SIGKILL')
     for (const name of Object.keys(children)) {
-      const isBack = () => said.includes(`${name} runs again`)
-      await until(`${name} runs again`, isBack)
+      await until(`${name} runs again`, () => said.includes(`${name} runs again`))
       expect(said.join('\n')).toContain(`${name} ended: signal SIGKILL`)
     }
     expect(gaveUp).toEqual([])

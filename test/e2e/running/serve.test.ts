@@ -1,4 +1,4 @@
-/** `npm run serve` and `npm run keys` as an operator uses them: their own processes, their own state. */
+/** `npm run serve` and `npm run keys` as separate processes with their own state. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,9 +17,9 @@ let served: Served
 interface Served {
   readonly process: ChildProcess
   readonly url: string
-  /** Everything it printed until it served. */
+  /** All output until it served. */
   readonly text: string
-  /** The same, and what it prints later. */
+  /** All output so far. */
   readonly said: () => string
 }
 
@@ -34,16 +34,10 @@ afterAll(async () => {
   await rm(state, { recursive: true, force: true })
 })
 
-/** Starts it on a free port with the build that is there. */
+/** Starts it on a free port with the existing build. */
 function serve(env: Record<string, string> = {}): Promise<Served> {
-  const args = [
-    repositoryPath('scripts/commands/serve.ts'),
-    '--built',
-    '--port',
-    '0',
-    '--state',
-    state,
-  ]
+  const command = repositoryPath('scripts/commands/serve.ts')
+  const args = [command, '--built', '--port', '0', '--state', state]
   const child = spawn(process.execPath, args, { env: { ...process.env, ...env } })
   return new Promise((done, fail) => {
     let text = ''
@@ -69,7 +63,7 @@ function stop(): Promise<number | null> {
   return code
 }
 
-/** The workerd that this serve started: its only child. */
+/** The process id of workerd, the only child of this serve. */
 async function workerdPid(): Promise<number> {
   const { stdout } = await run('ps', ['-o', 'pid=', '--ppid', String(served.process.pid)])
   return Number(stdout.trim().split('\n')[0])
@@ -85,11 +79,11 @@ const policies = (key: string) =>
   fetch(`${served.url}/v1/policies`, { headers: { authorization: `Bearer ${key}` } })
 
 describe('npm run serve', () => {
-  it('keeps every file of its state from other users, whatever the mode of the folder', async () => {
+  it('closes all files of its state to other users, whatever the mode of the folder', async () => {
     const open: string[] = []
     for (const entry of await readdir(state, { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath, entry.name)
-      // The database's own files come and go while it runs.
+      // The database creates and removes files while it runs.
       const { mode } = (await stat(path).catch(() => undefined)) ?? { mode: 0 }
       if ((mode & 0o077) !== 0) open.push(path)
     }
@@ -97,7 +91,7 @@ describe('npm run serve', () => {
     expect(await readdir(state)).toContain('durable-objects')
   })
 
-  it('makes its secrets once, for its user only, and tells none of them', async () => {
+  it('creates its secrets once, readable only by its user, and prints none of them', async () => {
     const path = join(state, 'secrets.json')
     expect((await stat(path)).mode & 0o777).toBe(0o600)
     const secrets = JSON.parse(await readFile(path, 'utf8')) as Record<string, string>
@@ -108,12 +102,12 @@ describe('npm run serve', () => {
     }
   })
 
-  it('says what does not work yet', () => {
+  it('says which settings are missing', () => {
     expect(served.text).toContain('INGRESS_COUNTRY is not set')
     expect(served.text).toContain('CHAIN_RPC is not set')
   })
 
-  it('gives keys that outlive it, and takes them back', async () => {
+  it('creates keys that survive a restart, and revokes them', async () => {
     const key = /^lit_acme_\S+$/m.exec(await keys('create', '--tenant', 'acme'))?.[0] ?? ''
     expect((await policies(key)).status).toBe(200)
     expect(await stop()).toBe(0)
@@ -124,7 +118,7 @@ describe('npm run serve', () => {
     expect((await policies(key)).status).toBe(401)
   })
 
-  it('is refused by name where another has its state or its port, before it builds or starts anything', async () => {
+  it('fails before it builds or starts anything when its state or port is in use, and names the holder', async () => {
     const second = (...args: string[]) =>
       run(process.execPath, [repositoryPath('scripts/commands/serve.ts'), ...args])
     await expect(second('--port', '0', '--state', state)).rejects.toMatchObject({
@@ -142,7 +136,7 @@ describe('npm run serve', () => {
     expect((await fetch(`${served.url}/v2/health/live`)).ok).toBe(true)
   })
 
-  it('names a workerd that was killed and starts it again on the same port', async () => {
+  it('reports a workerd that was killed and restarts it on the same port', async () => {
     process.kill(await workerdPid(), 'SIGKILL')
     const isBack = async () =>
       served.said().includes('workerd runs again') &&
@@ -151,7 +145,7 @@ describe('npm run serve', () => {
     expect(served.said()).toContain('workerd ended: signal SIGKILL. Starting it again in 0.5 s')
   })
 
-  it('ends with an exit code that is not 0 when workerd cannot be started again', async () => {
+  it('exits with 1 when workerd cannot be restarted', async () => {
     const storage = join(state, 'durable-objects')
     await rename(storage, `${storage}.away`)
     await writeFile(storage, 'in the way')
@@ -164,7 +158,7 @@ describe('npm run serve', () => {
     served = await serve()
   })
 
-  it('does not pretend to be on Cloudflare', async () => {
+  it('refuses the jurisdiction of Cloudflare', async () => {
     await expect(serve({ JURISDICTION: 'cloudflare' })).rejects.toThrow(/npm run deploy/)
   })
 })
@@ -172,12 +166,8 @@ describe('npm run serve', () => {
 describe('npm run deploy -- --check', () => {
   it('fails and names what is missing', async () => {
     const args = [repositoryPath('scripts/commands/deploy.ts'), '--check']
-    const env = {
-      ...process.env,
-      OPERATOR_KEY: 'a',
-      ADMISSION_SECRET: '',
-      CLOUDFLARE_API_TOKEN: '',
-    }
+    const empty = { ADMISSION_SECRET: '', CLOUDFLARE_API_TOKEN: '' }
+    const env = { ...process.env, OPERATOR_KEY: 'a', ...empty }
     await expect(run(process.execPath, args, { env })).rejects.toMatchObject({
       code: 1,
       stdout: expect.stringMatching(/^Missing: ADMISSION_SECRET\. /m) as string,

@@ -24,7 +24,7 @@ const SHORT = { model: MODEL, input: 'is it private?' }
 const SPECTRUM = SPECTRUM_KERNEL.request(vibrationWindow().samples)
 const IN_TAB = { 'x-littoral-residency': 'DE' }
 const IN_LOCAL = { 'x-littoral-residency': 'FR' }
-/** A kernel that keeps the local node's device busy until its time is over. */
+/** A kernel that never ends. */
 const ENDLESS = {
   kernel: {
     wgsl: '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n@compute @workgroup_size(1) fn main() { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }',
@@ -104,7 +104,7 @@ describe('a Chromium tab beside a local node', () => {
     expect(await textOf(page, 'pending')).toBe('$0.000000')
   })
 
-  it("[C4] ends a stranger's endless kernel by its budget, as no fault of the device, and answers the next one", async () => {
+  it('[C4] ends an endless kernel by its budget, blames the customer, and answers the next one', async () => {
     const { status, body } = await stack.post(tenant, '/v1/compute', ENDLESS, IN_TAB)
     expect(status).toBe(503)
     expect(body).toMatchObject({ code: 'no_capacity', detail: expect.stringContaining('budget') })
@@ -116,7 +116,7 @@ describe('a Chromium tab beside a local node', () => {
     await failure.waitFor({ state: 'hidden' })
   })
 
-  it('[C12] takes what its killed GPU process ran off the offer, shows what the hub knows, and answers again', async () => {
+  it('[C12] offers nothing that its killed GPU process ran, shows the same state as the hub, and answers again', async () => {
     await killGpuProcess(browser)
     await inPhase(page, 'recovering').waitFor()
     await until('the hub knows', async () => (await shown(tab))?.models.length === 0)
@@ -129,7 +129,7 @@ describe('a Chromium tab beside a local node', () => {
     expect([kernel.status, kernel.headers.get('x-littoral-node')]).toEqual([200, tab])
   })
 
-  it('hands its job to the local node when it is paused', async () => {
+  it('returns its job to the hub when it is paused, and the local node answers it', async () => {
     // A node gets one job at a time until it has answered one.
     expect((await stack.post(tenant, '/v1/embeddings', SHORT, IN_LOCAL)).status).toBe(200)
     // The stopped local node takes two jobs and finishes neither. It has no slot left, so the job goes to the tab.

@@ -1,4 +1,4 @@
-/** One kind of engine worker of a tab: what takes over when it is lost. */
+/** Replacing a lost engine worker of a tab. */
 import { expect, test } from 'vitest'
 import {
   createEnginePart,
@@ -9,7 +9,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { until } from '../../support/poll.ts'
 
-/** A worker that is lost and ended when a test says so. */
+/** A worker whose life cycle a test controls. */
 function createLink(isFree: boolean) {
   const lost = Promise.withResolvers<string>()
   const ended = Promise.withResolvers<void>()
@@ -38,7 +38,7 @@ function createParts({
 }: { readonly fails?: (opened: number) => boolean; readonly isFree?: boolean } = {}) {
   const links: ReturnType<typeof createLink>[] = []
   const pauses: number[] = []
-  /** What the trouble was at each change. */
+  /** The trouble at each change. */
   const changes: (string | undefined)[] = []
   let opens = 0
   const part: EnginePart<LivingLink> = createEnginePart({
@@ -60,7 +60,7 @@ function createParts({
   return { part, links, pauses, changes }
 }
 
-test('a worker that is lost serves no more from that moment, and another takes over', async () => {
+test('a lost worker takes no more work, and another one replaces it', async () => {
   const { part, links, changes } = createParts()
   await part.start()
   expect(part.current()).toBe(links[0]?.link)
@@ -70,12 +70,12 @@ test('a worker that is lost serves no more from that moment, and another takes o
   expect(changes).toEqual([undefined, 'The GPU was lost.', undefined])
 })
 
-test('a browser that cannot open the first one is told why', async () => {
+test('start fails with the reason when the first worker cannot be opened', async () => {
   const { part } = createParts({ fails: () => true })
   await expect(part.start()).rejects.toMatchObject({ detail: 'No device answers.' })
 })
 
-test('[U9] whoever needs a worker while one is lost gets the one that takes over', async () => {
+test('[U9] a caller that needs a worker while one is lost gets its replacement', async () => {
   const { part, links } = createParts()
   await part.start()
   expect(await part.next()).toBe(links[0]?.link)
@@ -85,7 +85,7 @@ test('[U9] whoever needs a worker while one is lost gets the one that takes over
   expect(await part.next()).toBe(links[1]?.link)
 })
 
-test('[C12] whoever waits for a worker is told when none can be opened now, or none is wanted', async () => {
+test('[C12] a waiting caller fails when no worker can be opened now, or none is wanted', async () => {
   const { part, links } = createParts({ fails: (opened) => opened === 2 })
   await part.start()
   links[0]?.lose('The GPU was lost.')
@@ -102,7 +102,7 @@ test('[C12] whoever waits for a worker is told when none can be opened now, or n
   await expect(waiting).rejects.toMatchObject({ code: 'node_lost' })
 })
 
-test('a device that does not come back is asked for again and again, ever more slowly', async () => {
+test('a device that does not return is retried with growing pauses', async () => {
   const { part, links, pauses } = createParts({ fails: (opened) => opened > 1 && opened < 12 })
   await part.start()
   links[0]?.end('The GPU was lost.')
@@ -112,7 +112,7 @@ test('a device that does not come back is asked for again and again, ever more s
   expect(pauses.at(-1)).toBe(LIMITS.engineRetryMaxMs)
 })
 
-test('[U9] devices that hang are left behind up to a bound, and one that comes to its end makes room', async () => {
+test('[U9] the number of hung devices is bounded, and one that ends makes room', async () => {
   const { part, links } = createParts()
   await part.start()
   for (let hung = 1; hung <= LIMITS.devicesAbandoned; hung += 1) {
@@ -126,7 +126,7 @@ test('[U9] devices that hang are left behind up to a bound, and one that comes t
   await until('another serves', () => part.current() === links.at(LIMITS.devicesAbandoned)?.link)
 })
 
-test('[C5] at rest it waits for what was begun, and keeps the worker', async () => {
+test('[C5] rest waits for running work and keeps the worker', async () => {
   const { part, links } = createParts()
   await part.start()
   let isResting = true
@@ -139,7 +139,7 @@ test('[C5] at rest it waits for what was begun, and keeps the worker', async () 
   expect(part.current()).toBe(links[0]?.link)
 })
 
-test('[C5] a worker that waits for its device is not ended while it waits', async () => {
+test('[C5] a worker that waits for its device is not ended', async () => {
   const { part, links } = createParts({ isFree: true })
   await part.start()
   const resting = part.rest(0)
@@ -149,7 +149,7 @@ test('[C5] a worker that waits for its device is not ended while it waits', asyn
   expect(part.current()).toBe(links[0]?.link)
 })
 
-test('[C5] a worker that a run blocks past its time is ended, and only a new start brings another', async () => {
+test('[C5] a worker that a run blocks for too long is ended, and only a new start opens another', async () => {
   const { part, links } = createParts()
   await part.start()
   await part.rest(0)

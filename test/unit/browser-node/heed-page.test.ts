@@ -1,4 +1,4 @@
-/** The page and the worker watch each other; the worker's side of it, in beats that are counted. */
+/** The worker's side of the mutual watch between page and worker, counted in beats. */
 import { expect, test } from 'vitest'
 import { heedPage, UNANSWERED_BEATS } from '../../../browser-node/node/heed-page.ts'
 import type { Command } from '../../../browser-node/node/protocol.ts'
@@ -17,12 +17,12 @@ function createPage() {
   const beats = (count: number) => {
     for (let beat = 1; beat <= count; beat += 1) page.beat()
   }
-  /** Commands are obeyed one after the other. */
+  /** Lets queued commands run. */
   const settle = () => new Promise<void>((resolve) => setTimeout(resolve))
   return { page, obeyed, silences, beats, settle }
 }
 
-test('[C13] a page that misses its beats is silent, so the worker pauses until it hears it', async () => {
+test('[C13] the worker pauses while the page misses its beats', async () => {
   const { page, obeyed, silences, beats, settle } = createPage()
   page.hear(START)
   beats(UNANSWERED_BEATS)
@@ -41,7 +41,7 @@ test('[C13] a page that misses its beats is silent, so the worker pauses until i
   expect(obeyed).toEqual([START, PAUSE, START, PAUSE])
 })
 
-test('[C13] a page that answers is heard, however long it has nothing else to say', async () => {
+test('[C13] a page that only answers beats is not silent', async () => {
   const { page, obeyed, beats, settle } = createPage()
   page.hear(START)
   for (let minute = 0; minute < 60; minute += 1) {
@@ -52,7 +52,7 @@ test('[C13] a page that answers is heard, however long it has nothing else to sa
   expect(obeyed).toEqual([START])
 })
 
-test('[C13] what its owner paused stays paused when a silent page is heard again', async () => {
+test('[C13] a node that its owner paused stays paused when a silent page returns', async () => {
   const { page, obeyed, silences, beats, settle } = createPage()
   page.hear(START)
   page.hear(PAUSE)
@@ -63,7 +63,7 @@ test('[C13] what its owner paused stays paused when a silent page is heard again
   expect(silences).toEqual([])
 })
 
-test('[C13] a pause that is the first word of a page after its silence is obeyed, and lasts', async () => {
+test('[C13] a pause that is the first message after a silence is obeyed and lasts', async () => {
   const { page, obeyed, beats, settle } = createPage()
   page.hear(START)
   beats(UNANSWERED_BEATS + 1)

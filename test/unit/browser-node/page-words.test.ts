@@ -1,4 +1,4 @@
-/** What the volunteer's page says of jobs, of keys and of a pause. */
+/** The volunteer's page on failed jobs and restored keys. */
 import { describe, expect, it } from 'vitest'
 import { applyOtherKey, INITIAL_STATE } from '../../../browser-node/ui/page-state.ts'
 import { describeFailure } from '../../../browser-node/ui/failure.ts'
@@ -8,8 +8,8 @@ import { identityToBytes, newIdentity, peerIdOf } from '#p2p/peers/identity.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { exportSigningKey, generateSigningKey } from '#shared/base/signature.ts'
 
-describe('a job that was not done', () => {
-  it('is the customer’s doing only where the customer ended it', () => {
+describe('a failed job', () => {
+  it('is attributed to the customer only if the customer ended it', () => {
     const said = (code: 'cancelled' | 'node_timeout') =>
       describeFailure(failureOf(new AppError(code, 'The hub heard nothing of it for too long.')))
     expect(said('cancelled')).toContain('Nothing is wrong with this device')
@@ -19,8 +19,8 @@ describe('a job that was not done', () => {
   })
 })
 
-describe('a key that is brought back', () => {
-  it('is named by its public id, and what was shown of the node before is gone', async () => {
+describe('a restored key', () => {
+  it('is shown by its public id, and the old node is forgotten', async () => {
     const identity = await newIdentity()
     const file = {
       kind: 'littoral-node-key',
@@ -33,7 +33,7 @@ describe('a key that is brought back', () => {
     expect(applyOtherKey(INITIAL_STATE, nodeId)).toMatchObject({ ownId: nodeId, node: null })
   })
 
-  it('is judged before anything is asked of what the browser has', async () => {
+  it('is validated before the browser’s own key is touched', async () => {
     for (const text of ['{"name":"littoral"}', 'no JSON', ''])
       await expect(readKeyFile(text)).rejects.toMatchObject({ code: 'invalid_request' })
   })

@@ -4,7 +4,7 @@ import { parseOptions } from '#local-node/config.ts'
 const GOOD = ['--hub', 'https://edge.example', '--region', 'DE']
 
 describe('the options of a local node', () => {
-  it('are a hub and a region, and the rest has defaults', () => {
+  it('require a hub and a region, and have defaults for the rest', () => {
     expect(parseOptions(GOOD, {})).toMatchObject({ region: 'DE', device: 'auto', 'max-jobs': 2 })
   })
 
@@ -19,19 +19,20 @@ describe('the options of a local node', () => {
   })
 
   it.each([
-    ['an option that does not exist', [...GOOD, '--gpu', 'all'], '--gpu'],
-    ['a country that does not exist', ['--hub', 'https://edge.example', '--region', 'ZZ'], 'ZZ'],
+    ['an unknown option', [...GOOD, '--gpu', 'all'], '--gpu'],
+    ['an unknown country', ['--hub', 'https://edge.example', '--region', 'ZZ'], 'ZZ'],
     ['a hub that is no web address', ['--hub', 'edge', '--region', 'DE'], '--hub edge'],
     ['no region', ['--hub', 'https://edge.example'], '--region (missing)'],
-    ['a model that nobody knows', [...GOOD, '--models', 'gpt-5'], 'there is no model "gpt-5"'],
+    ['an unknown model', [...GOOD, '--models', 'gpt-5'], 'there is no model "gpt-5"'],
     ['no memory for models', [...GOOD, '--model-memory', '0'], '--model-memory 0'],
-    ['files served at no address', [...GOOD, '--serve-files', '4011'], '--serve-files 4011'],
+    [
+      'files served at an address that is no multiaddr',
+      [...GOOD, '--serve-files', '4011'],
+      '--serve-files 4011',
+    ],
     ['more jobs than a node may have', [...GOOD, '--max-jobs', '99'], '--max-jobs 99'],
-  ])(
-    'are refused by name and value, in one line that says where they are told: %s',
-    (_, argv, words) => {
-      expect(() => parseOptions(argv, {})).toThrow(words)
-      expect(() => parseOptions(argv, {})).toThrow(/^[^\n]*; npm run node -- --help says more$/)
-    },
-  )
+  ])('are refused by name and value, in one line that refers to --help: %s', (_, argv, words) => {
+    expect(() => parseOptions(argv, {})).toThrow(words)
+    expect(() => parseOptions(argv, {})).toThrow(/^[^\n]*; npm run node -- --help says more$/)
+  })
 })

@@ -14,7 +14,7 @@ function holder(sizeMib: number) {
 }
 
 describe.runIf(process.platform === 'linux')('the memory watch', () => {
-  it('calls once when a process holds more than it may, and not for one that holds less', async () => {
+  it('calls once for a process over its limit, and not for one under it', async () => {
     const [large, small] = [holder(400), holder(1)]
     let calls = 0
     let falseAlarms = 0

@@ -31,7 +31,7 @@ async function open(goneBytes?: number) {
 const file = () => join(folder, 'receipts.jsonl')
 
 describe('[N8] receipts on a node’s disk', () => {
-  it('are there after a restart, and gone once a hub has them', async () => {
+  it('survive a restart, and are removed once a hub has them', async () => {
     const [first, second] = [await makeReceipt(), await makeReceipt()]
     const before = await open()
     await Promise.all([first, second].map(({ id, stored }) => before.put(id, stored)))
@@ -42,7 +42,7 @@ describe('[N8] receipts on a node’s disk', () => {
     expect(await (await open()).pending()).toEqual([second.stored])
   })
 
-  it('are in the file when put resolves, and a line cut short by a crash costs no other', async () => {
+  it('are in the file when put resolves, and a line cut short by a crash damages no other', async () => {
     const [first, second] = [await makeReceipt(), await makeReceipt()]
     const before = await open()
     await before.put(first.id, first.stored)
@@ -53,7 +53,7 @@ describe('[N8] receipts on a node’s disk', () => {
     expect(await (await open()).pending()).toEqual([first.stored, second.stored])
   })
 
-  it('take no more room for those that are gone than a bound', async () => {
+  it('take only bounded space after they are removed', async () => {
     const kept = await makeReceipt()
     const before = await open()
     await before.put(kept.id, kept.stored)

@@ -1,4 +1,4 @@
-/** What lies in a node's state folder: for its owner only, and for one node. */
+/** A node's state folder: only for its owner, and for one node at a time. */
 import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,8 +15,8 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 
 const modeOf = async (path: string) => ((await stat(path)).mode & 0o777).toString(8)
 
-describe('a folder that everybody may read', () => {
-  test('is closed with all that is in it, and what its links point at is left alone', async () => {
+describe('a folder that other users can read', () => {
+  test('is closed with everything in it, but not the targets of its links', async () => {
     const outside = join(folder, 'outside')
     const state = join(folder, 'state')
     await mkdir(join(state, 'deep'), { recursive: true })
@@ -31,13 +31,13 @@ describe('a folder that everybody may read', () => {
     expect(await modeOf(outside)).toBe('644')
   })
 
-  test('that does not exist is nothing to close', async () => {
+  test('may be missing', async () => {
     await expect(closeToOthers(join(folder, 'none'))).resolves.toBeUndefined()
   })
 })
 
-describe('a state folder that a process has', () => {
-  test('is refused to a second one, by name and process', async () => {
+describe('a state folder in use', () => {
+  test('is refused to a second process, with its name and the first process', async () => {
     const unlock = await lockState(folder)
     await expect(lockState(folder)).rejects.toMatchObject({
       code: 'invalid_request',
@@ -50,8 +50,8 @@ describe('a state folder that a process has', () => {
   })
 })
 
-describe('the environment of what runs strangers’ work', () => {
-  test('has what a driver needs and nothing that may be secret', () => {
+describe('the environment of processes that run strangers’ work', () => {
+  test('has what a driver needs and no secrets', () => {
     const plain = { PATH: '/bin', HOME: '/root', VK_DRIVER_FILES: 'icd.json', LC_ALL: 'C' }
     const secret = { LITTORAL_NODE_KEY: 'k', AWS_SECRET_ACCESS_KEY: 'k', NODE_OPTIONS: '--x' }
     expect(plainEnvironment({ ...plain, ...secret })).toEqual(plain)
