@@ -185,7 +185,11 @@ function send(
   return promise
 }
 
-export function resultOf(request: DispatchRequest, output: Uint8Array, node: string): DispatchResult {
+export function resultOf(
+  request: DispatchRequest,
+  output: Uint8Array,
+  node: string,
+): DispatchResult {
   return {
     payload: output,
     outcome: {
