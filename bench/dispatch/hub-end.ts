@@ -222,15 +222,14 @@ function createStreamEcho(streams: readonly Stream[]): Echo {
 function createWaiting() {
   const waiting = new Map<number, () => void>()
   let last = 0
-  return {
-    expect() {
-      const { promise: back, resolve } = Promise.withResolvers<void>()
-      waiting.set(++last, resolve)
-      return { id: last, back }
-    },
-    answered(id: number) {
-      waiting.get(id)?.()
-      waiting.delete(id)
-    },
+  const expect = () => {
+    const { promise: back, resolve } = Promise.withResolvers<void>()
+    waiting.set(++last, resolve)
+    return { id: last, back }
   }
+  const answered = (id: number) => {
+    waiting.get(id)?.()
+    waiting.delete(id)
+  }
+  return { expect, answered }
 }
