@@ -37,9 +37,9 @@ export async function measureBatch(context: BenchContext): Promise<BenchResult> 
     sections,
     includes: INCLUDES,
     notes: [
-      'All nodes are on this machine and share its cores and its adapter: with a software adapter the first section shows what is left to gain there, not what four machines would do.',
-      'Nodes are chosen by narrowing the policy to their countries; all four run all the time.',
-      `In the second section nothing computes: 1 node needs at least ${ITEMS * WAIT_MS} ms, and what is above the ideal is the batch's own work.`,
+      'All nodes share the cores and the adapter of this machine: with a software adapter the first section does not show what four machines would gain.',
+      'All four nodes run all the time; a batch gets fewer by narrowing the policy to their countries.',
+      `In the second section nothing computes: 1 node needs at least ${ITEMS * WAIT_MS} ms, and the rest is the batch's own work.`,
     ],
   }
 }

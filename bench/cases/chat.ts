@@ -74,7 +74,7 @@ export async function measureChat({ quick, stack }: BenchContext): Promise<Bench
       includes: INCLUDES,
       notes: [
         'Tokens a second are those of the whole request, from its first byte to the end of the answer, receipt included.',
-        'The first token added is the time to the first text through the network less that of the direct run of the same repetition.',
+        'The first token added is the time to the first text through the network, minus that of the direct run in the same repetition.',
       ],
     }
   } finally {

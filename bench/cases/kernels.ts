@@ -135,7 +135,7 @@ async function measureTask(page: Page, task: Task, { quick, notes }: Measuring):
     if (difference <= AGREEMENT) names.push(name)
     else
       notes.push(
-        `${task.name}: ${name} is left out, its result differs from ours by ${difference.toPrecision(2)} of the largest value.`,
+        `${task.name}: ${name} is left out, because its result differs from ours by ${difference.toPrecision(2)} of the largest value.`,
       )
   }
   const contenders: Contender[] = []
@@ -175,7 +175,7 @@ function notesOf(
   sections: readonly Section[],
 ): string[] {
   const notes = [
-    'A ratio over 1 is how many times longer the peer takes. Inputs lie on the device, outputs stay there.',
+    'A ratio is how many times longer the peer takes. Inputs and outputs stay on the device.',
     'ONNX Runtime has no Fourier transform on WebGPU.',
     `Variants chosen here: ${opened.variants}.`,
   ]
