@@ -1,6 +1,6 @@
 /** Measures the export of a month of jobs from a real Worker, and its verification in a process of its own. */
 import { execFile } from 'node:child_process'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -9,10 +9,10 @@ import { buildWorker } from '#scripts/build/build.ts'
 import { registerHubKey } from '#scripts/stack/chain.ts'
 import { callApi } from '#scripts/stack/operator.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
+import { loadSecrets } from '#scripts/stack/secrets.ts'
 import { startStack, type Stack, type Tenant } from '#scripts/stack/stack.ts'
 import { domainOf } from '#shared/base/eip712.ts'
 import { invariant } from '#shared/base/errors.ts'
-import { Bytes32 } from '#shared/base/ids.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createReceiptMaker, EU_POLICY_TEXT } from '#test/support/hub/receipts.ts'
 import type { BenchContext } from '../harness/context.ts'
@@ -68,8 +68,7 @@ async function openMonth(
   const domain = domainOf(deployment.chainId, deployment.settlement)
   const maker = await createReceiptMaker(domain)
   await registerHubKey({ rpc: chain.rpc }, deployment, maker.hub.publicKey)
-  const secrets = await readFile(join(dir, 'month-stack/secrets.json'), 'utf8')
-  const { logKey: seed } = z.looseObject({ logKey: Bytes32 }).parse(JSON.parse(secrets))
+  const { LOG_KEY: seed } = loadSecrets(join(dir, 'month-stack'))
   const stateDir = join(dir, 'month-stack/worker')
   const { consumer } = tenant
   const fromMs = Date.now()

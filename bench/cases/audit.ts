@@ -53,20 +53,20 @@ export async function measureAudit({ dir, log: told, quick }: BenchContext): Pro
         'audit log':
           'salted commitment of each detail, leaf, tiles of the Merkle tree, row and indexes, one transaction',
         'plain SQLite': 'the same details as rows with the same indexes, one transaction',
-        'kept hashes': 'a proof by the tiles that the log keeps, with their reading',
-        'hashed anew': 'the root alone over the same number of leaf hashes, node:crypto',
+        'kept hashes': 'a proof from the tiles that the log stores, including their reading',
+        'hashed anew': 'only the root over the same number of leaf hashes, by node:crypto',
         bundle:
-          'each entry in the log, each job as below, evidence, log root and its place in the batch',
+          'the inclusion of each entry, each job as below, evidence, and the log root in the batch',
         'export of bundle':
-          'one time and policy of the log, by curl from a real Worker into a file',
+          'entries of one month and policy, by curl from a real Worker into a file',
         'verification of bundle':
-          'that file, as a stream, against the chain, by a process of its own',
-        'export of placements': 'one time and type of the log as CSV, by curl into a file',
+          'that file, as a stream, against the chain, in a process of its own',
+        'export of placements': 'entries of one month and type as CSV, by curl into a file',
         'receipts alone': 'the same receipts, checked one by one: signatures, policy, place, batch',
       },
       notes: [
         'SQLite in a file, WAL, in Node; a Durable Object writes the same statements.',
-        'proof bytes: hashes of 32 bytes; as JSON twice that.',
+        'Proof bytes count hashes of 32 bytes; JSON takes twice as many.',
         `A batch has the admissions and placements of ${JOBS_A_BATCH} jobs: ${2 * JOBS_A_BATCH} entries.`,
       ],
     }

@@ -2,15 +2,12 @@
 import { join } from 'node:path'
 import { runBatch, type Endpoint } from '#examples/jobs-client.ts'
 import { pictureBatch, type Picture } from '#examples/path-tracer-scene.ts'
-import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { invariant } from '#shared/base/errors.ts'
+import { randomBytes } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { placeIn } from '#test/support/hub/place.ts'
 import { createBatchCore } from '#worker/jobs/core.ts'
-import { newBatchId } from '#worker/api/jobs/home.ts'
 import type { BatchSpec } from '#worker/protocols/batch.ts'
-import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { BenchContext } from '../harness/context.ts'
 import { openStack } from '../harness/open-stack.ts'
 import {
@@ -19,7 +16,7 @@ import {
   type Contender,
   type Section,
 } from '../harness/harness.ts'
-import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { rangeBatch, resultOf } from '#test/support/storage/batch.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const COUNTRIES = ['DE', 'FR', 'IT', 'ES'] as const
@@ -28,6 +25,8 @@ const PICTURE: Picture = { tiles: 8, tilePixels: 48, samples: 2, passes: 1, seed
 /** Time that a waiting node takes for one job. */
 const WAIT_MS = 50
 const ITEMS = 64
+/** Bytes of an output, as of a tile. */
+const TILE_BYTES = 27_648
 
 export async function measureBatch(context: BenchContext): Promise<BenchResult> {
   const rounds = context.quick ? 2 : 5
@@ -38,9 +37,9 @@ export async function measureBatch(context: BenchContext): Promise<BenchResult> 
     sections,
     includes: INCLUDES,
     notes: [
-      'All nodes are on this machine and share its cores and its adapter: with a software adapter the first section shows what is left to gain there, not what four machines would do.',
-      'Nodes are chosen by narrowing the policy to their countries; all four run all the time.',
-      `In the second section nothing computes: 1 node needs at least ${ITEMS * WAIT_MS} ms, and what is above the ideal is the batch's own work.`,
+      'All nodes share the cores and the adapter of this machine: with a software adapter the first section does not show what four machines would gain.',
+      'All four nodes run all the time; a batch gets fewer by narrowing the policy to their countries.',
+      `In the second section nothing computes: 1 node needs at least ${ITEMS * WAIT_MS} ms, and the rest is the batch's own work.`,
     ],
   }
 }
@@ -131,7 +130,7 @@ async function runWaiting(nodes: number): Promise<number> {
       )
       free[node] = mine
       await mine
-      return answerOf(request)
+      return resultOf(request, new Uint8Array(TILE_BYTES), 'waiting')
     },
   })
   const startedMs = performance.now()
@@ -144,65 +143,14 @@ async function runWaiting(nodes: number): Promise<number> {
   return tookMs
 }
 
+/** One input buffer of 16 bytes and an output of a tile for each item. */
 function waitingBatch(): BatchSpec {
-  const tenant = TenantId.parse('bench')
-  const policy = compilePolicy(asPolicy({ id: 'bench', compute: { allow: ['EU'] } }), {
-    tenant,
-    version: 1,
-  })
-  const work = {
-    kind: 'kernel' as const,
-    wgsl: 'fn main() {}',
-    entryPoint: 'main',
-    workgroups: [1, 1, 1] as [number, number, number],
-    digest: policy.hash,
-    buffers: [
-      { binding: 0, access: 'read' as const, sizeBytes: 16, filled: true, return: false },
-      { binding: 1, access: 'read_write' as const, sizeBytes: 27_648, filled: false, return: true },
-    ],
-  }
-  return {
-    id: newBatchId('any', randomBytes),
-    tenant,
-    keyId: 'key_bench',
-    consumer: null,
-    requestId: 'req_bench',
-    traceparent: null,
-    policy,
-    allowed: policy.compute,
-    ingress: countryBit('DE'),
-    items: ITEMS,
-    priceMicroUsd: 1,
-    template: { work, parts: [{ source: 'own', sizeBytes: 16 }], units: 1 },
-    range: { start: 0, end: ITEMS, step: 1, seed: 0 },
-    reduce: null,
-    concurrency: 16,
-    deadlineMs: 600_000,
-    retentionMs: 60_000,
-    webhook: null,
-  }
-}
-
-function answerOf(request: DispatchRequest): DispatchResult {
-  const payload = new Uint8Array(27_648)
-  const shape = [payload.length]
-  const place = placeIn('DE', { source: 'simulated', trust: 'verified' })
-  return {
-    payload,
-    outcome: {
-      receiptId: request.policy.hash,
-      nodeId: 'waiting' as DispatchResult['outcome']['nodeId'],
-      place,
-      answer: {
-        outputs: [{ name: 'binding:1', datatype: 'UINT8', shape, sizeBytes: payload.length }],
-        provider: 'cpu',
-        adapter: { name: 'none', isSoftware: true },
-        computeMs: 0,
-      },
-      units: request.units,
-      amountMicroUsd: '1',
-      timing: { queueMs: 0, networkMs: 0, computeMs: 0 },
-      attempts: 1,
-    },
-  }
+  const [batch] = rangeBatch(ITEMS, { concurrency: 16 })
+  const work = batch.template?.work
+  invariant(work?.kind === 'kernel', 'the batch runs a kernel')
+  const [input, output] = work.buffers
+  invariant(input !== undefined && output !== undefined, 'the kernel has two buffers')
+  const buffers = [input, { ...output, sizeBytes: TILE_BYTES }]
+  const parts = [{ source: 'own' as const, sizeBytes: 16 }]
+  return { ...batch, template: { work: { ...work, buffers }, parts, units: 1 } }
 }

@@ -4,7 +4,7 @@ import type { TextInput } from '#shared/job/text.ts'
 import type { BenchContext } from '../harness/context.ts'
 import { cpuMsOf } from '../harness/cpu-time.ts'
 import { startDirect, type DirectProcess } from '../chat/direct-process.ts'
-import { createEventClient, type EventClient } from '../chat/event-client.ts'
+import { timeStream } from '../chat/event-client.ts'
 import {
   measureSection,
   type BenchResult,
@@ -12,14 +12,13 @@ import {
   type Figure,
   type Section,
 } from '../harness/harness.ts'
-import { createHttpClient } from '../harness/http-client.ts'
+import { createHttpClient, type HttpCall, type HttpClient } from '../harness/http-client.ts'
 import type { Running } from '../harness/live-stack.ts'
 import { childrenOf } from '../memory/processes.ts'
 import { summarize } from '../harness/statistics.ts'
 
 const MODEL = 'littoral-chat-2m'
 const ANSWERS_A_REPETITION = 3
-const PATH = '/v1/chat/completions'
 
 interface LongAnswer {
   readonly name: string
@@ -61,10 +60,10 @@ const ANSWERS: readonly LongAnswer[] = [
 
 export async function measureChat({ quick, stack }: BenchContext): Promise<BenchResult> {
   const running = await stack.running()
-  const provider = await providerOf(running)
   const direct = startDirect()
-  const client = createEventClient(running.url, running.apiKey)
+  const client = createHttpClient(running.url, 1)
   try {
+    const provider = await providerOf(client, running)
     const sections: Section[] = []
     for (const answer of ANSWERS)
       sections.push(await measureAnswer(answer, { running, direct, provider, client, quick }))
@@ -75,7 +74,7 @@ export async function measureChat({ quick, stack }: BenchContext): Promise<Bench
       includes: INCLUDES,
       notes: [
         'Tokens a second are those of the whole request, from its first byte to the end of the answer, receipt included.',
-        'The first token added is the time to the first text through the network less that of the direct run of the same repetition.',
+        'The first token added is the time to the first text through the network, minus that of the direct run in the same repetition.',
       ],
     }
   } finally {
@@ -95,7 +94,7 @@ interface Ends {
   readonly running: Running
   readonly direct: DirectProcess
   readonly provider: Provider
-  readonly client: EventClient
+  readonly client: HttpClient
   readonly quick: boolean
 }
 
@@ -172,15 +171,13 @@ function directRun(answer: LongAnswer, { direct, provider }: Ends, first: number
 }
 
 function networkRun(answer: LongAnswer, { client, running }: Ends, first: number[]): Contender {
-  const body = {
-    model: MODEL,
-    messages: [{ role: 'user', content: answer.content }],
+  const call = chatCall(running, answer.content, {
     temperature: 0,
     max_completion_tokens: answer.maxTokens,
     stream: true,
     stream_options: { include_usage: true },
     response_format: openaiFormat(answer.format),
-  }
+  })
   const enginePids = childrenOf(running.nodePid)
   const cpuOf = () => ({
     worker: cpuMs([running.workerdPid]),
@@ -192,7 +189,7 @@ function networkRun(answer: LongAnswer, { client, running }: Ends, first: number
     run: () =>
       severalTimes(async () => {
         const before = cpuOf()
-        const timing = await client.stream(PATH, body)
+        const timing = await timeStream(client, call)
         const after = cpuOf()
         checkLength(answer, timing)
         first.push(timing.firstTokenMs)
@@ -222,25 +219,21 @@ function openaiFormat(format: TextInput['format']): object {
   return { type: 'json_schema', json_schema: { name: 'readings', schema: format.schema } }
 }
 
-/** The provider of the node's engine; direct runs must use the same one. */
-async function providerOf({ url, apiKey }: Running): Promise<Provider> {
-  const http = createHttpClient(url, 1)
-  try {
-    const { headers } = await http.send({
-      method: 'POST',
-      path: PATH,
-      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-      body: JSON.stringify({
-        model: MODEL,
-        messages: [{ role: 'user', content: 'Hello' }],
-        max_completion_tokens: 4,
-      }),
-    })
-    const name = headers['x-littoral-provider']
-    const provider = PROVIDERS.find((known) => known === name)
-    if (provider === undefined) throw new Error(`the node ran ${MODEL} on ${String(name)}`)
-    return provider
-  } finally {
-    http.close()
+function chatCall({ apiKey }: Running, content: string, options: object): HttpCall {
+  const body = { model: MODEL, messages: [{ role: 'user', content }], ...options }
+  return {
+    method: 'POST',
+    path: '/v1/chat/completions',
+    headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
   }
+}
+
+/** The provider of the node's engine; direct runs must use the same one. */
+async function providerOf(client: HttpClient, running: Running): Promise<Provider> {
+  const { headers } = await client.send(chatCall(running, 'Hello', { max_completion_tokens: 4 }))
+  const name = headers['x-littoral-provider']
+  const provider = PROVIDERS.find((known) => known === name)
+  if (provider === undefined) throw new Error(`the node ran ${MODEL} on ${String(name)}`)
+  return provider
 }

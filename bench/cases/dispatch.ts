@@ -4,11 +4,9 @@ import { NodeEndReady, LINKS, type NodeEndOptions } from '../dispatch/echo.ts'
 import { createHubEnd, HUB, PLACE, type HubEnd, type Opened } from '../dispatch/hub-end.ts'
 import { NATS_MISSING, NATS_SUBJECT, startNats } from '../dispatch/nats.ts'
 import type { JobOffer } from '#p2p/stream/messages.ts'
-import { newJobId, randomBytes, TenantId, type NodeId } from '#shared/base/ids.ts'
-import type { KernelWork } from '#shared/job/job.ts'
+import { newJobId, randomBytes, type NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
-import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { startChild } from '../harness/child.ts'
 import type { BenchContext } from '../harness/context.ts'
@@ -22,6 +20,8 @@ import {
   type Section,
 } from '../harness/harness.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { kernelRequest } from '#test/support/hub/hub.ts'
+import { TENANT } from '#test/support/hub/policies.ts'
 
 const RAW = 'raw ws echo'
 const STREAM = 'held stream echo'
@@ -199,44 +199,13 @@ function contenderOf(
   }
 }
 
-async function createRequest(sizeBytes: number): Promise<DispatchRequest> {
-  const tenant = TenantId.parse('bench')
+function createRequest(sizeBytes: number): Promise<DispatchRequest> {
   const policy = compilePolicy(asPolicy({ id: 'bench-eu', compute: { allow: ['EU'] } }), {
-    tenant,
+    tenant: TENANT,
     version: 1,
   })
-  const wgsl = '@compute @workgroup_size(1) fn main() {}'
-  const work: KernelWork = {
-    kind: 'kernel',
-    wgsl,
-    entryPoint: 'main',
-    workgroups: [1, 1, 1],
-    buffers: [
-      {
-        binding: 0,
-        access: 'read_write',
-        sizeBytes,
-        filled: true,
-        return: true,
-      },
-    ],
-    digest: await digestBytes(new TextEncoder().encode(wgsl)),
-  }
-  return {
-    requestId: 'req_bench',
-    jobId: newJobId(),
-    tenant,
-    consumer: null,
-    policy,
-    allowed: policy.compute,
-    work,
-    units: 1,
-    priceMicroUsd: 1,
-    timeoutMs: LIMITS.jobTimeoutMs,
-    stream: false,
-    nodeId: null,
-    traceparent: null,
-  }
+  const change = { units: 1, priceMicroUsd: 1, timeoutMs: LIMITS.jobTimeoutMs }
+  return kernelRequest(policy, new Uint8Array(sizeBytes), change)
 }
 
 /** An offer as the dispatcher makes it. */

@@ -109,8 +109,8 @@ export async function measureGateway(context: BenchContext): Promise<BenchResult
 }
 
 const NOTES = [
-  'CPU is user and system time of that one process over the requests of a repetition; client, upstream and node are other processes.',
-  'With 32 at once the latency of the full path is that of one node with two places, on the same cores as everything else.',
+  'CPU is user and system time of that process divided by the requests of a repetition; client, upstream and node are other processes.',
+  'With 32 at once the latency of the full path is that of one node with two slots, on the same cores as everything else.',
 ]
 
 interface Side {

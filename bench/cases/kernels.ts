@@ -1,11 +1,11 @@
 /** Measures our kernels against TensorFlow.js, ONNX Runtime and jax-js, in one Chromium page on the same adapter. */
 import { createReadStream, existsSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
 import { build } from 'vite'
 import { repositoryPath } from '#scripts/base/paths.ts'
+import { listen, type Listening } from '#test/support/listen.ts'
 import type { BenchContext } from '../harness/context.ts'
 import {
   measureSection,
@@ -89,7 +89,7 @@ export async function measureKernels(context: BenchContext): Promise<BenchResult
     }
   } finally {
     await browser.close()
-    server.close()
+    await server.close()
   }
 }
 
@@ -135,7 +135,7 @@ async function measureTask(page: Page, task: Task, { quick, notes }: Measuring):
     if (difference <= AGREEMENT) names.push(name)
     else
       notes.push(
-        `${task.name}: ${name} is left out, its result differs from ours by ${difference.toPrecision(2)} of the largest value.`,
+        `${task.name}: ${name} is left out, because its result differs from ours by ${difference.toPrecision(2)} of the largest value.`,
       )
   }
   const contenders: Contender[] = []
@@ -175,7 +175,7 @@ function notesOf(
   sections: readonly Section[],
 ): string[] {
   const notes = [
-    'A ratio over 1 is how many times longer the peer takes. Inputs lie on the device, outputs stay there.',
+    'A ratio is how many times longer the peer takes. Inputs and outputs stay on the device.',
     'ONNX Runtime has no Fourier transform on WebGPU.',
     `Variants chosen here: ${opened.variants}.`,
   ]
@@ -200,7 +200,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.wasm': 'application/wasm',
 }
 
-async function serve(dir: string): Promise<{ url: string; close(): void }> {
+function serve(dir: string): Promise<Listening> {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost')
     const file = join(dir, pathname === '/' ? 'index.html' : normalize(pathname))
@@ -211,13 +211,5 @@ async function serve(dir: string): Promise<{ url: string; close(): void }> {
     response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' })
     createReadStream(file).pipe(response)
   })
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address() as AddressInfo
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    close() {
-      server.closeAllConnections()
-      server.close()
-    },
-  }
+  return listen(server)
 }

@@ -46,8 +46,8 @@ export async function measureMemory({ dir, log, jobs }: BenchContext): Promise<B
       sections,
       includes: INCLUDES,
       notes: [
-        `The first ${Math.round(WARM_UP_PART * 100)} % of the jobs are the warm-up and are in no figure; a ratio compares the median of the last third of the rest with that of its first third.`,
-        'Resident memory is what the processes hold with the garbage that they have not collected yet.',
+        `The first ${Math.round(WARM_UP_PART * 100)} % of the jobs are the warm-up and do not count; a ratio compares the medians of the last and the first third of the rest.`,
+        'Resident memory includes garbage that is not collected yet.',
       ],
     }
   } finally {

@@ -67,7 +67,7 @@ export async function measureModel({ log, quick, stack }: BenchContext): Promise
       sections,
       includes: INCLUDES,
       notes: [
-        'The engine of the direct runs is a second one of the same kind on the same machine; only one of the two works at a time.',
+        'Direct runs use a second engine of the same kind on the same machine; only one of the two works at a time.',
       ],
     }
   } finally {

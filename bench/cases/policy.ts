@@ -23,7 +23,7 @@ const INCLUDES = {
   decide:
     '`decide` of shared/law/decide.ts over a compiled policy: the verdict and the rule that refused',
   'Cedar, preparsed':
-    '`statefulIsAuthorized` of @cedar-policy/cedar-wasm over a policy set that was parsed before; the node is its one entity, the verdict comes with the rules that refused',
+    '`statefulIsAuthorized` of @cedar-policy/cedar-wasm over a policy set that was parsed before; the node is its only entity, and the verdict names the rules that refused',
   casbin: '`enforceSync` of casbin with one matcher; the verdict only',
 }
 
@@ -59,8 +59,8 @@ export async function measurePolicy({ quick }: BenchContext): Promise<BenchResul
     sections: [section],
     includes: INCLUDES,
     notes: [
-      `All three were asked all cases first and agree: ${answers.allowed} allowed, ${answers.refused} refused; ours and Cedar's also in the rule.`,
-      'Calls are written down before the clock starts; what each engine does with them, and how it gets them, is in the figure.',
+      `All three agree on all cases: ${answers.allowed} allowed, ${answers.refused} refused; ours and Cedar also on the rule.`,
+      'Calls are prepared before the clock starts; the figure includes how each engine takes and decides them.',
     ],
   }
 }

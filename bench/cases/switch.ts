@@ -31,8 +31,8 @@ export async function measureSwitch(context: BenchContext): Promise<BenchResult>
     includes: INCLUDES,
     notes: [
       `The files come from an origin ${distance}; the chat model has 8 MiB of them, all models together ${totalMiB()} MiB.`,
-      'Load is what server-timing calls so: from the hub’s request that the node load the model until it is ready.',
-      'Saved is the time of all downloads and of all loads, less the time that both took together.',
+      'Load is `load` of server-timing: from the hub’s request to load the model until it is ready.',
+      'Saved is the sum of all downloads and loads, minus the time that they took side by side.',
     ],
   }
 }

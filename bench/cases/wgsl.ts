@@ -61,9 +61,9 @@ export async function measureWgsl({ quick }: BenchContext): Promise<BenchResult>
     sections,
     includes: INCLUDES,
     notes: [
-      `This device is granted ${measured.total.toExponential(1)} units of weight a dispatch, ${measured.each.toExponential(1)} for one invocation; the bench gives ${GENEROUS} times as much.`,
-      'On a software adapter the kernel runs in this process, so its CPU time is the figure that other work disturbs least.',
-      'Both outputs of each pair were compared and are equal bit for bit.',
+      `This device is granted ${measured.total.toExponential(1)} units of weight for a dispatch, ${measured.each.toExponential(1)} for one invocation; the bench grants ${GENEROUS} times as much.`,
+      'On a software adapter the kernel runs in this process, so its CPU time depends least on other load.',
+      'Both outputs of each pair are equal bit for bit.',
     ],
   }
 }

@@ -195,39 +195,41 @@ function openLink(stream: Stream, welcome: Welcome): Promise<WorkLink> {
 }
 
 function createSocketEcho(sockets: readonly WebSocket[]): Echo {
-  const waiting = new Map<number, () => void>()
-  let last = 0
-  for (const socket of sockets) {
-    socket.on('message', (message: Buffer) => {
-      const id = message.readUInt32BE(0)
-      waiting.get(id)?.()
-      waiting.delete(id)
-    })
-  }
+  const { expect, answered } = createWaiting()
+  for (const socket of sockets)
+    socket.on('message', (message: Buffer) => answered(message.readUInt32BE(0)))
   return (bytes, link) => {
     const message = Buffer.from(bytes)
-    const id = ++last
+    const { id, back } = expect()
     message.writeUInt32BE(id, 0)
-    const { promise, resolve } = Promise.withResolvers<void>()
-    waiting.set(id, resolve)
     sockets[link]?.send(message)
-    return promise
+    return back
   }
 }
 
 function createStreamEcho(streams: readonly Stream[]): Echo {
-  const waiting = new Map<number, () => void>()
-  let last = 0
-  const onFrame = ({ job }: Frame) => {
-    waiting.get(job)?.()
-    waiting.delete(job)
-  }
+  const { expect, answered } = createWaiting()
+  const onFrame = ({ job }: Frame) => answered(job)
   const frames = streams.map((stream) => createFrameStream(stream, { onFrame }))
   return (body, link) => {
-    const job = ++last
-    const { promise, resolve } = Promise.withResolvers<void>()
-    waiting.set(job, resolve)
+    const { id: job, back } = expect()
     frames[link]?.send({ kind: 'data', job, body })
-    return promise
+    return back
   }
+}
+
+/** Numbers the messages that are under way. */
+function createWaiting() {
+  const waiting = new Map<number, () => void>()
+  let last = 0
+  const expect = () => {
+    const { promise: back, resolve } = Promise.withResolvers<void>()
+    waiting.set(++last, resolve)
+    return { id: last, back }
+  }
+  const answered = (id: number) => {
+    waiting.get(id)?.()
+    waiting.delete(id)
+  }
+  return { expect, answered }
 }

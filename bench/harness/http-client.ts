@@ -1,5 +1,5 @@
 /** A cheap HTTP client that keeps its connections: node:http, one socket for each request in flight. */
-import { Agent, request, type IncomingHttpHeaders } from 'node:http'
+import { Agent, request, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 
 export interface HttpCall {
@@ -17,39 +17,43 @@ export interface HttpReply {
 export interface HttpClient {
   /** @throws {Error} for any status but 200: a failed request ends the bench */
   send(call: HttpCall): Promise<HttpReply>
+  /** The same, with the answer as it arrives. */
+  open(call: HttpCall): Promise<IncomingMessage>
   close(): void
 }
 
-const TIMEOUT_MS = 60_000
+const TIMEOUT_MS = 120_000
 
 export function createHttpClient(url: string, sockets: number): HttpClient {
   const { hostname, port } = new URL(url)
   const agent = new Agent({ keepAlive: true, maxSockets: sockets })
+  const open = async ({ method, path, headers = {}, body }: HttpCall) => {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+    const outgoing = request(
+      {
+        hostname,
+        port,
+        agent,
+        method,
+        path,
+        headers: { ...headers, ...length },
+        timeout: TIMEOUT_MS,
+      },
+      resolve,
+    )
+    outgoing.on('error', reject)
+    outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer in ${TIMEOUT_MS} ms`)))
+    outgoing.end(body)
+    const incoming = await promise
+    if (incoming.statusCode === 200) return incoming
+    throw new Error(`${method} ${path} answered ${incoming.statusCode}: ${await text(incoming)}`)
+  }
   return {
-    async send({ method, path, headers = {}, body }) {
-      const { promise, resolve, reject } = Promise.withResolvers<HttpReply>()
-      const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
-      const outgoing = request(
-        {
-          hostname,
-          port,
-          agent,
-          method,
-          path,
-          headers: { ...headers, ...length },
-          timeout: TIMEOUT_MS,
-        },
-        (incoming) => {
-          text(incoming).then((received) => {
-            if (incoming.statusCode === 200) resolve({ headers: incoming.headers, body: received })
-            else reject(new Error(`${method} ${path} answered ${incoming.statusCode}: ${received}`))
-          }, reject)
-        },
-      )
-      outgoing.on('error', reject)
-      outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer in ${TIMEOUT_MS} ms`)))
-      outgoing.end(body)
-      return promise
+    open,
+    async send(call) {
+      const incoming = await open(call)
+      return { headers: incoming.headers, body: await text(incoming) }
     },
     close: () => agent.destroy(),
   }

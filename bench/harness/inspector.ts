@@ -4,8 +4,8 @@ import { WebSocket } from 'ws'
 import { z } from 'zod'
 
 export interface Inspector {
-  call(method: string, params?: object): Promise<unknown>
-  close(): void
+  readonly call: (method: string, params?: object) => Promise<unknown>
+  readonly close: () => void
 }
 
 const Reply = z.looseObject({ id: z.int().optional(), result: z.unknown().optional() })

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Log } from '#shared/base/log.ts'
 import { buildWorker } from '#scripts/build/build.ts'
-import { callApi } from '#scripts/stack/operator.ts'
+import { publishDefault } from '#scripts/stack/operator.ts'
 import { startStack, type Stack } from '#scripts/stack/stack.ts'
 
 interface OpenStackOptions {
@@ -10,7 +10,7 @@ interface OpenStackOptions {
   readonly log: Log
   readonly onStep?: (text: string) => void
   /** @default public data, anywhere in the EU, on any node */
-  readonly policy?: { readonly id: string }
+  readonly policy?: Readonly<Record<string, unknown>>
   /** Address of V8's inspector, for a profile; names are then left readable. @default none, and a build as it is deployed */
   readonly inspector?: string
 }
@@ -45,9 +45,7 @@ export async function openStack({
   try {
     const { apiKey: key } = await stack.createTenant('bench', ['infer', 'policy', 'audit'])
     const at = { url: stack.url, key }
-    const path = `/v1/policies/${policy.id}`
-    await callApi({ ...at, method: 'PUT', path, body: policy })
-    await callApi({ ...at, method: 'POST', path: `${path}/default` })
+    await publishDefault(at, policy)
     return { stack, ...at }
   } catch (error) {
     await stack.close()

@@ -1,10 +1,10 @@
 /** Serves model files like a distant origin: each answer starts late and comes at a limited rate. */
 import { createServer } from 'node:http'
 import { readFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
+import { listen, type Listening } from '#test/support/listen.ts'
 
 export interface Distance {
   readonly latencyMs: number
@@ -12,15 +12,10 @@ export interface Distance {
   readonly bytesPerSecond: number
 }
 
-export interface Origin {
-  readonly url: string
-  close(): Promise<void>
-}
-
 const PIECE_BYTES = 256 * 1024
 
 /** Serves `/models/SHA256`, as the operator's Worker does. */
-export async function startOrigin({ latencyMs, bytesPerSecond }: Distance): Promise<Origin> {
+export async function startOrigin({ latencyMs, bytesPerSecond }: Distance): Promise<Listening> {
   const files = new Map(
     MANIFESTS.flatMap((manifest) => manifest.files).map((file) => [`/models/${file.sha256}`, file]),
   )
@@ -43,14 +38,5 @@ export async function startOrigin({ latencyMs, bytesPerSecond }: Distance): Prom
     }
     send().catch(() => response.destroy())
   })
-  server.listen(0, '127.0.0.1')
-  await new Promise<void>((resolve) => server.once('listening', () => resolve()))
-  const { port } = server.address() as AddressInfo
-  return {
-    url: `http://127.0.0.1:${port}`,
-    async close() {
-      server.closeAllConnections()
-      await new Promise<void>((resolve) => server.close(() => resolve()))
-    },
-  }
+  return listen(server)
 }

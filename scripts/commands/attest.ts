@@ -76,7 +76,7 @@ function parseStatement(input: unknown): AttestationStatement {
   const statement = AttestationStatement.safeParse(input)
   if (statement.success) return statement.data
   const faults = statement.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
-  throw new AppError('invalid_request', `Nothing is signed. ${faults.join('; ')}.`)
+  throw new AppError('invalid_request', `The statement is not valid: ${faults.join('; ')}.`)
 }
 
 function nameOf({ publicKey: { x, y } }: Signer): string {

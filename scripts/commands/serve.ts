@@ -1,8 +1,5 @@
 /** `npm run serve`: runs the production build in plain workerd on this machine, without any account. */
-import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
 import { ReadyReply } from '#shared/api/network.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
@@ -13,14 +10,8 @@ import { repositoryPath } from '#scripts/base/paths.ts'
 import { SETTINGS } from '#scripts/base/settings.ts'
 import { claimPlace } from '#scripts/stack/claim-place.ts'
 import { keepRunning, type Kept } from '#scripts/stack/keep-running.ts'
+import { loadSecrets, writePrivate } from '#scripts/stack/secrets.ts'
 import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
-
-/** Secrets that are generated when the environment has none. */
-const Secrets = z.object({
-  OPERATOR_KEY: z.string(),
-  ADMISSION_SECRET: z.string(),
-  LOG_KEY: z.string(),
-})
 
 type Vars = Readonly<Record<string, string>>
 
@@ -129,21 +120,6 @@ async function reportFaults(url: string): Promise<void> {
     if (!ready && name !== 'nodes') console.error(`Not ready: ${name}: ${detail}`)
 }
 
-/** Generated once, into a file that only its owner may read. A missing secret is added. */
-function loadSecrets(stateDir: string): z.infer<typeof Secrets> {
-  const path = join(stateDir, 'secrets.json')
-  const before: unknown = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {}
-  const kept = Secrets.partial().parse(before)
-  const fresh = () => randomBytes(32).toString('hex')
-  const secrets = {
-    OPERATOR_KEY: kept.OPERATOR_KEY ?? fresh(),
-    ADMISSION_SECRET: kept.ADMISSION_SECRET ?? fresh(),
-    LOG_KEY: kept.LOG_KEY ?? `0x${fresh()}`,
-  }
-  if (Object.keys(kept).length < Object.keys(secrets).length) writePrivate(path, secrets)
-  return secrets
-}
-
 function givenSettings(): Record<string, string> {
   return Object.fromEntries(
     SETTINGS.flatMap(({ name }) => {
@@ -151,9 +127,4 @@ function givenSettings(): Record<string, string> {
       return value === undefined ? [] : [[name, value]]
     }),
   )
-}
-
-function writePrivate(path: string, content: unknown): void {
-  writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
-  chmodSync(path, 0o600)
 }

@@ -7,12 +7,18 @@ import { buildPages, buildWorker } from '#scripts/build/build.ts'
 import { createChainView } from '#shared/verify/chain-view.ts'
 import { exitCodeOf, flag, port, readCommandLine, wordsOf } from '#scripts/base/arguments.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import { callApi } from '#scripts/stack/operator.ts'
+import { callApi, publishDefault } from '#scripts/stack/operator.ts'
 import { startStack, type Stack } from '#scripts/stack/stack.ts'
 import { formatLine } from '#scripts/base/format-line.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { formatAnswer } from '#scripts/start/answer.ts'
-import { analyseVibration, OPEN_POLICY, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
+import {
+  analyseVibration,
+  OPEN_POLICY,
+  PINNED_POLICY,
+  readMeter,
+  type DemoClient,
+} from '#scripts/start/demo.ts'
 import { fetchEarnings, untilSettled } from '#scripts/start/settled.ts'
 
 /** Loaded before the first request; other models are loaded on demand. */
@@ -118,22 +124,10 @@ async function build(): Promise<void> {
   await buildWorker({ simulatedPlaces: true })
 }
 
-async function publishPolicies({ url, apiKey }: { url: string; apiKey: string }): Promise<void> {
-  for (const policy of [PINNED_POLICY, OPEN_POLICY]) {
-    await callApi({
-      url,
-      key: apiKey,
-      method: 'PUT',
-      path: `/v1/policies/${policy.id}`,
-      body: policy,
-    })
-  }
-  await callApi({
-    url,
-    key: apiKey,
-    method: 'POST',
-    path: `/v1/policies/${OPEN_POLICY.id}/default`,
-  })
+async function publishPolicies({ url, apiKey: key }: DemoClient): Promise<void> {
+  const path = `/v1/policies/${PINNED_POLICY.id}`
+  await callApi({ url, key, method: 'PUT', path, body: PINNED_POLICY })
+  await publishDefault({ url, key }, OPEN_POLICY)
 }
 
 /** Writes the file that other commands read. It holds a key, so only its owner may read it. */

@@ -95,7 +95,7 @@ export function readAtlas(): Map<string, Polygon[]> {
 function ownersOf(code: string | undefined, name: string, polygon: Polygon): readonly string[] {
   if (name === 'Indian Ocean Ter.') return [westOf(polygon) < 100 ? 'CC' : 'CX']
   const owners = code === undefined ? UNCODED[name] : [code, ...(SHARED[code] ?? [])]
-  if (owners === undefined) throw new Error(`nobody is named for ${name}`)
+  if (owners === undefined) throw new Error(`no owner is known for ${name}`)
   const parts = PARTS.filter((each) => each.of === code && isWithin(polygon, each.box))
   return [...owners, ...parts.map((each) => each.code)]
 }

@@ -16,7 +16,7 @@ export interface PlanePolygon {
 export function toPlane(polygon: Polygon): PlanePolygon {
   const rings = polygon.map(unwrap)
   const [outer] = rings
-  if (outer === undefined) throw new Error('a polygon has a ring')
+  if (outer === undefined) throw new Error('a polygon has no ring')
   const box = { west: outer.x.reduce(least), east: outer.x.reduce(most) }
   const height = { south: outer.y.reduce(least), north: outer.y.reduce(most) }
   return {

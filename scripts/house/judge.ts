@@ -64,7 +64,7 @@ function breaches(plan: Plan, { path, imports }: SourceFile): string[] {
     if (file === undefined)
       return isAllowed(specifier, layer.packages)
         ? []
-        : [`${told}: ${layer.name}/ may not have that package`]
+        : [`${told}: ${layer.name}/ may not use that package`]
     if (layerOf(file) !== layer.name) {
       const isOpen = layer.layers === 'all' || layer.layers.includes(layerOf(file))
       return isOpen || isData(one)
@@ -99,7 +99,7 @@ function arrowsUp({ rooms }: Plan): string[] {
       .filter((other) => (place.get(other) ?? Infinity) >= index)
       .map(
         (other) =>
-          `an arrow up: the plan gives ${path}/ the room ${other}/, which stands higher or not at all`,
+          `an arrow up: the plan lets ${path}/ import ${other}/, which is not above it in the table`,
       ),
   )
 }
@@ -112,7 +112,7 @@ function unplanned(plan: Plan, filesIn: ReadonlyMap<string, number>): string[] {
   const empty = [...planned].filter((path) => !filesIn.has(path))
   return [
     ...missing.map((path) => `${path}/ has no line in ARCHITECTURE.md's tables of rooms`),
-    ...empty.map((path) => `ARCHITECTURE.md has a line for ${path}/, where no file is`),
+    ...empty.map((path) => `ARCHITECTURE.md has a line for ${path}/, which has no file`),
   ]
 }
 

@@ -52,7 +52,7 @@ export function readPlan(document: string): Plan {
     rooms: names.flatMap((name) => expand(name, paths)),
   }))
   if (layers.length === 0 || rooms.length === 0)
-    throw new AppError('internal', 'ARCHITECTURE.md has no table of layers, or none of rooms.')
+    throw new AppError('internal', 'ARCHITECTURE.md lacks the table of layers or of rooms.')
   return { layers, rooms }
 }
 

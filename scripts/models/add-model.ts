@@ -48,10 +48,10 @@ export async function addModel(options: AddOptions): Promise<AddedModel> {
   const { layout, known } = options
   const licence = options.licence ?? layout.licence
   if (licence === undefined)
-    throw refuse('It names no licence. Read its licence, and give it with --licence.')
+    throw refuse('The model names no licence. Read its licence, and give it with --licence.')
   const id = options.id ?? slugOf(layout.name)
   if (known.some((other) => other.id === id))
-    throw refuse(`There is a model ${id} already; give another --id, or remove models/${id}.`)
+    throw refuse(`There is already a model ${id}; give another --id, or remove models/${id}.`)
   const config = layout.paths.includes('config.json')
     ? readConfig(await layout.read('config.json'))
     : undefined
@@ -65,7 +65,7 @@ export async function addModel(options: AddOptions): Promise<AddedModel> {
     return { name, sha256, sizeBytes: bytes.length, sources: [source ?? `models/${id}/${path}`] }
   })
   if ([...copies.values()].some((bytes) => bytes.length > LIMITS.servedFileBytes))
-    throw new AppError('too_large', 'It is too large to be copied into the repository.')
+    throw new AppError('too_large', 'The model is too large to be copied into the repository.')
   const facts = files.filter(isGraph).map(({ bytes }) => readOnnxFacts(bytes))
   const draft = {
     ...template,
@@ -100,12 +100,12 @@ function templateOf({ task, known }: AddOptions, config: ModelConfig | undefined
   const tasks = MODEL_TASKS.join(', ')
   if (wanted === undefined) {
     const what =
-      config === undefined ? 'It has no config.json' : `${config.architecture} is no task`
-    throw refuse(`${what} that is known here. Say which it is with --task: ${tasks}.`)
+      config === undefined ? 'There is no config.json' : `${config.architecture} has no known task`
+    throw refuse(`${what}. Give the task with --task: ${tasks}.`)
   }
   const template = known.find((manifest) => manifest.task === wanted)
   if (template !== undefined) return template
-  throw refuse(`No model here has the task "${wanted}"; there are: ${tasks}.`)
+  throw refuse(`There is no task "${wanted}", only: ${tasks}.`)
 }
 
 /** Finds the files that the task's runner opens, and the weights that their graphs name. */
@@ -117,7 +117,8 @@ async function findFiles(
   for (const { name } of template.files.filter((known) => !isWeights(known.name))) {
     const path = name === 'model.onnx' ? findGraph(layout, file) : findPath(layout, name)
     if (path === undefined && OPTIONAL.has(name)) continue
-    if (path === undefined) throw refuse(`It has no ${name}, which a ${template.task} model needs.`)
+    if (path === undefined)
+      throw refuse(`There is no ${name}, which a ${template.task} model needs.`)
     const bytes = await readFile(layout, path)
     files.push({ name, path, bytes })
     if (!name.endsWith('.onnx')) continue
@@ -130,11 +131,11 @@ async function findFiles(
 async function readWeights(layout: Layout, graph: string, location: string): Promise<FoundFile> {
   if (location !== basename(location) || location === '..' || location === '')
     throw refuse(
-      `${graph} keeps weights in ${JSON.stringify(location)}, outside its own folder: it is not run.`,
+      `${graph} keeps weights in ${JSON.stringify(location)}, outside its own folder, and is not run.`,
     )
   const path = join(dirname(graph), location)
   if (!layout.paths.includes(path))
-    throw refuse(`${graph} keeps weights in ${path}: it is missing.`)
+    throw refuse(`${graph} keeps weights in ${path}, which is missing.`)
   return { name: location, path, bytes: await readFile(layout, path) }
 }
 
@@ -163,8 +164,8 @@ function findGraph({ paths }: Layout, wanted: string | undefined): string {
   if (found !== undefined) return found
   throw refuse(
     graphs.length === 0
-      ? 'It has no ONNX graph.'
-      : `Say with --file which graph: ${graphs.slice(0, 20).join(', ')}.`,
+      ? 'There is no ONNX graph.'
+      : `Choose a graph with --file: ${graphs.slice(0, 20).join(', ')}.`,
   )
 }
 

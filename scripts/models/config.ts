@@ -22,7 +22,7 @@ export function readConfig(bytes: Uint8Array): ModelConfig {
   try {
     parsed = Config.parse(JSON.parse(new TextDecoder().decode(bytes)))
   } catch (cause) {
-    throw new AppError('invalid_request', 'Its config.json is no model configuration.', { cause })
+    throw new AppError('invalid_request', 'config.json is not a model configuration.', { cause })
   }
   const architecture = parsed.architectures?.[0] ?? parsed.model_type ?? 'unknown'
   return {

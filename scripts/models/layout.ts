@@ -37,7 +37,7 @@ export async function openLayout(where: string, options: LayoutOptions): Promise
   if (existsSync(folder)) return openFolder(folder)
   if (existsSync(repositoryPath(`node_modules/${where}/package.json`))) return openPackage(where)
   if (/^[\w.-]+\/[\w.-]+$/.test(where)) return openHub(where, options)
-  throw new AppError('not_found', `${where} is no folder, no installed package and no hub id.`)
+  throw new AppError('not_found', `${where} is not a folder, an installed package or a hub id.`)
 }
 
 function openFolder(folder: string): Layout {
@@ -131,7 +131,10 @@ async function fetchSmall(url: string): Promise<Uint8Array> {
   if (!reply.ok) throw new AppError('not_found', `${url} answered ${reply.status}.`)
   const bytes = new Uint8Array(await reply.arrayBuffer())
   if (bytes.length <= LIMITS.servedFileBytes) return bytes
-  throw new AppError('too_large', `${url} has ${bytes.length} bytes and no hash.`)
+  throw new AppError(
+    'too_large',
+    `${url} has ${bytes.length} bytes, too many for a file without a hash.`,
+  )
 }
 
 function listFiles(folder: string): string[] {

@@ -64,3 +64,13 @@ export async function callApi(call: ApiCall): Promise<unknown> {
     `${call.method} ${call.path}: ${detail || response.status}`,
   )
 }
+
+/** Publishes a policy, and makes it the tenant's default. */
+export async function publishDefault(
+  at: Pick<ApiCall, 'url' | 'key'>,
+  policy: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const path = `/v1/policies/${String(policy['id'])}`
+  await callApi({ ...at, method: 'PUT', path, body: policy })
+  await callApi({ ...at, method: 'POST', path: `${path}/default` })
+}

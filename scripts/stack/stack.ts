@@ -1,7 +1,4 @@
 /** Runs the whole system on this machine, for `npm start`, end-to-end tests and benchmarks: chain, Worker, nodes, tenants. */
-import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NetworkReply } from '#shared/api/network.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
@@ -24,6 +21,7 @@ import { keepRunning, type Keeper, type Kept } from './keep-running.ts'
 import { createKeyRing } from './key-ring.ts'
 import { createOperator, type Operator } from './operator.ts'
 import { readBundle } from '#scripts/build/bundle.ts'
+import { loadSecrets } from './secrets.ts'
 import { startWorkerd, type Workerd } from './workerd.ts'
 
 export interface StackOptions {
@@ -113,7 +111,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
   const access = { rpc: chain.rpc, dir: chainDir }
   const deployment = await deploySettlement(access)
   const poster = await newPoster(access, deployment)
-  const secrets = await loadSecrets(dir)
+  const secrets = loadSecrets(dir)
 
   step('Worker: workerd with Hub, Tenant and Ledger')
   const bundleDir = options.bundleDir ?? SIMULATED_WORKER_DIR
@@ -133,9 +131,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
       SETTLEMENT_ADDRESS: deployment.settlement,
       BATCH_SECONDS: String(options.batchSeconds ?? 1),
       POSTER_KEY: poster.privateKey,
-      OPERATOR_KEY: secrets.operatorKey,
-      ADMISSION_SECRET: secrets.admissionSecret,
-      LOG_KEY: secrets.logKey,
+      ...secrets,
     },
   }
   const worker = await keepRunning(
@@ -146,7 +142,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
   )
   closers.push(() => worker.close())
   const { url } = worker.current()
-  const operator = createOperator(url, secrets.operatorKey)
+  const operator = createOperator(url, secrets.OPERATOR_KEY)
   for (const hub of await hubKeys(url)) await registerHubKey(access, deployment, hub)
   const keyRing = createKeyRing(join(dir, 'keys.json'), operator)
   const nodeKey = await keyRing.key({ tenant: 'operator', scopes: ['node'] })
@@ -155,7 +151,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
     url,
     chain,
     deployment,
-    logPublicKey: (await createLogSigner(secrets.logKey)).publicKey,
+    logPublicKey: (await createLogSigner(secrets.LOG_KEY)).publicKey,
     operator,
     worker: () => worker.current(),
     async createTenant(id, scopes) {
@@ -194,32 +190,4 @@ function keepChain(dir: string, { log, keeper }: StackOptions): Promise<Kept<Cha
 async function hubKeys(url: string): Promise<PublicKey[]> {
   const response = await fetch(`${url}/v1/network`, { signal: AbortSignal.timeout(30_000) })
   return NetworkReply.parse(await response.json()).hubs.map((hub) => hub.hubKey)
-}
-
-interface Secrets {
-  readonly operatorKey: string
-  readonly admissionSecret: string
-  readonly logKey: Bytes32
-}
-
-const freshLogKey = (): Bytes32 => `0x${randomBytes(32).toString('hex')}`
-
-/** Generated once for each state folder; only its owner may read them. */
-async function loadSecrets(dir: string): Promise<Secrets> {
-  const path = join(dir, 'secrets.json')
-  if (!existsSync(path)) {
-    const fresh: Secrets = {
-      operatorKey: randomBytes(32).toString('hex'),
-      admissionSecret: randomBytes(32).toString('hex'),
-      logKey: freshLogKey(),
-    }
-    await writeFile(path, JSON.stringify(fresh), { mode: 0o600 })
-  }
-  const kept = JSON.parse(await readFile(path, 'utf8')) as Partial<Secrets> &
-    Omit<Secrets, 'logKey'>
-  if (kept.logKey !== undefined) return { ...kept, logKey: kept.logKey }
-  // A state folder that is older than audit logs.
-  const renewed: Secrets = { ...kept, logKey: freshLogKey() }
-  await writeFile(path, JSON.stringify(renewed), { mode: 0o600 })
-  return renewed
 }

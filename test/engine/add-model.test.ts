@@ -116,8 +116,8 @@ describe('adding a model', () => {
   it.each([
     ['without a licence', {}, 'names no licence'],
     ['by an id that is taken', { licence: 'MIT', id: 'littoral-embed-400k' }, 'already'],
-    ['for a task that nobody knows', { licence: 'MIT', task: 'weather' }, 'weather'],
-    ['with a graph that is not there', { licence: 'MIT', file: 'onnx/no.onnx' }, 'onnx/model.onnx'],
+    ['for an unknown task', { licence: 'MIT', task: 'weather' }, 'weather'],
+    ['with a missing graph', { licence: 'MIT', file: 'onnx/no.onnx' }, 'onnx/model.onnx'],
   ])('[F10] is refused %s', async (_, options, words) => {
     const id = 'embed-again'
     await expect(
@@ -125,7 +125,7 @@ describe('adding a model', () => {
     ).rejects.toMatchObject({ code: 'invalid_request', detail: expect.stringContaining(words) })
   })
 
-  it('[F10] is refused for an architecture that is run for no task, by its name', async () => {
+  it('[F10] is refused for an architecture without a known task, by its name', async () => {
     const layout = layoutOf({
       'config.json': text({ architectures: ['WhisperForConditionalGeneration'] }),
     })

@@ -70,12 +70,14 @@ export async function openApp({ hub, batch, log = silentLog, vars, tenantOf }: A
   )
   const app = createApp({ ...createIsolate(), log })
   const authorization = `Bearer ${await sealKey(key, SECRET)}`
-  return {
-    core,
-    async post(path: string, body: string, headers: Readonly<Record<string, string>> = {}) {
-      const own = { authorization, 'content-type': 'application/json' }
-      const init = { method: 'POST', body, headers: { ...own, ...headers } }
-      return await app.request(`http://localhost${path}`, init, env, EXECUTION_CONTEXT)
-    },
+  const post = async (
+    path: string,
+    body: string,
+    headers: Readonly<Record<string, string>> = {},
+  ) => {
+    const own = { authorization, 'content-type': 'application/json' }
+    const init = { method: 'POST', body, headers: { ...own, ...headers } }
+    return await app.request(`http://localhost${path}`, init, env, EXECUTION_CONTEXT)
   }
+  return { core, post }
 }

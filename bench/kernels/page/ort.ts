@@ -1,16 +1,26 @@
 /** ONNX Runtime's WebGPU provider, on graphs of one node with tensors bound to the device. */
 import * as ort from 'onnxruntime-web/jspi'
-import { encodeGraph } from './onnx-graph.ts'
+import { writeOnnx } from '../../../test/support/engine/onnx-writer.ts'
 import type { Contender, Operation } from './contender.ts'
 
-/** Without the Fourier transform: this provider lacks it, and it would run on wasm. */
-const NODES: Readonly<
-  Partial<Record<Operation, { type: string; inputs: number; attributes: Record<string, number> }>>
-> = {
-  matmul: { type: 'MatMul', inputs: 2, attributes: {} },
-  softmax: { type: 'Softmax', inputs: 1, attributes: { axis: -1 } },
-  reduce: { type: 'ReduceSum', inputs: 1, attributes: { keepdims: 1 } },
+interface OneNode {
+  readonly op: string
+  readonly inputs: readonly string[]
+  readonly attributes?: Readonly<Record<string, number>>
 }
+
+/** Without the Fourier transform: this provider lacks it, and it would run on wasm. */
+const NODES: Readonly<Partial<Record<Operation, OneNode>>> = {
+  matmul: { op: 'MatMul', inputs: ['i0', 'i1'] },
+  softmax: { op: 'Softmax', inputs: ['i0'], attributes: { axis: -1 } },
+  reduce: { op: 'ReduceSum', inputs: ['i0', 'axes'], attributes: { keepdims: 1 } },
+}
+const LAST_AXIS = {
+  name: 'axes',
+  type: 'int64',
+  dims: [1],
+  bytes: new Uint8Array(BigInt64Array.of(-1n).buffer),
+} as const
 
 export async function openOrt(): Promise<Contender> {
   ort.env.wasm.numThreads = 1
@@ -20,9 +30,7 @@ export async function openOrt(): Promise<Contender> {
     async prepare({ operation, inputs }) {
       const node = NODES[operation]
       if (node === undefined) return undefined
-      const rank = inputs[0]?.shape.length ?? 2
-      const outRank = rank
-      const graph = encodeGraph({ ...node, rank, outRank, lastAxis: operation === 'reduce' })
+      const graph = oneNodeGraph(node, inputs[0]?.shape.length ?? 2)
       const session = await ort.InferenceSession.create(graph, {
         executionProviders: ['webgpu'],
         preferredOutputLocation: 'gpu-buffer',
@@ -67,4 +75,19 @@ export async function openOrt(): Promise<Contender> {
       }
     },
   }
+}
+
+/** Inputs are `i0` and `i1`, the output is `y`; sizes are free. */
+function oneNodeGraph(node: OneNode, rank: number): Uint8Array {
+  const value = (name: string) => ({
+    name,
+    type: 'float' as const,
+    dims: Array.from({ length: rank }, (_, i) => `${name}_${i}`),
+  })
+  return writeOnnx({
+    inputs: node.inputs.filter((name) => name !== LAST_AXIS.name).map(value),
+    outputs: [value('y')],
+    nodes: [{ ...node, outputs: ['y'] }],
+    tensors: node.inputs.includes(LAST_AXIS.name) ? [LAST_AXIS] : [],
+  }).model
 }

@@ -1,20 +1,18 @@
 /** Serves the built page with the Worker's headers, and the API routes of a test. */
 import { createReadStream, existsSync, statSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { extname, join, normalize } from 'node:path'
+import { listen, type Listening } from '#test/support/listen.ts'
 
 export type Route = (request: IncomingMessage, response: ServerResponse, body: string) => void
 
-export interface PageServer {
-  readonly url: string
+export interface PageServer extends Listening {
   /** Answers by `METHOD /path`; other paths answer 404. */
   readonly routes: Map<string, Route>
   /** Bodies of the requests to routes, in order, as `METHOD /path body`. */
   readonly requests: string[]
   /** Violations of the content policy that the browser reported. */
   readonly violations: string[]
-  close(): Promise<void>
 }
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -62,18 +60,7 @@ export async function startPageServer(pagesDir: string): Promise<PageServer> {
       route(request, response, body)
     })
   })
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const { port } = server.address() as AddressInfo
-  return {
-    url: `http://127.0.0.1:${port}`,
-    routes,
-    requests,
-    violations,
-    async close() {
-      server.closeAllConnections()
-      await new Promise((done) => server.close(done))
-    },
-  }
+  return { ...(await listen(server)), routes, requests, violations }
 }
 
 function fileOf(pathname: string): string {

@@ -1,10 +1,10 @@
 /** A page of another origin with the official `openai` client, as npm ships it. */
 import { createServer } from 'node:http'
 import { readFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import { join, normalize } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { repositoryPath } from '#scripts/base/paths.ts'
+import { listen } from '#test/support/listen.ts'
 
 const PAGE = '<!doctype html><script type="module" src="/page.mjs"></script>'
 const SCRIPT = 'import OpenAI from "/openai/index.mjs"; window.OpenAI = OpenAI'
@@ -23,16 +23,15 @@ export async function openOpenAiPage(browser: Browser): Promise<OpenAiPage> {
       () => response.writeHead(404).end(),
     )
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { url, close } = await listen(server)
   const page = await browser.newPage()
-  await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  await page.goto(url)
   await page.waitForFunction('window.OpenAI !== undefined')
   return {
     page,
     async close() {
       await page.close()
-      server.closeAllConnections()
-      await new Promise<void>((resolve) => server.close(() => resolve()))
+      await close()
     },
   }
 }

@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog } from '#shared/base/log.ts'
-import { callApi } from '#scripts/stack/operator.ts'
+import { publishDefault } from '#scripts/stack/operator.ts'
+import { callWorker, type CallOptions, type Reply } from './worker.ts'
 import { startStack, type Stack, type StackOptions, type Tenant } from '#scripts/stack/stack.ts'
 
 export interface TestStack extends Stack {
@@ -21,9 +22,7 @@ export interface TestStack extends Stack {
   pin(tenant: Tenant, policy: Record<string, unknown>): Promise<void>
 }
 
-export interface Answer {
-  readonly status: number
-  readonly headers: Headers
+export interface Answer extends Reply {
   readonly body: Record<string, unknown>
 }
 
@@ -32,50 +31,21 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
   const log = createLog({ level: process.env.LITTORAL_TEST_LOG === undefined ? 'error' : 'debug' })
   const stack = await startStack({ dir, log, ...options })
   const call = async (
-    tenant: Tenant,
+    { apiKey: key }: Tenant,
     path: string,
-    init: {
-      readonly method: string
-      readonly body?: string
-      readonly headers?: Record<string, string>
-    },
-  ): Promise<Answer> => {
-    const response = await fetch(`${stack.url}${path}`, {
-      ...init,
-      headers: {
-        authorization: `Bearer ${tenant.apiKey}`,
-        'content-type': 'application/json',
-        ...init.headers,
-      },
-    })
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: (await response.json()) as Record<string, unknown>,
-    }
-  }
+    method: string,
+    options: CallOptions,
+  ) => (await callWorker(`${stack.url}${path}`, method, { ...options, key })) as Answer
   return {
     ...stack,
     dir,
     // Most tests need no other model, and loading all of them takes long.
     startNode: ({ options: flags = ['--models', 'littoral-embed-400k'], ...node }) =>
       stack.startNode({ ...node, options: flags }),
-    post: (tenant, path, body, headers = {}) =>
-      call(tenant, path, { method: 'POST', body: JSON.stringify(body), headers }),
-    get: (tenant, path) => call(tenant, path, { method: 'GET' }),
-    delete: (tenant, path) => call(tenant, path, { method: 'DELETE' }),
-    async pin(tenant, policy) {
-      const { url } = stack
-      const key = tenant.apiKey
-      await callApi({
-        url,
-        key,
-        method: 'PUT',
-        path: `/v1/policies/${String(policy.id)}`,
-        body: policy,
-      })
-      await callApi({ url, key, method: 'POST', path: `/v1/policies/${String(policy.id)}/default` })
-    },
+    post: (tenant, path, body, headers = {}) => call(tenant, path, 'POST', { json: body, headers }),
+    get: (tenant, path) => call(tenant, path, 'GET', {}),
+    delete: (tenant, path) => call(tenant, path, 'DELETE', {}),
+    pin: ({ apiKey: key }, policy) => publishDefault({ url: stack.url, key }, policy),
     async close() {
       await stack.close()
       await rm(dir, { recursive: true, force: true })

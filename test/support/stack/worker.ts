@@ -6,6 +6,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { SIMULATED_WORKER_DIR, WORKER_DIR } from '#scripts/build/build.ts'
 import { createOperator, type Operator } from '#scripts/stack/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
+import { HANG_MS } from '#test/support/poll.ts'
 
 export const OPERATOR_KEY = 'operator-of-this-test'
 export const ADMISSION_SECRET = 'the admission secret of this test'
@@ -77,7 +78,7 @@ export async function startTestWorker(
   }
 }
 
-async function callWorker(url: string, method: string, call: CallOptions): Promise<Reply> {
+export async function callWorker(url: string, method: string, call: CallOptions): Promise<Reply> {
   const body = call.json === undefined ? call.body : JSON.stringify(call.json)
   const response = await fetch(url, {
     method,
@@ -88,7 +89,7 @@ async function callWorker(url: string, method: string, call: CallOptions): Promi
     },
     ...(body === undefined ? {} : { body, duplex: 'half' as const }),
     redirect: 'manual',
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(HANG_MS),
   })
   const text = await response.text()
   const isJson = /json/.test(response.headers.get('content-type') ?? '')

@@ -205,7 +205,11 @@ function send(
   return promise
 }
 
-function resultOf(request: DispatchRequest, output: Uint8Array, node: string): DispatchResult {
+export function resultOf(
+  request: DispatchRequest,
+  output: Uint8Array,
+  node: string,
+): DispatchResult {
   return {
     payload: output,
     outcome: {

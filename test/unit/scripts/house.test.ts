@@ -87,7 +87,7 @@ describe('the house', () => {
       for (const foreign of packages) {
         const room = paths.find((path) => path.split('/')[0] === name) ?? name
         expect(faultsOf(room, `import x from '${foreign}'`)).toEqual([
-          `${room}/planted.ts imports ${foreign}: ${name}/ may not have that package`,
+          `${room}/planted.ts imports ${foreign}: ${name}/ may not use that package`,
         ])
       }
   })
@@ -111,7 +111,7 @@ describe('the house', () => {
     const { figures, faults } = judgeHouse(readPlan(table), files)
     expect(figures).toMatchObject({ rooms: 3, arrows: 2, circles: 1, up: 1 })
     expect(faults).toEqual([
-      'an arrow up: the plan gives a/low/ the room a/high/, which stands higher or not at all',
+      'an arrow up: the plan lets a/low/ import a/high/, which is not above it in the table',
       "a/full/ has no line in ARCHITECTURE.md's tables of rooms",
       'a circle of rooms: a/low → a/high',
       'a/full/ has 17 files; a room has at most 16',
