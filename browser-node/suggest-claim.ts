@@ -1,5 +1,5 @@
 /** Which country the page offers first: the one in its address, the owner's last choice, or what the network sees. */
-import { z } from 'zod'
+import { NetworkReply } from '#shared/api/network.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
 import type { NodeStorage } from './node/storage.ts'
@@ -19,8 +19,6 @@ export async function suggestClaim({ simulated, seen, storage }: ClaimSources) {
   return simulated ?? knownCountry(await storage.readClaim()) ?? seen
 }
 
-const NetworkReply = z.object({ you: z.object({ country: z.string() }) })
-
 /** The country in which the network sees this connection; null when it cannot say. */
 export async function observedCountry(
   origin: string,
@@ -30,7 +28,7 @@ export async function observedCountry(
   try {
     const signal = AbortSignal.timeout(LIMITS.openTimeoutMs)
     const response = await fetch(`${origin}/v1/network`, { signal })
-    const reply = NetworkReply.safeParse(await response.json())
+    const reply = NetworkReply.pick({ you: true }).safeParse(await response.json())
     return knownCountry(reply.data?.you.country)
   } catch {
     return null

@@ -1,18 +1,13 @@
 /** Asks the Worker to be let in, and says which hub to dial: `POST /v1/nodes/admission`. */
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
-import { z } from 'zod'
-import { AppError, errorCode, factsOf } from '#shared/base/errors.ts'
+import { AdmissionReply } from '#shared/api/network.ts'
+import { ProblemReply } from '#shared/api/problem.ts'
+import { AppError, factsOf } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-const AdmissionReply = z.object({
-  token: z.string(),
-  expiresAtMs: z.int(),
-  /** Nearest first; the token stands in each address's path. */
-  hubs: z.array(z.string().max(1024)).min(1).max(16),
-  anchors: z.array(z.string().max(1024)).max(16).default([]),
-})
-
-const ProblemReply = z.object({ code: z.string(), detail: z.string().max(4096) })
+const Hubs = AdmissionReply.pick({ hubs: true, anchors: true })
+const Problem = ProblemReply.pick({ code: true, detail: true })
+const DETAIL_CHARACTERS = 4096
 
 export interface LocateOptions {
   /** The Worker's origin. */
@@ -63,7 +58,7 @@ async function askAdmission(options: LocateOptions, signal: AbortSignal) {
   })
   const reply: unknown = await response.json().catch(() => undefined)
   if (!response.ok) throw refusal(response, reply)
-  return AdmissionReply.safeParse(reply).data
+  return Hubs.safeParse(reply).data
 }
 
 /** The WebSocket upgrade can carry no header, so the made-up place stands in the query of the path. */
@@ -76,11 +71,10 @@ function withSimulatedPlace(address: string, place: string): string {
 }
 
 function refusal({ status, headers }: Response, reply: unknown): AppError {
-  const problem = ProblemReply.safeParse(reply)
-  const code = errorCode(problem.data)
-  if (problem.data !== undefined && code !== undefined)
-    return new AppError(code, problem.data.detail, {
-      meta: factsOf(code, { retryAfterSeconds: Number(headers.get('retry-after')) || 0 }),
+  const problem = Problem.safeParse(reply).data
+  if (problem !== undefined)
+    return new AppError(problem.code, problem.detail.slice(0, DETAIL_CHARACTERS), {
+      meta: factsOf(problem.code, { retryAfterSeconds: Number(headers.get('retry-after')) || 0 }),
     })
   return new AppError('no_capacity', `The network refused admission with HTTP status ${status}.`)
 }

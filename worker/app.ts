@@ -1,4 +1,4 @@
-/** The HTTP side of Littoral: every route, and what surrounds each of them. */
+/** The HTTP application: all routes and the middleware around them. */
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { AppError } from '#shared/base/errors.ts'
@@ -27,8 +27,8 @@ import { receiptRoutes } from '#worker/api/receipts/receipts.ts'
 import { sessionRoutes } from '#worker/api/sessions/route.ts'
 
 /**
- * Any origin may call with a key that it holds; cookies and other credentials of the browser never come along. So any
- * header may be sent, since clients add their own, and any may be read.
+ * Any origin may call with its own key; browsers never send cookies or other credentials. All
+ * headers may be sent and read.
  */
 const publicCors = cors({ origin: '*', exposeHeaders: ['*'], maxAge: 86_400 })
 
@@ -71,7 +71,7 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
 
 const METHODS = ['GET', 'POST', 'PUT', 'DELETE']
 
-/** A path that is there for other methods says which (RFC 9110, 15.5.6). */
+/** Names the methods that a path accepts (RFC 9110, 15.5.6). */
 function missing(app: Hono<AppEnv>, c: AppContext): AppError {
   const { method, path } = c.req
   const allowed = METHODS.filter((other) =>

@@ -1,4 +1,4 @@
-/** What one isolate keeps, with its real clock and randomness. */
+/** Creates an isolate's state with the real clock and randomness. */
 import { randomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'

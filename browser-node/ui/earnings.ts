@@ -1,11 +1,11 @@
 /** What the operator says the receipt key has earned: `GET /v1/earnings`. */
-import { z } from 'zod'
+import type { z } from 'zod'
+import { EarningsReply } from '#shared/api/network.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { MicroUsd } from '#shared/receipt/money.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
-const EarningsReply = z.object({ pendingMicroUsd: MicroUsd, settledMicroUsd: MicroUsd })
-export type Earnings = z.infer<typeof EarningsReply>
+const Earnings = EarningsReply.pick({ pendingMicroUsd: true, settledMicroUsd: true })
+export type Earnings = z.infer<typeof Earnings>
 
 const POLL_EVERY_MS = 15_000
 
@@ -15,7 +15,7 @@ async function readEarnings(origin: string, key: PublicKey): Promise<Earnings | 
     const query = new URLSearchParams({ x: key.x, y: key.y })
     const signal = AbortSignal.timeout(LIMITS.openTimeoutMs)
     const response = await fetch(`${origin}/v1/earnings?${query.toString()}`, { signal })
-    return response.ok ? EarningsReply.safeParse(await response.json()).data : undefined
+    return response.ok ? Earnings.safeParse(await response.json()).data : undefined
   } catch {
     return undefined
   }

@@ -1,13 +1,19 @@
 /** The tenant's keys: creating, rotating and revoking them. A new secret is shown once. */
 import { z } from 'zod'
+import {
+  CreatedKeyReply,
+  KeysReply,
+  RotatedKeyReply,
+  SCOPES,
+  type KeyReply,
+  type Scope,
+} from '#shared/api/keys.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { confirmDialog } from './page/dialog.ts'
 import { lead } from './page/blocks.ts'
 import { field, switchField } from './page/controls.ts'
 import { h, replace, type Child } from './page/dom.ts'
 import { button, paged, table, tag, time } from './page/parts.ts'
-import { CreatedKey, Keys, RotatedKey, type Key } from './page/replies.ts'
-import { SCOPES, type Scope } from './page/session.ts'
 import { faultPanel, fill, type View, type ViewContext } from './page/view.ts'
 import { whenUtc } from './page/words.ts'
 
@@ -50,16 +56,16 @@ interface Places {
 }
 
 async function keyList(context: ViewContext, places: Places): Promise<Child> {
-  const { keys } = await context.session.api.get('/v1/keys', Keys, context.signal)
+  const { keys } = await context.session.api.get('/v1/keys', KeysReply, context.signal)
   const newestFirst = keys.toSorted(
     (a, b) => Number(isLive(b)) - Number(isLive(a)) || b.createdAtMs - a.createdAtMs,
   )
   return paged(newestFirst, PAGE_KEYS, (page) => keyTable(page, context, places))
 }
 
-function keyTable(keys: readonly Key[], context: ViewContext, places: Places): HTMLElement {
+function keyTable(keys: readonly KeyReply[], context: ViewContext, places: Places): HTMLElement {
   const own = context.session.key.id
-  return table<Key>(
+  return table<KeyReply>(
     'Keys, active ones first',
     [
       {
@@ -97,11 +103,11 @@ function keyTable(keys: readonly Key[], context: ViewContext, places: Places): H
   )
 }
 
-function isLive({ revokedAtMs, expiresAtMs }: Key): boolean {
+function isLive({ revokedAtMs, expiresAtMs }: KeyReply): boolean {
   return revokedAtMs === null && (expiresAtMs === null || expiresAtMs > Date.now())
 }
 
-function stateOf(key: Key): Child {
+function stateOf(key: KeyReply): Child {
   const { revokedAtMs, expiresAtMs } = key
   if (revokedAtMs !== null) return [tag('revoked', 'bad'), ' ', time(revokedAtMs)]
   if (expiresAtMs === null) return tag('active', 'good')
@@ -110,7 +116,7 @@ function stateOf(key: Key): Child {
     : [tag('expired', 'bad'), ' ', time(expiresAtMs)]
 }
 
-function rotate({ id }: Key, { session }: ViewContext, { shown, reload }: Places): void {
+function rotate({ id }: KeyReply, { session }: ViewContext, { shown, reload }: Places): void {
   confirmDialog({
     title: 'Rotate this key?',
     body: [
@@ -125,7 +131,7 @@ function rotate({ id }: Key, { session }: ViewContext, { shown, reload }: Places
     async act() {
       const path = `/v1/keys/${id}/rotate`
       const body = { overlapSeconds: OVERLAP_SECONDS }
-      const rotated = await session.api.send({ method: 'POST', path, body }, RotatedKey)
+      const rotated = await session.api.send({ method: 'POST', path, body }, RotatedKeyReply)
       const until = rotated.formerUntilMs
       showSecret(
         shown,
@@ -137,7 +143,7 @@ function rotate({ id }: Key, { session }: ViewContext, { shown, reload }: Places
   })
 }
 
-function revoke({ id, scopes }: Key, { session, say }: ViewContext, { reload }: Places): void {
+function revoke({ id, scopes }: KeyReply, { session, say }: ViewContext, { reload }: Places): void {
   const isOwn = id === session.key.id
   const last = h('input', { type: 'checkbox', id: 'last-admin' })
   confirmDialog({
@@ -184,7 +190,7 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     const expiresAtMs = expires.value === '' ? session.key.expiresAtMs : Date.parse(expires.value)
     const body = { scopes, name: name.value.trim(), expiresAtMs }
     session.api
-      .send({ method: 'POST', path: '/v1/keys', body }, CreatedKey)
+      .send({ method: 'POST', path: '/v1/keys', body }, CreatedKeyReply)
       .then((created) => {
         showSecret(shown, created)
         reload()
@@ -227,7 +233,7 @@ function expiryHint(ownExpiresAtMs: number | null): string {
     : `If empty, it expires with the key that you are signed in with, at ${whenUtc(ownExpiresAtMs)}.`
 }
 
-function showSecret(host: HTMLElement, { id, key }: CreatedKey, note?: string): void {
+function showSecret(host: HTMLElement, { id, key }: CreatedKeyReply, note?: string): void {
   const copied = h('span', { role: 'status', class: 'quiet' })
   const copy = button('Copy', () => {
     navigator.clipboard.writeText(key).then(

@@ -4,7 +4,8 @@ import { invariant } from '#shared/base/errors.ts'
 import { createApi } from './page/api.ts'
 import { list } from './page/blocks.ts'
 import { h, replace } from './page/dom.ts'
-import { abilities, createSession, OwnKey, type Session } from './page/session.ts'
+import { OwnKeyReply } from '#shared/api/keys.ts'
+import { abilities, createSession, type Session } from './page/session.ts'
 import { signInForm } from './page/sign-in.ts'
 import { showView, type View } from './page/view.ts'
 import { auditView } from './log/audit.ts'
@@ -56,7 +57,7 @@ async function signIn(key: string): Promise<void> {
       )
     }
   })
-  session = createSession(api, await api.get('/v1/keys/self', OwnKey))
+  session = createSession(api, await api.get('/v1/keys/self', OwnKeyReply))
   showAccount(session)
   if (!location.hash.startsWith('#/')) history.replaceState(null, '', HOME)
   show()

@@ -1,10 +1,10 @@
 /** `node scripts/commands/claim.ts KEY_FILE ADDRESS`: pays out what a local node's receipt key has earned so far. */
 import { readFile } from 'node:fs/promises'
-import { z } from 'zod'
+import { EarningsReply } from '#shared/api/network.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { fileFault } from '#shared/base/file-fault.ts'
-import { Address, Bytes32 } from '#shared/base/ids.ts'
-import { formatUsd, MicroUsd } from '#shared/receipt/money.ts'
+import { Address } from '#shared/base/ids.ts'
+import { formatUsd } from '#shared/receipt/money.ts'
 import { createSigner, importSigningKey } from '#shared/base/signature.ts'
 import { readArguments, runCommand } from '#scripts/base/arguments.ts'
 import { PUBLISHED_OWNER_KEY } from '#scripts/stack/chain.ts'
@@ -14,10 +14,6 @@ import { readDevInstance } from '#scripts/stack/dev-instance.ts'
 const USAGE = `node scripts/commands/claim.ts KEY_FILE ADDRESS [--url URL]
   KEY_FILE  the node's receipt key, a private JWK
   ADDRESS   where the money goes; the receipt key signs it`
-
-const Earnings = z.looseObject({
-  claimable: z.looseObject({ cumulativeMicroUsd: MicroUsd, proof: z.array(Bytes32) }).nullable(),
-})
 
 await runCommand(main)
 
@@ -43,7 +39,7 @@ async function main(): Promise<number> {
   const url = new URL(`/v1/earnings?x=${x}&y=${y}`, values.url ?? instance.url)
   const response = await fetch(url, { signal: AbortSignal.timeout(30_000) })
   if (!response.ok) throw new Error(`${url.href} answered ${response.status}`)
-  const { claimable } = Earnings.parse(await response.json())
+  const { claimable } = EarningsReply.parse(await response.json())
   if (claimable === null) {
     console.log('Nothing has been settled for this key yet.')
     return 1

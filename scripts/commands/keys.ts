@@ -1,5 +1,5 @@
 /** `npm run keys -- create|list|revoke|quota`: API keys and quotas of a running instance, over its operator API. */
-import { z } from 'zod'
+import { CreatedKeyReply, KeyReply, KeysReply, QuotaReply } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { readArguments, readNumber, runCommand } from '#scripts/base/arguments.ts'
 import { formatTable } from '#scripts/base/format-table.ts'
@@ -109,19 +109,10 @@ function readCap(text: string): number | 'none' {
   return Math.round(readNumber('spend-per-day', text, { most: MOST_USD, isWhole: false }) * 1e6)
 }
 
-const Key = z.looseObject({
-  id: z.string(),
-  name: z.string(),
-  scopes: z.array(z.string()),
-  expiresAtMs: z.number().nullable(),
-  revokedAtMs: z.number().nullable(),
-  lastUsedAtMs: z.number().nullable(),
-})
-
 function stateOf({
   revokedAtMs,
   expiresAtMs,
-}: Pick<z.infer<typeof Key>, 'revokedAtMs' | 'expiresAtMs'>): string {
+}: Pick<KeyReply, 'revokedAtMs' | 'expiresAtMs'>): string {
   if (revokedAtMs !== null) return 'revoked'
   if (expiresAtMs === null) return 'live'
   return expiresAtMs > Date.now() ? `live until ${day(expiresAtMs)}` : 'expired'
@@ -131,15 +122,8 @@ function day(atMs: number): string {
   return new Date(atMs).toISOString().slice(0, 10)
 }
 
-const QuotaAnswer = z.looseObject({
-  requestsPerMinute: z.number(),
-  spendMicroUsdPerDay: z.number().nullable(),
-  requestsThisMinute: z.number(),
-  spentMicroUsdToday: z.number(),
-})
-
 function describeQuota(answer: unknown): string {
-  const quota = QuotaAnswer.parse(answer)
+  const quota = QuotaReply.parse(answer)
   const cap = quota.spendMicroUsdPerDay
   return [
     `${quota.requestsPerMinute} requests a minute, ${quota.requestsThisMinute} handed out in this one`,
@@ -152,14 +136,14 @@ function describeQuota(answer: unknown): string {
 function describe(command: string | undefined, answer: unknown): string {
   if (command === 'quota') return describeQuota(answer)
   if (command === 'create') {
-    const { key, id, scopes } = Key.extend({ key: z.string() }).parse(answer)
+    const { key, id, scopes } = CreatedKeyReply.parse(answer)
     return `${key}\n\n${id}, scopes ${scopes.join(', ')}. The key is shown this once and kept nowhere.`
   }
   if (command === 'revoke') {
-    const { id } = Key.parse(answer)
+    const { id } = KeyReply.parse(answer)
     return `${id} is revoked; within ten seconds no request passes with it.`
   }
-  const { keys } = z.looseObject({ keys: z.array(Key) }).parse(answer)
+  const { keys } = KeysReply.parse(answer)
   if (keys.length === 0) return 'This tenant has no keys.'
   return formatTable([
     ['id', 'scopes', 'state', 'last used', 'name'],

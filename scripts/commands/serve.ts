@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import { ReadyReply } from '#shared/api/network.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { buildPages, buildWorker, PAGES_DIR, WORKER_DIR } from '#scripts/build/build.ts'
@@ -19,10 +20,6 @@ const Secrets = z.object({
   OPERATOR_KEY: z.string(),
   ADMISSION_SECRET: z.string(),
   LOG_KEY: z.string(),
-})
-
-const Parts = z.looseObject({
-  parts: z.record(z.string(), z.object({ ready: z.boolean(), detail: z.string() })),
 })
 
 type Vars = Readonly<Record<string, string>>
@@ -127,7 +124,7 @@ function report(url: string, stateDir: string, vars: Vars): void {
 /** What is not ready, before the first request finds out. A new instance has no nodes yet. */
 async function reportFaults(url: string): Promise<void> {
   const response = await fetch(`${url}/v2/health/ready`, { signal: AbortSignal.timeout(30_000) })
-  const { parts } = Parts.parse(await response.json())
+  const { parts } = ReadyReply.parse(await response.json())
   for (const [name, { ready, detail }] of Object.entries(parts))
     if (!ready && name !== 'nodes') console.error(`Not ready: ${name}: ${detail}`)
 }

@@ -1,6 +1,6 @@
 /** Sends fuzzed requests to a running Worker and judges every answer. */
 import fc from 'fast-check'
-import { z } from 'zod'
+import { ProblemReply } from '#shared/api/problem.ts'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { createRequests, type FuzzRequest } from './requests.ts'
 
@@ -41,13 +41,6 @@ const EXPECTED: readonly ErrorCode[] = [
 const CHUNK = 500
 const FAULTS_KEPT = 20
 const TIMEOUT_MS = 90_000
-
-const Problem = z.looseObject({
-  code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
-  status: z.int(),
-  detail: z.string(),
-  requestId: z.string(),
-})
 
 export async function fuzzRoutes(
   description: unknown,
@@ -115,7 +108,7 @@ function judgeProblem(
   { status, text }: { readonly status: number; readonly text: string },
   named: Record<string, number>,
 ): string | undefined {
-  const problem = Problem.safeParse(parse(text))
+  const problem = ProblemReply.safeParse(parse(text))
   if (!problem.success) return `status ${status} without a problem: ${text.slice(0, 200)}`
   const { code, detail } = problem.data
   if (problem.data.status !== status || ERRORS[code].status !== status) {

@@ -1,7 +1,7 @@
 /** `/v1/audit` and `/v1/compliance` as OpenAPI describes them. */
 import { z } from 'zod'
+import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#shared/api/audit.ts'
 import { AuditBundle } from '#shared/audit/bundle.ts'
-import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#worker/api/audit/audit.ts'
 import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 

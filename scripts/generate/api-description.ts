@@ -2,6 +2,8 @@
 import { Hono } from 'hono'
 import { describeRoute } from 'hono-openapi'
 import { z } from 'zod'
+import { PublicChain } from '#shared/api/network.ts'
+import { DryRunReply } from '#shared/api/policies.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { PolicyDraft } from '#shared/law/policy.ts'
@@ -10,17 +12,47 @@ import { ChatRequest } from '#worker/api/openai/chat.ts'
 import { Completion, CompletionChunk } from '#worker/api/openai/completions-answer.ts'
 import { CompletionRequest } from '#worker/api/openai/completions.ts'
 import { ComputeRequest, ComputeResponse } from '#worker/api/compute/compute.ts'
-import { DryRunReply, DryRunRequest } from '#worker/api/policies/dry-run.ts'
+import { DryRunRequest } from '#worker/api/policies/dry-run.ts'
 import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/api/openai/embeddings.ts'
 import { LibraryRequest, LibraryResponse } from '#worker/api/compute/library.ts'
 import { InferRequest, InferResponse } from '#worker/api/oip/oip.ts'
 import { ServerMessage } from '#worker/hub/session/messages.ts'
-import * as replies from '#worker/api/replies.ts'
+import {
+  CreatedKeyReply,
+  KeyReply,
+  KeysReply,
+  OwnKeyReply,
+  QuotaReply,
+  RotatedKeyReply,
+} from '#shared/api/keys.ts'
+import {
+  KernelsReply,
+  ListedModelReply,
+  LiveReply,
+  ModelReadyReply,
+  ModelReply,
+  ModelsReply,
+  ServerReply,
+} from '#shared/api/models.ts'
+import {
+  AdmissionReply,
+  AttestationsReply,
+  EarningsReply,
+  NetworkReply,
+  ReadyReply,
+  UnattestedReply,
+} from '#shared/api/network.ts'
+import {
+  DefaultPolicyReply,
+  PoliciesReply,
+  PolicyReply,
+  PolicyVersionsReply,
+  PublishedPolicyReply,
+} from '#shared/api/policies.ts'
 import { AUDIT_OPERATIONS } from './api-audit.ts'
 import { JOB_OPERATIONS } from './api-jobs.ts'
 import { SignedAttestation } from '#shared/place/evidence.ts'
 import { AdmissionRequest } from '#worker/edge/admission.ts'
-import { PublicChain } from '#worker/platform/public-chain.ts'
 import { KeyRequest, KeyRotation, NewKey } from '#worker/protocols/tenant.ts'
 import { QuotaChange } from '#worker/protocols/quota.ts'
 import { describeOperation, type Operation } from './describe-operation.ts'
@@ -44,21 +76,21 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/v2',
     summary: 'What this server is (Open Inference Protocol)',
     security: 'none',
-    reply: replies.ServerReply,
+    reply: ServerReply,
   },
   {
     method: 'GET',
     path: '/v2/health/live',
     summary: 'Whether the Worker runs',
     security: 'none',
-    reply: replies.LiveReply,
+    reply: LiveReply,
   },
   {
     method: 'GET',
     path: '/v2/health/ready',
     summary: 'Whether nodes, hubs, ledger and chain are ready; 503 when one is not',
     security: 'none',
-    reply: replies.ReadyReply,
+    reply: ReadyReply,
   },
   ...modelOperations('/v2/models/:model', ''),
   ...modelOperations('/v2/models/:model/versions/:version', ', of one version'),
@@ -67,14 +99,14 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/v1/models',
     summary: 'All models (OpenAI), where they are and how warm',
     security: 'optionalKey',
-    reply: replies.ModelsReply,
+    reply: ModelsReply,
   },
   {
     method: 'GET',
     path: '/v1/models/:model',
     summary: 'One model (OpenAI), where it is and how warm',
     security: 'optionalKey',
-    reply: replies.ListedModelReply,
+    reply: ListedModelReply,
   },
   {
     method: 'POST',
@@ -119,7 +151,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/v1/kernels',
     summary: 'Kernels of the library: inputs, parameters, limits, tolerance, price',
     security: 'optionalKey',
-    reply: replies.KernelsReply,
+    reply: KernelsReply,
   },
   {
     method: 'GET',
@@ -134,7 +166,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'What a receipt key has earned',
     security: 'none',
     query: { x: 'Its x, 0x and 64 hex digits', y: 'Its y' },
-    reply: replies.EarningsReply,
+    reply: EarningsReply,
   },
   {
     method: 'GET',
@@ -155,14 +187,14 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/v1/network',
     summary: 'Hubs, live nodes at country level, settlement',
     security: 'none',
-    reply: replies.NetworkReply,
+    reply: NetworkReply,
   },
   {
     method: 'GET',
     path: '/v1/policies',
     summary: "The tenant's policies",
     security: 'key',
-    reply: replies.PoliciesReply,
+    reply: PoliciesReply,
   },
   {
     method: 'PUT',
@@ -170,35 +202,35 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Publish the next version of a policy; the id in the body may be left out',
     security: 'key',
     body: PolicyDraft.partial({ id: true }),
-    reply: replies.PublishedPolicyReply,
+    reply: PublishedPolicyReply,
   },
   {
     method: 'POST',
     path: '/v1/policies/:id/retire',
     summary: 'Retire a policy: it takes no new jobs, and its versions stay readable',
     security: 'key',
-    reply: replies.PolicyReply,
+    reply: PolicyReply,
   },
   {
     method: 'GET',
     path: '/v1/policies/:id',
     summary: 'The newest version of a policy',
     security: 'key',
-    reply: replies.PolicyReply,
+    reply: PolicyReply,
   },
   {
     method: 'GET',
     path: '/v1/policies/:id/versions',
     summary: 'The versions of a policy, newest first',
     security: 'key',
-    reply: replies.PolicyVersionsReply,
+    reply: PolicyVersionsReply,
   },
   {
     method: 'GET',
     path: '/v1/policies/:id/versions/:version',
     summary: 'A version of a policy, as it was published',
     security: 'key',
-    reply: replies.PolicyReply,
+    reply: PolicyReply,
   },
   {
     method: 'POST',
@@ -214,7 +246,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Make an API key of this tenant; it can do nothing that the key which makes it cannot',
     security: 'key',
     body: KeyRequest,
-    reply: replies.CreatedKeyReply,
+    reply: CreatedKeyReply,
     status: 201,
   },
   {
@@ -222,14 +254,14 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/v1/keys',
     summary: "This tenant's keys, without their secrets",
     security: 'key',
-    reply: replies.KeysReply,
+    reply: KeysReply,
   },
   {
     method: 'GET',
     path: '/v1/keys/self',
     summary: 'The key that asks: its tenant, its scopes',
     security: 'key',
-    reply: replies.OwnKeyReply,
+    reply: OwnKeyReply,
   },
   {
     method: 'POST',
@@ -238,7 +270,7 @@ export const OPERATIONS: readonly Operation[] = [
       'A new secret for a key; the one before is taken for as long as is said, or not at all',
     security: 'key',
     body: KeyRotation,
-    reply: replies.RotatedKeyReply,
+    reply: RotatedKeyReply,
   },
   {
     method: 'DELETE',
@@ -246,14 +278,14 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Revoke a key',
     security: 'key',
     query: { last_admin: 'true to revoke the last admin key' },
-    reply: replies.KeyReply,
+    reply: KeyReply,
   },
   {
     method: 'POST',
     path: '/v1/policies/:id/default',
     summary: 'Make a policy the one of requests that name none',
     security: 'key',
-    reply: replies.DefaultPolicyReply,
+    reply: DefaultPolicyReply,
   },
   {
     method: 'POST',
@@ -261,7 +293,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Admission token of a node; a key with scope node makes it a verified one',
     security: 'optionalKey',
     body: AdmissionRequest,
-    reply: replies.AdmissionReply,
+    reply: AdmissionReply,
   },
   {
     method: 'POST',
@@ -269,7 +301,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: 'Make an API key, and its tenant when it is the first',
     security: 'operator',
     body: NewKey,
-    reply: replies.CreatedKeyReply,
+    reply: CreatedKeyReply,
     status: 201,
   },
   {
@@ -278,14 +310,14 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "A tenant's keys",
     security: 'operator',
     query: { tenant: 'Its name' },
-    reply: replies.KeysReply,
+    reply: KeysReply,
   },
   {
     method: 'DELETE',
     path: '/v1/operator/keys/:id',
     summary: 'Revoke a key',
     security: 'operator',
-    reply: replies.KeyReply,
+    reply: KeyReply,
   },
   {
     method: 'POST',
@@ -301,21 +333,21 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/v1/operator/attestations',
     summary: 'Statements that stand',
     security: 'operator',
-    reply: replies.AttestationsReply,
+    reply: AttestationsReply,
   },
   {
     method: 'DELETE',
     path: '/v1/operator/attestations/:node',
     summary: 'Take a statement back',
     security: 'operator',
-    reply: replies.UnattestedReply,
+    reply: UnattestedReply,
   },
   {
     method: 'GET',
     path: '/v1/operator/quotas/:tenant',
     summary: "A tenant's quota, and how much of it has been handed out",
     security: 'operator',
-    reply: replies.QuotaReply,
+    reply: QuotaReply,
   },
   {
     method: 'PUT',
@@ -324,7 +356,7 @@ export const OPERATIONS: readonly Operation[] = [
       "Set a tenant's quota; what is left out stays as it is, and `none` takes the spending cap away",
     security: 'operator',
     body: QuotaChange,
-    reply: replies.QuotaReply,
+    reply: QuotaReply,
   },
 ]
 
@@ -336,14 +368,14 @@ function modelOperations(path: string, of: string): Operation[] {
       path,
       summary: `A model's inputs, outputs and price${of}`,
       security: 'optionalKey',
-      reply: replies.ModelReply,
+      reply: ModelReply,
     },
     {
       method: 'GET',
       path: `${path}/ready`,
       summary: `Whether a live node serves the model${of}`,
       security: 'optionalKey',
-      reply: replies.ModelReadyReply,
+      reply: ModelReadyReply,
     },
     {
       method: 'POST',

@@ -1,5 +1,6 @@
 /** `/v1/jobs` as OpenAPI describes it. */
 import { z } from 'zod'
+import { BatchErasureReply, ErasureReply } from '#shared/api/audit.ts'
 import {
   BatchesReply,
   BatchReply,
@@ -8,7 +9,6 @@ import {
   ResultReply,
   ResultsReply,
 } from '#worker/api/jobs/jobs.ts'
-import { BatchErasureReply, ErasureReply } from '#worker/api/audit/audit.ts'
 import { BatchItem } from '#worker/protocols/batch.ts'
 
 export const JOB_OPERATIONS = [

@@ -2,7 +2,7 @@
 import type { describeRoute } from 'hono-openapi'
 import type { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
-import * as replies from '#worker/api/replies.ts'
+import { ProblemReply } from '#shared/api/problem.ts'
 import type { NamedSchemas } from './named-schemas.ts'
 
 type Security = 'key' | 'optionalKey' | 'operator' | 'none'
@@ -77,7 +77,7 @@ const BINARY_PARAMETER = parameter(
 export const problemResponse = (schemas: NamedSchemas) => ({
   description: 'A problem (RFC 9457) with OpenAI’s `error` member',
   content: {
-    'application/problem+json': { schema: schemas.refer(replies.ProblemReply, 'Problem') },
+    'application/problem+json': { schema: schemas.refer(ProblemReply, 'Problem') },
   },
 })
 

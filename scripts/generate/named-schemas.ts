@@ -1,24 +1,27 @@
 /** Schemas of the description by name, so that clients made from it have types with names. */
 import { resolver } from 'hono-openapi'
 import type { z } from 'zod'
+import * as audit from '#shared/api/audit.ts'
+import * as keys from '#shared/api/keys.ts'
+import * as models from '#shared/api/models.ts'
+import * as network from '#shared/api/network.ts'
+import * as policies from '#shared/api/policies.ts'
+import { ProblemReply } from '#shared/api/problem.ts'
 import { AuditBundle } from '#shared/audit/bundle.ts'
 import { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.ts'
 import { PolicyDraft } from '#shared/law/policy.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { AdmissionRequest } from '#worker/edge/admission.ts'
-import * as audit from '#worker/api/audit/audit.ts'
 import { ChatCompletion, ChatCompletionChunk } from '#worker/api/openai/chat-answer.ts'
 import { ChatRequest } from '#worker/api/openai/chat.ts'
 import { Completion, CompletionChunk } from '#worker/api/openai/completions-answer.ts'
 import { CompletionRequest } from '#worker/api/openai/completions.ts'
-import { DryRunReply, DryRunRequest } from '#worker/api/policies/dry-run.ts'
+import { DryRunRequest } from '#worker/api/policies/dry-run.ts'
 import { EmbeddingsRequest, EmbeddingsResponse } from '#worker/api/openai/embeddings.ts'
 import * as jobs from '#worker/api/jobs/jobs.ts'
 import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
 import { InferRequest, InferResponse } from '#worker/api/oip/oip.ts'
-import * as replies from '#worker/api/replies.ts'
 import { ServerMessage } from '#worker/hub/session/messages.ts'
-import { PublicChain } from '#worker/platform/public-chain.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 import { KeyRequest, KeyRotation, NewKey } from '#worker/protocols/tenant.ts'
 import { QuotaChange } from '#worker/protocols/quota.ts'
@@ -26,7 +29,11 @@ import { QuotaChange } from '#worker/protocols/quota.ts'
 const NAMED: Readonly<Record<string, unknown>> = {
   ...audit,
   ...jobs,
-  ...replies,
+  ...keys,
+  ...models,
+  ...network,
+  ...policies,
+  ProblemReply,
   AdmissionRequest,
   AuditBundle,
   ChatCompletion,
@@ -35,7 +42,6 @@ const NAMED: Readonly<Record<string, unknown>> = {
   Completion,
   CompletionChunk,
   CompletionRequest,
-  DryRunReply,
   DryRunRequest,
   EmbeddingsRequest,
   EmbeddingsResponse,
@@ -47,7 +53,6 @@ const NAMED: Readonly<Record<string, unknown>> = {
   KeyRotation,
   NewKey,
   PolicyDraft,
-  PublicChain,
   QuotaChange,
   ReceiptDocument,
   RopaReply,

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { NetworkReply } from '#shared/api/network.ts'
 import type { Log } from '#shared/base/log.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { endOf, type Child } from './keep-running.ts'
@@ -50,11 +51,6 @@ const Line = z.looseObject({
 })
 /** From one look to the next. */
 const LOOK_MS = 100
-const Network = z.looseObject({
-  nodes: z.array(
-    z.looseObject({ nodeId: z.string(), models: z.array(z.looseObject({ id: z.string() })) }),
-  ),
-})
 
 /** Resolves once the hub has the node and the models that it was told to load, as far as they are admitted. @throws {AppError} internal with its last lines otherwise */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<NodeProcess> {
@@ -144,7 +140,7 @@ async function untilSeen(hub: string, nodeId: string, models: readonly string[])
   const deadline = AbortSignal.timeout(READY_TIMEOUT_MS)
   for (;;) {
     const response = await fetch(`${hub}/v1/network`, { signal: deadline })
-    const { nodes } = Network.parse(await response.json())
+    const { nodes } = NetworkReply.parse(await response.json())
     const seen = nodes.find((node) => node.nodeId === nodeId)?.models.map(({ id }) => id)
     if (seen !== undefined && models.every((id) => seen.includes(id))) return nodeId
     await sleep(LOOK_MS, undefined, { signal: deadline })

@@ -1,12 +1,8 @@
 /** The operator's side of the HTTP API: keys and policies. */
 import { z } from 'zod'
+import { CreatedKeyReply, KeysReply } from '#shared/api/keys.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
-
-const KeyList = z.looseObject({
-  keys: z.array(z.looseObject({ id: z.string(), revokedAtMs: z.number().nullable() })),
-})
-const CreatedKey = z.looseObject({ id: z.string(), key: z.string() })
 
 export interface KeyRequest {
   readonly tenant: string
@@ -29,10 +25,10 @@ export function createOperator(url: string, operatorKey: string): Operator {
   return {
     key: operatorKey,
     createKey: async (request) =>
-      CreatedKey.parse(await call('POST', '/v1/operator/keys', request)),
+      CreatedKeyReply.parse(await call('POST', '/v1/operator/keys', request)),
     revokeKey: async (id) => void (await call('DELETE', `/v1/operator/keys/${id}`)),
     async activeKeys(tenant) {
-      const { keys } = KeyList.parse(await call('GET', `/v1/operator/keys?tenant=${tenant}`))
+      const { keys } = KeysReply.parse(await call('GET', `/v1/operator/keys?tenant=${tenant}`))
       return keys.filter(({ revokedAtMs }) => revokedAtMs === null).map(({ id }) => id)
     },
   }

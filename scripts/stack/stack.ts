@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import { NetworkReply } from '#shared/api/network.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/base/signature.ts'
 import { PAGES_DIR, SIMULATED_WORKER_DIR } from '#scripts/build/build.ts'
 import {
   deploySettlement,
@@ -191,11 +191,9 @@ function keepChain(dir: string, { log, keeper }: StackOptions): Promise<Kept<Cha
   return keepRunning('The chain (anvil)', start, keeper)
 }
 
-const NetworkHubs = z.looseObject({ hubs: z.array(z.looseObject({ hubKey: PublicKey })) })
-
 async function hubKeys(url: string): Promise<PublicKey[]> {
   const response = await fetch(`${url}/v1/network`, { signal: AbortSignal.timeout(30_000) })
-  return NetworkHubs.parse(await response.json()).hubs.map((hub) => hub.hubKey)
+  return NetworkReply.parse(await response.json()).hubs.map((hub) => hub.hubKey)
 }
 
 interface Secrets {

@@ -1,5 +1,6 @@
 /** Waits until receipts stand on the chain, and asks what their node has earned. */
-import { z } from 'zod'
+import type { z } from 'zod'
+import { EarningsReply } from '#shared/api/network.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -7,7 +8,6 @@ import { callApi } from '#scripts/stack/operator.ts'
 
 const POLL_MS = 250
 const SETTLE_TIMEOUT_MS = 60_000
-const Earnings = z.looseObject({ pendingMicroUsd: z.string(), settledMicroUsd: z.string() })
 
 interface Client {
   readonly url: string
@@ -43,12 +43,12 @@ export async function untilSettled(
 export async function fetchEarnings(
   { url, apiKey }: Client,
   key: PublicKey,
-): Promise<z.infer<typeof Earnings>> {
+): Promise<z.infer<typeof EarningsReply>> {
   const answer = await callApi({
     url,
     key: apiKey,
     method: 'GET',
     path: `/v1/earnings?x=${key.x}&y=${key.y}`,
   })
-  return Earnings.parse(answer)
+  return EarningsReply.parse(answer)
 }

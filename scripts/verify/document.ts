@@ -1,6 +1,6 @@
 /** One document that the verifier is handed, told apart and checked as it is read: a bundle, a receipt, or neither. */
 import { createReadStream } from 'node:fs'
-import { z } from 'zod'
+import { ProblemReply } from '#shared/api/problem.ts'
 import { BUNDLE_LISTS, BundleHead } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
@@ -108,7 +108,7 @@ function readFault(name: string, cause: unknown): string {
 }
 
 /** What the API answers to a request that it refuses. */
-const Problem = z.looseObject({ status: z.int(), code: z.string(), detail: z.string() })
+const Problem = ProblemReply.pick({ status: true, code: true, detail: true })
 
 async function verifyStream(
   parts: AsyncGenerator<JsonPart, void, undefined>,

@@ -53,7 +53,7 @@ function answerAll(): void {
   server.routes.clear()
   for (const { sha256 } of MANIFESTS.flatMap(({ files }) => files))
     if (!QUICK.some((file) => file.sha256 === sha256)) refuseModel(sha256)
-  answer('GET /v1/network', 200, { hubs: [], nodes: [], you: { country: 'AT' } })
+  answer('GET /v1/network', 200, { hubs: [], nodes: [], you: { country: 'AT', source: 'edge' } })
   answer('GET /v1/earnings', 200, { pendingMicroUsd: '0', settledMicroUsd: '0' })
   answer('POST /v1/nodes/admission', 429, {
     code: 'rate_limited',

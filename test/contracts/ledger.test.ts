@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { erc20Abi } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { FaultCode } from '#shared/api/network.ts'
 import { createChainView } from '#shared/verify/chain-view.ts'
 import {
   connect,
@@ -28,7 +29,6 @@ import {
   type LedgerChainOptions,
 } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
-import type { FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { until } from '../support/poll.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'

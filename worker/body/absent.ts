@@ -1,11 +1,11 @@
-/** Null is absent: the one rule of every request body, since many clients write each member that they do not use as null. */
+/** Treats null as absent in every request body, because many clients write unused members as null. */
 import { z } from 'zod'
 
 type Schema = z.core.$ZodType
 
 /**
- * The body without the members that are null where its schema lets them be left out, or does not know them. What a schema leaves
- * open, such as tensor data or a JSON schema, is the caller's own and stays as it is.
+ * Removes null members that the schema makes optional or does not know.
+ * Values that a schema leaves open, such as tensor data or a JSON schema, stay as they are.
  */
 export function withoutNulls(schema: Schema, body: unknown): unknown {
   return strip(choices(schema), body)
@@ -35,7 +35,7 @@ function stripItems(schemas: readonly Schema[], items: readonly unknown[]): read
 
 const CONTAINERS: ReadonlySet<string> = new Set(['object', 'record', 'array', 'tuple'])
 
-/** How a schema of an object finds the schema of a member; nothing for what is no object. */
+/** Functions that find a member's schema in an object schema; empty for other schemas. */
 function membersOf(schema: Schema): ((name: string) => Schema | undefined)[] {
   const def = defOf(schema)
   if (def.type === 'record') return [() => def.valueType]
@@ -50,12 +50,12 @@ function itemAt(schema: Schema, index: number): Schema[] {
   return item == null ? [] : [item]
 }
 
-/** Whether null is a value here that says something, because the member may not be left out. */
+/** Whether null is meaningful: the member is required and its schema accepts null. */
 function needsNull(schema: Schema): boolean {
   return schema._zod.optin !== 'optional' && z.core.safeParse(schema, null).success
 }
 
-/** The schemas that a value may be of, without what is wrapped around them. */
+/** The alternatives of a schema, without wrappers. */
 function choices(schema: Schema): Schema[] {
   const def = defOf(schema)
   switch (def.type) {

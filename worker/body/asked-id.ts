@@ -1,4 +1,4 @@
-/** Ids as they stand in paths and queries: hex digits there may be of either case, in signed documents they may not. */
+/** Ids in paths and queries. Hex digits may have either case there; in signed documents they may not. */
 import { z } from 'zod'
 import { Bytes32, JobId } from '#shared/base/ids.ts'
 import { BatchId } from '#worker/protocols/batch.ts'

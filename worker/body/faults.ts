@@ -1,11 +1,10 @@
-/** Faults in a request, each with a JSON pointer to the value (RFC 6901), and the error that carries them. */
+/** Reports faults in a request, each with a JSON pointer to the value (RFC 6901). */
 import type { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import { withoutNulls } from './absent.ts'
 import { describeIssue } from './issues.ts'
 import { nearestName, notKnown } from './near-names.ts'
 
-/** More than this many would only repeat themselves. */
 const FAULTS_SHOWN = 16
 
 export function invalidRequest(faults: readonly FieldFault[]): AppError {
@@ -15,9 +14,9 @@ export function invalidRequest(faults: readonly FieldFault[]): AppError {
 }
 
 /**
- * Null is as good as absent in every body (`absent.ts`).
- * @param base before each pointer, for a part of a body
- * @throws {AppError} invalid_request with one fault an issue
+ * Parses a body, where null means absent (`absent.ts`).
+ * @param base prefix of each pointer, for a part of a body
+ * @throws {AppError} invalid_request with one fault for each issue
  */
 export function parseBody<T>(schema: z.ZodType<T>, body: unknown, base = ''): T {
   const result = schema.safeParse(withoutNulls(schema, body), { error: describeIssue })

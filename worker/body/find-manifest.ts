@@ -1,4 +1,4 @@
-/** The model that a request names. */
+/** Finds the model that a request names. */
 import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { ModelManifest } from '#shared/job/model.ts'

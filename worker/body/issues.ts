@@ -1,10 +1,10 @@
-/** What is wrong with a value, in plain words: a schema that has no words of its own for it says these. Pure. */
+/** Describes what is wrong with a value, where the schema has no message of its own. */
 import type { z } from 'zod'
 
 type Issue = z.core.$ZodRawIssue
 type Nested = z.core.$ZodIssue
 
-/** Values that a sentence names. */
+/** Most values that a message lists. */
 const VALUES_NAMED = 24
 
 const NOUNS: Readonly<Record<string, string>> = {
@@ -26,7 +26,7 @@ const FORMATS: Readonly<Record<string, string>> = {
   date: 'a date as in 2026-11-30',
 }
 
-/** An error map for one parse. @returns undefined where the schema's own words are better */
+/** An error map for one parse. @returns undefined where the schema's own message is better */
 export function describeIssue(issue: Issue): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
@@ -62,7 +62,7 @@ function bound(origin: string, how: string, limit: number | bigint): string {
   return `must have ${how} ${limit} ${limit === 1 ? unit : `${unit}s`}`
 }
 
-/** The kinds of value that would do, where it is of none of them. */
+/** The kinds of value that a union accepts, when the value is of none of them. */
 function describeUnion(errors: readonly (readonly Nested[])[], input: unknown): string {
   if (input === undefined) return 'is missing'
   const kinds = errors.map(([first]) =>

@@ -1,6 +1,7 @@
 /**
- * What the words of a member's name speak of: places and protection, the answer, or nothing that could change either. The
- * last is the only list that lets a member pass, so a word that is missing anywhere is refused.
+ * Classifies a member by the words in its name: places and protection, the answer, or a label that
+ * changes nothing.
+ * Only the list of labels lets a member pass, so a word that is missing from a list is refused.
  */
 import {
   DATA_CLASSES,
@@ -14,17 +15,17 @@ import { groupNames, isRegion } from '#shared/law/region.ts'
 import { nearestName, plainName, wordsOf } from './near-names.ts'
 import { ResidencyFields } from './residency.ts'
 
-/** What a policy says by name: these, said in a request, were meant to narrow it. Nobody's policy is known by its `id` alone. */
+/** Names of policy members. In a request they were meant to narrow the policy. `id` alone is too common to count. */
 const POLICY_NAMES = [
   ...Object.keys(ResidencyFields),
   ...Object.keys(Policy.shape).filter((name) => name !== 'id'),
 ]
 
-/** Names of a policy within longer ones: `required_data_class`, `computeRegions`. */
+/** Policy names inside longer ones: `required_data_class`, `computeRegions`. */
 const POLICY_PARTS = POLICY_NAMES.map((name) => plainName(name).replace(/([^s])s$/, '$1'))
 
 const SAY_NOTHING = ['none', 'any', 'special']
-/** The words that a policy's members have as values: `verified`, `attested`, `phi`, `eea`. */
+/** Values of policy members: `verified`, `attested`, `phi`, `eea`. */
 const POLICY_VALUES = new Set(
   [
     ...[DATA_CLASSES, EVIDENCE_CLASSES, JURISDICTIONS, NODE_TRUSTS, VERIFICATION_LEVELS].flat(),
@@ -32,7 +33,7 @@ const POLICY_VALUES = new Set(
   ].filter((word) => !SAY_NOTHING.includes(word)),
 )
 
-/** Beginnings of words that say where a job may run, who may have it, or what may be kept of it. */
+/** Prefixes of words about where a job may run, who may process it, or what may be kept of it. */
 const NARROWING = new RegExp(
   `^(?:${[
     'residen|polic|region|countr|nation|continent|jurisdict|sovereign|territor|geo|locat|local$|place|zone|datacent|data$',
@@ -42,13 +43,13 @@ const NARROWING = new RegExp(
   ].join('|')})`,
 )
 
-/** Beginnings of words that say what is to be written, or how. */
+/** Prefixes of words about what to write, or how. */
 const STEERING = new RegExp(
   `^(?:${[
     // shape
     'schema|gramm|regex|pattern|json|xml|yaml|guid|struct|format|constrain|ebnf|gbnf|abnf|bnf|peg$|lark|choice|enum',
     'pydantic|zod|class|labels|value|oneof|one$|possible',
-    // what else takes part
+    // other inputs
     'tool|function|plugin|search|retriev|web|file|image|audio|video|voice|modal|media|docu|context|citation|rag$',
     'mcp|connector|attach|vector|knowledge|memor|source|corpus|collection|dataset|index|assistant|agent|thread',
     // choice of tokens
@@ -56,20 +57,20 @@ const STEERING = new RegExp(
     'length|early|best|divers|contrast|cfg|bias|suppress|bad|ban$|banned|force|stop|eos|bos|ignore|skip|seed|random|determin',
     'greedy|logit|logprob|prob|token|tok|vocab|special|detok|trunc|spec|draft|predict|dynatemp|quadratic|smooth|cutoff|watermark',
     'n$|k$|p$|alternat|candidate|completion',
-    // the text before
+    // preceding text
     'prompt|prefix|suffix|prefill|preamble|echo|contin|generat|system|instruct|template|chat|message|role|history|conversation',
     'few|shot|example|demonstrat|title|raw|indent|preset',
-    // manner
+    // style
     'think|reason|effort|budget|verbos|style|persona|character|lang|translat|moderat|safe|filter|guard|mask|anonym|redact|sensitiv',
-    // which model, and how exactly
+    // model and precision
     'model|engine|lora|adapter|expert|quant|precision|dtype|bit|normal|pool|chunk|dim|embed|task|input|output|query|passage|type',
     'matryoshka|sparse|dense|lower|upper|binary|threshold|confiden|iou|nms|rotat|crop|resiz|scal|sequence|checkpoint|revision|variant',
-    // bags of any of these
+    // containers of the above
     'extra|option|param|arg|kwarg|config|setting|override|transform|decod|mode|stream|return|include|feature',
   ].join('|')})`,
 )
 
-/** Beginnings of words that only say who asks, from where in a program, and for which account, trace or queue. */
+/** Prefixes of words that only identify a caller, account, trace or queue. */
 const LABEL = new RegExp(
   `^(?:${[
     // who
@@ -83,13 +84,13 @@ const LABEL = new RegExp(
     'version$|release$|env$|environment|stage$|unknown|unused|some$',
     // account, cache and queue
     'bill|invoice|cost$|costs$|key$|cach|ttl$|alive$|priorit|queue|retry|retries|attempt|timeout',
-    // words without a meaning
+    // filler words
     'foo|bar$|baz|qux|quux|corge|grault|garply|waldo|fred$|plugh|xyzzy|thud|frob|bogus|dummy|junk|nonsense|whatever|thing',
     'something|anything|stuff|test$|abc$|xyz$|unrecogni|unexpected|nonexist|exist$|made$|arbitrary',
   ].join('|')})`,
 )
 
-/** JSON Schema shows by its own words. */
+/** Keywords that identify a JSON Schema. */
 const SCHEMA_WORDS = [
   'properties',
   '$schema',
@@ -100,7 +101,7 @@ const SCHEMA_WORDS = [
   '$defs',
 ]
 
-/** Whether a member of this name was meant to narrow where a job may run, who may have it, or what is kept of it. */
+/** Whether the name reads as a restriction on places, processors or retention. */
 export function speaksOfPolicy(name: string): boolean {
   const plain = plainName(name)
   return (
@@ -114,13 +115,13 @@ export function speaksOfAnswer(name: string): boolean {
   return wordsOf(name).some((word) => STEERING.test(word))
 }
 
-/** Whether a name says that it changes nothing. No program's interface has names beyond ASCII. */
+/** Whether the name is a label that changes nothing. Names with non-ASCII letters are not. */
 export function isLabel(name: string): boolean {
   if (/[^\x20-\x7e]/.test(name) || /^x[-_]/i.test(name)) return true
   return wordsOf(name).some((word) => LABEL.test(word))
 }
 
-/** Whether it is nothing but places, as a narrowing has them: `"DE"`, `["EU", "CH"]`. */
+/** Whether the value holds nothing but places, like a narrowing: `"DE"`, `["EU", "CH"]`. */
 export function isPlaces(value: unknown): boolean {
   const all: readonly unknown[] = Array.isArray(value) ? value : [value]
   return all.length > 0 && all.every((each) => typeof each === 'string' && isRegion(each))

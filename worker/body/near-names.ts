@@ -1,11 +1,11 @@
-/** Whether a name was meant to be another one: the same but for case and dashes, or a small edit away. */
+/** Recognises misspelt names: equal but for case and dashes, or a small edit away. */
 
-/** Letters and digits only, so that `Top-P`, `topP` and `top_p` are one. */
+/** Keeps letters and digits only, so that `Top-P`, `topP` and `top_p` are equal. */
 export function plainName(name: string): string {
   return name.toLowerCase().replaceAll(/[^\p{L}\p{N}]/gu, '')
 }
 
-/** The words of a name: `residencyAllow` and `residency_allow` have two. */
+/** Splits a name into words: `residencyAllow` and `residency_allow` both have two. */
 export function wordsOf(name: string): string[] {
   return name
     .replaceAll(/(\p{Ll}|\p{N})(\p{Lu})/gu, '$1 $2')
@@ -14,10 +14,10 @@ export function wordsOf(name: string): string[] {
     .filter((word) => word !== '')
 }
 
-/** Names longer than this are nobody's typing error; they cost nothing to judge. */
+/** Longer names are not treated as typing errors, which bounds the cost. */
 const LONGEST = 64
 
-/** The name among `known` that `name` was probably meant to be. */
+/** Finds the name in `known` that `name` was probably meant to be. */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   const plain = plainName(name.slice(0, LONGEST))
   for (const candidate of known) {
@@ -27,18 +27,17 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   return undefined
 }
 
-/** The fault of a name, with the one that it was probably meant to be. */
 export function notKnown(near: string | undefined): string {
   return near === undefined ? 'is not known here' : `is not known here; "${near}" is`
 }
 
-/** One edit in a name of four letters or more, two in one of seven or more; a swap of neighbours is one. */
+/** Allows one edit in a name of four letters or more, two in seven or more. Swapped neighbours count as one edit. */
 function isSmallEdit(a: string, b: string): boolean {
   const most = Math.min(a.length, b.length) >= 7 ? 2 : Math.min(a.length, b.length) >= 4 ? 1 : 0
   return Math.abs(a.length - b.length) <= most && editDistance(a, b) <= most
 }
 
-/** Optimal string alignment: insertions, deletions, substitutions, swaps of neighbours. */
+/** Optimal string alignment distance: insertions, deletions, substitutions, swaps of neighbours. */
 function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, column) => column)

@@ -1,7 +1,8 @@
 /**
- * Bodies of the APIs that others have designed. A member that a route does not know passes, and is told, only where its
- * name is that of a label (who asks, which trace, which account) and nothing in name or value speaks of places, of
- * protection or of the answer. So a parameter that somebody invents tomorrow is refused, too.
+ * Parses bodies of APIs that others designed (OpenAI, Open Inference Protocol).
+ * An unknown member passes, and is reported, only if its name is a label (caller, trace, account)
+ * and neither name nor value concerns places, protection or the answer. Unknown parameters are
+ * therefore refused.
  */
 import type { z } from 'zod'
 import type { FieldFault } from '#shared/base/errors.ts'
@@ -11,29 +12,29 @@ import { isJsonSchema, isLabel, isPlaces, speaksOfAnswer, speaksOfPolicy } from 
 import { nearestName, notKnown } from './near-names.ts'
 import { isNothing } from './unknown-members.ts'
 
-/** How deep, and how many values, an unknown member is looked through. */
+/** Depth and number of values that are searched in an unknown member. */
 const DEEPEST = 8
 const MOST_VALUES = 1_000
 const NAME_CHARS = 64
 
 export interface OpenBody<T> {
   readonly request: T
-  /** Names of the members that had no effect. */
+  /** Names of members without effect. */
   readonly ignored: readonly string[]
 }
 
 interface Judged {
-  /** Members that are known and not taken. */
+  /** Known members that are not supported. */
   readonly refusals?: Refusals
-  /** Faults that were found before, to be told in the same answer. */
-  readonly faults?: readonly FieldFault[]
+  /** Finds more faults in the body, to be reported together. */
+  readonly look?: (body: unknown) => readonly FieldFault[]
 }
 
 /** @throws {AppError} invalid_request with a pointer to each fault */
 export function parseOpenBody<T>(
   schema: z.ZodType<T> & { readonly shape: object },
   body: unknown,
-  { refusals = {}, faults = [] }: Judged = {},
+  { refusals = {}, look }: Judged = {},
 ): OpenBody<T> {
   const known = [...Object.keys(schema.shape), ...Object.keys(refusals)]
   const unknown = isRecord(body)
@@ -43,7 +44,7 @@ export function parseOpenBody<T>(
     const detail = whyRefused(name, value, known)
     return detail === undefined ? [] : [{ pointer: toPointer([name]), detail }]
   })
-  const refused = [...refusedParameters(body, refusals), ...faults, ...unknownFaults]
+  const refused = [...refusedParameters(body, refusals), ...(look?.(body) ?? []), ...unknownFaults]
   if (refused.length > 0) throw invalidRequest(refused)
   return { request: parseBody(schema, body), ignored: unknown.map(([name]) => name) }
 }
@@ -67,7 +68,7 @@ function whyRefused(name: string, value: unknown, known: readonly string[]): str
   )
 }
 
-/** What a value shows, whatever it is called. */
+/** Finds a reason to refuse in the value itself. */
 function refusedInside(value: unknown): string | undefined {
   let left = MOST_VALUES
   const look = (each: unknown, depth: number): string | undefined => {

@@ -1,9 +1,9 @@
-/** The JSON of a body, in one reading: a member that is there twice is refused, since another reader takes the other. */
+/** Parses a body's JSON. Duplicate members are refused, because parsers disagree on which one counts. */
 import { AppError } from '#shared/base/errors.ts'
 import { endOfString, readString } from '#shared/base/strict-json.ts'
 import { invalidRequest, toPointer } from './faults.ts'
 
-/** @throws {AppError} invalid_request for what is not JSON in UTF-8, or has a member twice, with a pointer to it */
+/** @throws {AppError} invalid_request for invalid JSON or UTF-8, or with a pointer to a duplicate member */
 export function parseJson(bytes: Uint8Array): unknown {
   try {
     return parseText(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes))
@@ -14,7 +14,7 @@ export function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** @throws {SyntaxError} @throws {AppError} invalid_request for a member that is there twice */
+/** @throws {SyntaxError} @throws {AppError} invalid_request for a duplicate member */
 export function parseText(text: string): unknown {
   const value: unknown = JSON.parse(text)
   const twice = memberTwice(text)
@@ -24,9 +24,9 @@ export function parseText(text: string): unknown {
 }
 
 /**
- * Where the second of two members of one name begins. It leaps from mark to mark, past numbers and strings, and so costs
- * no more than the reading itself.
- * @param text which is JSON
+ * Finds where the second of two equally named members begins. Skipping from mark to mark costs no
+ * more than parsing.
+ * @param text valid JSON
  */
 function memberTwice(text: string): number | undefined {
   const outer: (Set<string> | undefined)[] = []
@@ -55,13 +55,13 @@ function memberTwice(text: string): number | undefined {
 
 const COLON = /[ \t\r\n]*:/y
 
-/** Whether a string that ends there is a name. */
+/** Whether the string that ends at this position is a member's name. */
 function isName(text: string, end: number): boolean {
   COLON.lastIndex = end
   return COLON.test(text)
 }
 
-/** The path of the member whose name begins there; only a fault needs it. */
+/** The path of the member whose name begins at `target`; computed only for faults. */
 function pathTo(text: string, target: number): (string | number)[] {
   const path: (string | number)[] = []
   const marks = /["{}[\],]/g

@@ -1,11 +1,10 @@
-/** How a request names a policy and narrows where it is computed: the same two fields in every body. */
+/** The two members with which every body names a policy and narrows it. */
 import { z } from 'zod'
 import { PolicyId, RegionList } from '#shared/law/policy.ts'
 import { parseBody } from './faults.ts'
 
-/** Members that every request body may carry beside its own. */
 export const ResidencyFields = {
-  /** A published policy of the tenant; the header `x-littoral-policy` says the same. */
+  /** A published policy of the tenant; same as the header `x-littoral-policy`. */
   policy: PolicyId.optional(),
   /** Narrows the policy's compute set for this request; it can never widen it. */
   residency: z.strictObject({ allow: RegionList }).optional(),
@@ -19,7 +18,8 @@ export interface ResidencyChoice {
 const ResidencyOnly = z.object(ResidencyFields)
 
 /**
- * The same choice in a URL, for a WebSocket that a browser opens: `?policy=alps&residency=CH,AT`.
+ * Reads the same choice from a URL, for WebSockets opened by browsers:
+ * `?policy=alps&residency=CH,AT`.
  * @throws {AppError} invalid_request
  */
 export function readResidencyQuery(query: Readonly<Record<string, string>>): ResidencyChoice {

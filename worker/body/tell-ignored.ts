@@ -1,4 +1,4 @@
-/** `x-littoral-ignored`: members of the body that were not known and had no effect. */
+/** Sets `x-littoral-ignored`: unknown members of the body that had no effect. */
 import type { OpenBody } from './open-body.ts'
 
 export const IGNORED_HEADER = 'x-littoral-ignored'
@@ -6,12 +6,11 @@ export const IGNORED_HEADER = 'x-littoral-ignored'
 const NAMES_TOLD = 16
 const NAME_CHARS = 64
 
-/** What an answer's headers are set through. */
 interface Answer {
   header(name: string, value: string): void
 }
 
-/** @returns the request, without what was ignored */
+/** @returns the parsed request */
 export function tellIgnored<T>(answer: Answer, { request, ignored }: OpenBody<T>): T {
   if (ignored.length === 0) return request
   const told = ignored

@@ -1,4 +1,7 @@
-/** Tensors as JSON: arrays of numbers, booleans or strings, nested or flat, or base64 of their little-endian bytes. */
+/**
+ * Converts tensors from and to JSON: arrays of numbers, booleans or strings, nested or flat, or
+ * base64 of little-endian bytes.
+ */
 import { DATATYPE_BYTES, type Datatype } from '#shared/job/job.ts'
 import { encodeBytes, splitBytes } from '#shared/job/tensor.ts'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
@@ -6,9 +9,8 @@ import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 
 export type TensorEncoding = 'json' | 'base64'
 
-/** A value that could not become an element of its tensor. */
 export interface ElementFault {
-  /** Indices into `data`, as deep as it is nested; empty when the data as a whole is at fault. */
+  /** Indices into `data`, as deep as it is nested; empty when the whole of `data` is wrong. */
   readonly path: readonly number[]
   readonly detail: string
 }
@@ -25,8 +27,8 @@ const INTEGER_RANGE = {
 } as const
 
 /**
- * Bytes of a tensor's `data`: flat in row-major order, or nested exactly as its shape says.
- * @param shape held against the data before anything is allocated
+ * Encodes a tensor's `data`: flat in row-major order, or nested exactly as its shape says.
+ * @param shape compared with the data before anything is allocated
  */
 export function encodeTensor(
   datatype: Datatype,
@@ -44,7 +46,7 @@ export function encodeTensor(
   return { ...encoded, path: unravel(encoded.path[0] ?? 0, shape) }
 }
 
-/** Elements of data, flat or nested: every level of nested data must be as long as its axis. */
+/** Flattens data. Each level of nested data must be as long as its axis. */
 export function unnest(data: unknown[], shape: readonly number[]): unknown[] | ElementFault {
   const elements = shape.reduce((product, size) => product * size, 1)
   if (!data.some(Array.isArray)) {
@@ -71,7 +73,7 @@ export function unnest(data: unknown[], shape: readonly number[]): unknown[] | E
   return visit(data, []) ?? flat
 }
 
-/** Where the element at a flat position stands in nested data. */
+/** Indices in nested data of the element at a flat position. */
 function unravel(position: number, shape: readonly number[]): number[] {
   const path: number[] = []
   let rest = position
@@ -82,7 +84,7 @@ function unravel(position: number, shape: readonly number[]): number[] {
   return path
 }
 
-/** The `data` member of an answer's tensor: numbers, strings, or base64. */
+/** Decodes an answer's tensor to its `data` member: numbers, strings, or base64. */
 export function decodeTensor(
   datatype: Datatype,
   bytes: Uint8Array,
@@ -95,7 +97,7 @@ export function decodeTensor(
   return Array.from({ length: bytes.length / width }, (_, i) => READ[datatype](view, i * width))
 }
 
-/** Makes a fault of one tensor into a fault of the request. */
+/** Converts a fault of one tensor into a fault of the request. */
 export function faultAt(root: string, fault: ElementFault): FieldFault {
   return { pointer: [`${root}/data`, ...fault.path].join('/'), detail: fault.detail }
 }
@@ -208,7 +210,7 @@ const READ: Readonly<Record<FixedDatatype, (view: DataView, at: number) => unkno
   FP32: (view, at) => view.getFloat32(at, true),
 }
 
-/** A number where JSON keeps it exact, its decimal digits otherwise. */
+/** A number where JSON is exact, otherwise its decimal digits. */
 function plain(value: bigint): number | string {
   return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString()
 }

@@ -1,11 +1,12 @@
 /**
- * OpenAI's parameters that Littoral does not have. Each is refused by its name and never dropped in silence, unless its
- * value asks for nothing: `n: 1`, `presence_penalty: 0`, `modalities: ["text"]`.
+ * OpenAI parameters that Littoral does not support. Each is refused by name, never silently
+ * dropped,
+ * unless its value has no effect: `n: 1`, `presence_penalty: 0`, `modalities: ["text"]`.
  */
 import type { FieldFault } from '#shared/base/errors.ts'
 import { isNothing, unknownMembers } from './unknown-members.ts'
 
-/** Why a parameter is refused, and the values of it that change nothing. */
+/** Why a parameter is refused, and which of its values have no effect. */
 export interface Refusal {
   readonly detail: string
   readonly neutral?: (value: unknown) => boolean
@@ -27,8 +28,8 @@ const isTextOnly = (value: unknown) =>
   Array.isArray(value) && value.length === 1 && value[0] === 'text'
 
 /**
- * Of chat and completions alike. From `top_k` on they are not OpenAI's own: they stand here for the values that ask for
- * nothing, which many clients send. What else others have invented is judged in `open-body.ts`.
+ * Shared by chat and completions. Parameters from `top_k` on are not OpenAI's; many clients send
+ * their neutral values. Other foreign parameters are judged in `open-body.ts`.
  */
 const SHARED: Refusals = {
   n: { detail: ONE_CHOICE, neutral: is(1) },
@@ -73,7 +74,7 @@ export const COMPLETION_REFUSALS: Refusals = {
   top_logprobs: { detail: 'is a parameter of /v1/chat/completions; here logprobs is a number' },
 }
 
-/** In a message beside its role and content. */
+/** Members of a message besides role and content. */
 const MESSAGE_REFUSALS: Refusals = {
   name: {
     detail: 'names of participants are not supported; say them in the content',
@@ -97,11 +98,11 @@ const PARTS: Readonly<Record<string, string>> = {
   refusal: 'is not supported; send it as text',
 }
 
-/** Messages, and parts of one message, that are looked at: as many as a request may have. */
+/** Most messages of a request, and most parts of one message. */
 export const MOST_MESSAGES = 256
 export const MOST_PARTS = 64
 
-/** One fault for each member that `refusals` names and that asks for something; null asks for nothing. */
+/** Finds members that `refusals` names and whose values have an effect; null has none. */
 export function refusedParameters(body: unknown, refusals: Refusals, root = ''): FieldFault[] {
   if (!isRecord(body)) return []
   return Object.entries(refusals).flatMap(([name, { detail, neutral }]) => {
@@ -111,7 +112,7 @@ export function refusedParameters(body: unknown, refusals: Refusals, root = ''):
   })
 }
 
-/** Faults of a conversation that is too long, or that has roles, members or content that no model here takes. */
+/** Finds faults of a conversation: too many messages, or unsupported roles, members or content. */
 export function refusedMessages(body: unknown): FieldFault[] {
   if (!isRecord(body) || !Array.isArray(body.messages)) return []
   const messages: readonly unknown[] = body.messages

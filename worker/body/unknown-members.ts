@@ -1,9 +1,9 @@
-/** Members that an object of a request has and its schema does not. */
+/** Finds members that a schema does not have. */
 import type { FieldFault } from '#shared/base/errors.ts'
 import { toPointer } from './faults.ts'
 import { nearestName, notKnown } from './near-names.ts'
 
-/** One fault for each; those that ask for nothing pass. */
+/** Returns one fault for each unknown member, except empty ones. */
 export function unknownMembers(
   value: object,
   known: readonly string[],
@@ -17,7 +17,7 @@ export function unknownMembers(
     }))
 }
 
-/** Null, an empty text, list or object ask for nothing. */
+/** Whether a value has no content: null, or an empty text, list or object. */
 export function isNothing(value: unknown): boolean {
   if (value === undefined || value === null || value === '') return true
   return typeof value === 'object' && Object.keys(value).length === 0

@@ -1,4 +1,4 @@
-/** From the Worker to a node and back: which hubs may take a job, and the call to them. */
+/** Chooses the hubs that may take a job, and sends it to them. */
 import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -10,7 +10,10 @@ import { refusalOf, type HubRefusal } from '#worker/protocols/steering.ts'
 import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 
-/** The hubs that may hold a job of this policy, nearest first: a hub keeps receipts, so it must stand where they may be kept. */
+/**
+ * The hubs that may take a job under this policy, nearest first. A hub stores receipts, so the
+ * policy's storage pin applies to it.
+ */
 export function eligibleHubs(
   policy: Pick<CompiledPolicy, 'storage'>,
   config: Pick<Config, 'hubs' | 'deployment'>,
@@ -19,8 +22,10 @@ export function eligibleHubs(
 }
 
 /**
- * Sends a job to the hubs in turn until one answers. Every hub applies the same policy: trying the next never widens it.
- * @throws {AppError} the hub's error; no_capacity rather than residency_unsatisfiable where a hub had an allowed node
+ * Sends a job to the hubs in turn until one answers. Every hub applies the same policy, so trying
+ * the next never widens it.
+ * @throws {AppError} the hub's error; no_capacity rather than residency_unsatisfiable where a hub
+ * had an allowed node
  */
 export async function dispatch(
   target: { readonly env: Pick<WorkerEnv, 'HUB'>; readonly config: Config },
@@ -33,7 +38,7 @@ export async function dispatch(
 }
 
 /**
- * The same for an answer whose bytes are read as they come.
+ * Like {@link dispatch}, but streams the answer.
  * @throws {AppError} what fails before the first byte; later failures come out of the chunks
  */
 export async function dispatchStream(
@@ -76,7 +81,7 @@ async function tryHubs<T>(
   const hopeless = new Set<HubConfig>()
   let failure: HubRefusal | undefined
   let turns: HubTurn[] = []
-  // A model that is warm at any hub is loaded at none, so each is asked for that first.
+  // If any hub has the model warm, no hub loads it: each hub is first asked for a warm node only.
   if ('model' in request.work && hubs.length > 1)
     for (const hub of hubs) turns.push({ hub, warmOnly: true })
   for (const hub of hubs) turns.push({ hub, warmOnly: false })
@@ -86,12 +91,12 @@ async function tryHubs<T>(
     turns = rest
     const { hub, warmOnly } = turn
     if (hopeless.has(hub)) continue
-    // One time for all hubs together: whoever repeats the request later must find it ended.
+    // All hubs share one timeout: a client that retries later must find the request ended.
     const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
     if (timeoutMs < 1) break
-    const body = packEnvelope({ ...request, timeoutMs, warmOnly }, payload)
     try {
-      return await call(openHub(target.env, hub, target.config), body, late)
+      const stub = openHub(target.env, hub, target.config)
+      return await call(stub, packEnvelope({ ...request, timeoutMs, warmOnly }, payload), late)
     } catch (error) {
       const refusal = refusalOf(error)
       const { mayAskElsewhere, tryHubs } = refusal.steering
@@ -104,13 +109,17 @@ async function tryHubs<T>(
   throw failure ?? new AppError('no_capacity', 'No hub answered.')
 }
 
-/** A hub that cannot serve names those that it knows to have such a node: they are asked first, and decide for themselves. */
+/** Moves hubs that a refusal names to the front. They decide for themselves. */
 function preferNamed(turns: readonly HubTurn[], named: readonly string[]): HubTurn[] {
   const isNamed = ({ hub }: HubTurn) => named.includes(hub.name)
   return [...turns.filter(isNamed), ...turns.filter((turn) => !isNamed(turn))]
 }
 
-/** Of two hubs' refusals the one to tell: that the last allowed node left, that allowed nodes are busy, that they lack a feature, then the rule that let nodes come furthest. A hub without nodes knows nothing of places. */
+/**
+ * Chooses the refusal to report: lost node, busy nodes, missing feature, then the rule that nodes
+ * passed furthest.
+ * A hub without nodes says nothing about places.
+ */
 function nearer(before: HubRefusal | undefined, refusal: HubRefusal): HubRefusal {
   if (before === undefined || before.steering.hasNoNodes) return refusal
   if (refusal.steering.hasNoNodes) return before
@@ -144,7 +153,7 @@ interface HubStub {
 
 interface HubCall<T> {
   readonly signal: AbortSignal
-  /** Fires when the time of the whole request is over. */
+  /** Fires when the time for the whole request is over. */
   readonly late: AbortSignal
   readonly read: (response: Response) => Promise<T>
 }

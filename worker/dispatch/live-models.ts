@@ -1,4 +1,4 @@
-/** Which models have a live node. */
+/** Finds live hubs, and the live nodes that serve a model. */
 import { manifestDigest } from '#shared/job/model.ts'
 import { findManifest } from '#worker/body/find-manifest.ts'
 import type { AppContext } from '#worker/gate/context.ts'
@@ -11,7 +11,7 @@ export interface LiveHub {
   readonly status: HubStatus
 }
 
-/** Every hub that answers; one that does not is left out, and logged. */
+/** All hubs that answer. Others are left out and logged. */
 export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
   const { config, isolate } = c.var
   const asked = config.hubs.map(async (hub) => ({
@@ -29,7 +29,7 @@ export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
   })
 }
 
-/** Live nodes that have this model loaded, or load it for the first request. @throws {AppError} model_not_found */
+/** Counts live nodes that have the model loaded or can load it. @throws {AppError} model_not_found */
 export function countServing(hubs: readonly LiveHub[], model: string): number {
   const digest = manifestDigest(findManifest(model))
   return hubs

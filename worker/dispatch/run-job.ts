@@ -1,4 +1,4 @@
-/** The one way from a parsed request to a node's answer, whatever API it came by. */
+/** Runs a priced job on a node under the caller's policy, for every API. */
 import { AppError } from '#shared/base/errors.ts'
 import type { JobId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
@@ -28,18 +28,18 @@ export interface AnsweredJob extends DispatchResult {
   readonly jobId: JobId
 }
 
-/** An answer that is still being computed; its receipt exists once `outcome` has resolved. */
+/** A streaming answer; its receipt exists once `outcome` resolves. */
 export interface StreamedJob {
   readonly jobId: JobId
   readonly nodeId: DispatchHead['nodeId']
   readonly place: DispatchHead['place']
-  /** The answer's bytes; leaving the loop early cancels the job on the node. */
+  /** The answer's bytes. Leaving the loop early cancels the job on the node. */
   readonly chunks: AsyncIterable<Uint8Array>
-  /** Settles once the chunks have been read to their end. @throws {AppError} */
+  /** Settles once all chunks have been read. @throws {AppError} */
   readonly outcome: Promise<DispatchOutcome>
 }
 
-/** Dispatches under the caller's policy, and sets the headers that tell what came of it. */
+/** Runs a job and sets the response headers that describe the outcome. */
 export async function runJob(
   c: AppContext,
   work: PricedWork,
@@ -58,7 +58,7 @@ export async function runJob(
   return { ...result, jobId: request.jobId }
 }
 
-/** The same for an answer that is passed on as it comes; its headers can name node and place, and no receipt yet. */
+/** Runs a job whose answer is streamed. Headers name node and place, but no receipt yet. */
 export async function streamJob(
   c: AppContext,
   work: PricedWork,
@@ -80,7 +80,7 @@ export async function streamJob(
   return { jobId: request.jobId, ...head, chunks, outcome }
 }
 
-/** From a request to a job: its policy, its id, and the money that it may cost put aside. */
+/** Turns a request into a job: policy, job id, and reserved money. */
 async function admitJob(
   c: AppContext,
   { work, units, priceMicroUsd }: PricedWork,
@@ -110,7 +110,7 @@ async function admitJob(
   return { request, spend }
 }
 
-/** @throws {AppError} deadline_unmeetable when it has passed before the job went out */
+/** @throws {AppError} deadline_unmeetable when the deadline has passed */
 function timeLeft(deadlineMs: number | undefined, spentMs: number): number {
   if (deadlineMs === undefined) return LIMITS.jobTimeoutMs
   const leftMs = Math.floor(deadlineMs - spentMs)
@@ -127,7 +127,6 @@ function logAnswer(c: AppContext, request: DispatchRequest, outcome: DispatchOut
   c.var.isolate.log.info('job.answered', { requestId, jobId, nodeId, units })
 }
 
-/** Who answered, where, and on what evidence. */
 export function outcomeHeaders(outcome: DispatchOutcome): Record<string, string> {
   const { answer } = outcome
   const adapter = answer.adapter.isSoftware
@@ -137,7 +136,7 @@ export function outcomeHeaders(outcome: DispatchOutcome): Record<string, string>
     ...placeHeaders(outcome),
     'x-littoral-receipt': outcome.receiptId,
     'x-littoral-provider': answer.provider,
-    // The node's own words: nothing that could end the header.
+    // The node chose this text, so characters that could end the header are replaced.
     'x-littoral-adapter': adapter.replace(/[^\x20-\x7e]/g, '?'),
   }
 }

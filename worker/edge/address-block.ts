@@ -1,4 +1,4 @@
-/** What is counted as one party that connects: an IPv4 /24, an IPv6 /64, or a tenant. */
+/** Defines what counts as one connecting party: an IPv4 /24, an IPv6 /64, or a tenant. */
 import type { TenantId } from '#shared/base/ids.ts'
 import { toBase64Url } from '#shared/base/base64.ts'
 import { networkOf } from './reporter.ts'
@@ -6,13 +6,13 @@ import { macOf } from '#worker/platform/mac.ts'
 
 const BLOCK_CHARS = 22
 
-/** What one party gets with a connection, and a little more: addresses cost less by the block than one by one. */
+/** The block that one party usually holds: addresses are cheaper by the block than singly. */
 export function addressBlock(address: string): string {
   const network = networkOf(address)
   return /^\d+\.\d+\.\d+\.\d+$/.test(network) ? network.replace(/\.\d+$/, '') : network
 }
 
-/** The same as a name for a hub, which learns no address; a node that a tenant vouches for counts as the tenant's. */
+/** Names the block for a hub, which learns no address. A node that a tenant vouches for counts as the tenant's. */
 export async function blockOf(
   { voucher, address }: { readonly voucher: TenantId | null; readonly address: string },
   secret: string,

@@ -1,6 +1,9 @@
 /**
- * Admission tokens: a node asks for one over HTTP, and the WebSocket that it then opens to a hub is refused without it
- * before any libp2p handshake. HMAC-SHA256 over a short JSON body; it names one node, is good for one socket and lives a minute.
+ * Admission tokens. A node requests one over HTTP and presents it when it opens a WebSocket to a
+ * hub.
+ * Without it the socket is refused before any libp2p handshake.
+ * A token is an HMAC-SHA256 over a short JSON body. It names one node, works for one socket, and
+ * lives a minute.
  */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
@@ -12,13 +15,11 @@ import { equalText } from '#worker/platform/constant-time.ts'
 import { fromBase64Url, toBase64Url } from '#shared/base/base64.ts'
 import { macOf } from '#worker/platform/mac.ts'
 
-/** What a node asks with. */
 export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
 
-/** `measure` lets an anchor measure the node, and no job pass. */
+/** `measure` lets an anchor measure the node, but admits no jobs. */
 export const ADMISSION_PURPOSES = ['work', 'measure'] as const
 
-/** A tenant's key that vouches for a node. */
 export const Voucher = z.strictObject({ tenant: TenantId, keyId: z.string().max(64) })
 
 export const AdmissionClaims = z.strictObject({
@@ -26,9 +27,9 @@ export const AdmissionClaims = z.strictObject({
   nodeId: NodeId,
   claim: CountryCode,
   trust: z.enum(NODE_TRUSTS),
-  /** Consortia of the key that vouched for the node. */
+  /** Consortia of the vouching key. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
-  /** The key that vouched for it. */
+  /** The vouching key. */
   voucher: Voucher.nullable(),
   expiresAtMs: z.int(),
   nonce: z.string(),
@@ -58,7 +59,7 @@ export async function signAdmission(
   return { token: `${body}.${await mac(body, deps.secret)}`, expiresAtMs }
 }
 
-/** @throws {AppError} forbidden for a token that is not ours, was changed, or has expired */
+/** @throws {AppError} forbidden for a foreign, modified or expired token */
 export async function verifyAdmission(
   token: string,
   at: { readonly secret: string; readonly nowMs: number },

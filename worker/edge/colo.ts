@@ -1,8 +1,9 @@
 /**
- * Country of Cloudflare's data centres, by the IATA code in `request.cf.colo`: the place where TLS ends.
- *
- * The main ones, as of 2026-11, from https://www.cloudflarestatus.com (codes) and IATA (countries). A data centre that
- * is not listed is an unknown place, which no policy's ingress allows: it fails closed until someone adds it here.
+ * Countries of Cloudflare's data centres, by the IATA code in `request.cf.colo`: the place where
+ * TLS ends.
+ * The main ones, as of 2026-11, from https://www.cloudflarestatus.com (codes) and IATA (countries).
+ * An unlisted data centre is an unknown place, which no policy's ingress allows, so it fails
+ * closed.
  */
 import { countryBit, UNKNOWN_COUNTRY } from '#shared/law/region.ts'
 
@@ -90,7 +91,7 @@ const COUNTRY_OF_COLO: ReadonlyMap<string, number> = new Map(
   ),
 )
 
-/** Bit of the country that a data centre stands in; unknown for one that is not listed. */
+/** The country bit of a data centre; unknown for an unlisted one. */
 export function coloCountry(colo: string | undefined): number {
   return colo === undefined ? UNKNOWN_COUNTRY : (COUNTRY_OF_COLO.get(colo) ?? UNKNOWN_COUNTRY)
 }

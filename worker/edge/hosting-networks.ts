@@ -1,13 +1,15 @@
 /**
- * Networks whose addresses say nothing of where a machine or its user stands: clouds, hosting companies, and those that carry VPNs.
- *
- * Each number is one under which the company is commonly known to announce its own addresses; PeeringDB
- * (https://www.peeringdb.com) and the regional registries say more, and the entries have not been held against them one by one.
- * The list is short of complete: a small hosting company, a VPN that leaves through
- * somebody's home line, or an address block that is let to another firm is not on it. See `docs/design/place.md`.
+ * Networks whose addresses do not reveal where a machine or its user is: clouds, hosting companies
+ * and VPN carriers.
+ * Each number is one under which the company is commonly known to announce its own addresses.
+ * PeeringDB (https://www.peeringdb.com) and the regional registries say more; entries were not
+ * verified one by one.
+ * The list is incomplete: small hosting companies, VPNs over home lines and leased address blocks
+ * are missing.
+ * See `docs/design/place.md`.
  */
 
-/** The day of the list; it stands in every record that was concluded with it. */
+/** The date of the list, included in every record that was concluded with it. */
 export const HOSTING_LIST_VERSION = 20_261_101
 
 const NETWORKS: Readonly<Record<string, readonly number[]>> = {

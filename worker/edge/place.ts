@@ -1,4 +1,7 @@
-/** Where a connection comes from and where it enters, and who vouches for that. Nothing that a client says is believed. */
+/**
+ * Determines where a connection comes from, where it enters, and who vouches for that. Claims by
+ * clients are never believed.
+ */
 import type { PlaceObservation } from '#shared/place/evidence.ts'
 import type { EvidenceSource } from '#shared/law/policy.ts'
 import { COUNTRIES, countryBit, UNKNOWN_COUNTRY } from '#shared/law/region.ts'
@@ -7,11 +10,11 @@ import type { Config } from '#worker/platform/config.ts'
 import { equalSecret } from '#worker/platform/constant-time.ts'
 import { HOSTING_LIST_VERSION, isHostingNetwork } from './hosting-networks.ts'
 
-/** Set at build time. Bundles for production are built with false and hold none of the code behind it. */
+/** Set at build time. Production bundles are built with false and contain none of the code behind it. */
 declare const __SIMULATED_PLACES__: boolean
 
 export interface Observation {
-  /** A bit of the table in `region.ts`. */
+  /** A country bit from `region.ts`. */
   readonly country: number
   readonly source: EvidenceSource
 }
@@ -20,14 +23,14 @@ type Deployment = Pick<Config, 'deployment' | 'proxySecret' | 'ingressCountry'>
 
 const NOWHERE: Observation = { country: UNKNOWN_COUNTRY, source: 'none' }
 
-/** How the other end of a node's connection looks, as the edge or a trusted proxy sees it. */
+/** The other end of a node's connection, as the edge or a trusted proxy sees it. */
 export interface NodeSighting {
   readonly observation: PlaceObservation
-  /** Round trip of its TCP connection to where it was seen; null where nobody measured it. */
+  /** Round trip of the TCP connection to where it was seen; null when unmeasured. */
   readonly transportRttMs: number | null
 }
 
-/** Cloudflare's word for a connection over Tor, where a country would stand. */
+/** Cloudflare's country code for Tor connections. */
 const TOR = 'T1'
 
 export async function observeNode(request: Request, config: Deployment): Promise<NodeSighting> {
@@ -54,7 +57,7 @@ export async function observeNode(request: Request, config: Deployment): Promise
   return { observation: seen(undefined, undefined, 'none'), transportRttMs: null }
 }
 
-/** The country that the other end of this connection stands in, for whoever asks how it looks. */
+/** The country at the other end of this connection. */
 export async function observePlace(request: Request, config: Deployment): Promise<Observation> {
   const { observation: found } = await observeNode(request, config)
   return observation(countryBit(found.country ?? undefined), found.source)
@@ -87,7 +90,6 @@ function count(text: string | undefined): number | undefined {
     : undefined
 }
 
-/** The country where TLS ended for this request. */
 export async function observeIngress(request: Request, config: Deployment): Promise<Observation> {
   if (__SIMULATED_PLACES__) {
     const code = request.headers.get('x-littoral-simulated-ingress')
@@ -101,20 +103,20 @@ export async function observeIngress(request: Request, config: Deployment): Prom
   return observation(config.ingressCountry, 'operator')
 }
 
-/** Address of the client, for counting only; it is neither logged nor stored. */
+/** The client's address, for counting only; it is neither logged nor stored. */
 export async function clientAddress(request: Request, config: Deployment): Promise<string> {
   const proxied = await proxyHeader(request, config, 'x-forwarded-for')
-  // Proxies append: what stands before the last entry is what the client wrote.
+  // Proxies append to the header; everything before the last entry was written by the client.
   if (proxied !== undefined) return proxied.split(',').at(-1)?.trim() ?? ''
   if (config.deployment === 'cloudflare') return request.headers.get('cf-connecting-ip') ?? ''
   return edgeFacts(request).clientIp?.replace(/:\d+$/, '') ?? ''
 }
 
 const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
-/** What a proxy adds: a request that one has passed on is somebody else's. */
+/** Headers that proxies add: such a request was forwarded for somebody else. */
 const FORWARDED: readonly string[] = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']
 
-/** Whether a program of this machine asks, directly and by a name of this machine: not a web page that rebinds DNS. */
+/** Whether a program on this machine asks, directly and by a local name. This excludes web pages that rebind DNS. */
 export function isFromLoopback(request: Request, config: Deployment): boolean {
   if (config.deployment === 'cloudflare' || config.proxySecret !== undefined) return false
   if (FORWARDED.some((name) => request.headers.has(name))) return false
@@ -127,7 +129,7 @@ function observation(country: number, source: EvidenceSource): Observation {
   return country === UNKNOWN_COUNTRY ? NOWHERE : { country, source }
 }
 
-/** A header of the operator's own proxy, which proves itself by a shared secret on the same request. */
+/** A header of the operator's proxy, which authenticates itself with a shared secret. */
 async function proxyHeader(
   request: Request,
   config: Deployment,
@@ -139,7 +141,7 @@ async function proxyHeader(
   return (await equalSecret(secret, config.proxySecret)) ? value : undefined
 }
 
-/** `request.cf`: on Cloudflare its edge sets it; plain workerd knows the client's address only. */
+/** `request.cf`: Cloudflare's edge sets it; plain workerd only knows the client's address. */
 function edgeFacts(request: Request): EdgeFacts {
   const { cf } = request as { cf?: EdgeFacts }
   return cf ?? {}

@@ -1,19 +1,21 @@
-/** Who speaks when a node says that a kernel has hung its device: not the node, whose identity costs nothing, but what stands behind it. */
+/**
+ * Identifies who stands behind a node's report that a kernel hung its device. The node's own
+ * identity costs nothing.
+ */
 import type { TenantId } from '#shared/base/ids.ts'
 import { toBase64Url } from '#shared/base/base64.ts'
 import { macOf } from '#worker/platform/mac.ts'
 
-/** Who vouches for a node, or where its connection comes from. */
 export interface NodeBacking {
   readonly voucher: TenantId | null
-  /** The address of the connection, empty for unknown. */
+  /** The connection's address; empty when unknown. */
   readonly address: string
 }
 
-/** Bits enough for two reporters never to be the same one. */
+/** Long enough to make collisions between reporters impossible in practice. */
 const REPORTER_CHARS = 22
 
-/** A name that tells neither customer nor address to whoever lacks the secret. */
+/** A name that reveals neither customer nor address without the secret. */
 export async function reporterOf(
   { voucher, address }: NodeBacking,
   secret: string,
@@ -22,7 +24,7 @@ export async function reporterOf(
   return toBase64Url(await macOf(`reporter ${who}`, secret)).slice(0, REPORTER_CHARS)
 }
 
-/** What one party gets for nothing with a connection: an IPv4 address, or the 2^64 addresses of an IPv6 network. */
+/** What one party gets for free with a connection: an IPv4 address, or the 2^64 addresses of an IPv6 network. */
 export function networkOf(address: string): string {
   const bare = address.replace(/^\[|\]$|%.*$/g, '').toLowerCase()
   const mapped = /^(?:::|(?:0:){5})ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(bare)?.[1]

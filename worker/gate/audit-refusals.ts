@@ -1,11 +1,11 @@
-/** Writes what was refused, and by which rule, into the tenant's audit log, behind the answer. */
+/** Writes refusals and their rules into the tenant's audit log, after the answer. */
 import { createMiddleware } from 'hono/factory'
 import { errorCode, toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import { callerOf, type AppEnv } from './context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { keepAlive } from './keep-alive.ts'
 
-/** What concerns placement, capacity and money. Malformed requests say nothing about where data went. */
+/** Refusals about placement, capacity and money. Malformed requests say nothing about where data went. */
 const AUDITED: readonly ErrorCode[] = [
   'residency_ingress_denied',
   'residency_unsatisfiable',

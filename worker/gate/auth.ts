@@ -1,5 +1,6 @@
-/** Who is asking: bearer keys of tenants with scopes, and the operator's own secret. */
+/** Authenticates callers: tenants' bearer keys with scopes, and the operator's secret. */
 import { createMiddleware } from 'hono/factory'
+import type { Scope } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { AppContext, AppEnv, Caller } from './context.ts'
@@ -10,9 +11,9 @@ import { keepAlive } from './keep-alive.ts'
 import { isFromLoopback } from '#worker/edge/place.ts'
 import { hashKey, keyTenant } from '#worker/protocols/api-key.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
-import type { LiveKey, Scope } from '#worker/protocols/tenant.ts'
+import type { LiveKey } from '#worker/protocols/tenant.ts'
 
-/** Lets a key through that has one of these scopes. */
+/** Requires a key with one of these scopes. */
 export function requireScope(...scopes: readonly Scope[]) {
   return createMiddleware<AppEnv>(async (c, next) => {
     const caller = await readCaller(c)
@@ -24,7 +25,7 @@ export function requireScope(...scopes: readonly Scope[]) {
   })
 }
 
-/** Lets requests without a key through; a key that is sent must still be good. */
+/** Lets requests without a key through; a key that is sent must be valid. */
 export const optionalKey = createMiddleware<AppEnv>(async (c, next) => {
   if (c.req.header('authorization') !== undefined) c.set('caller', await readCaller(c))
   await next()
@@ -44,13 +45,13 @@ export const requireOperator = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-/** Numbers of the whole deployment are for whoever runs it; a program on the same machine is that. */
+/** Requires the operator's key, or a program on the operator's machine. */
 export const requireOperatorOrLoopback = createMiddleware<AppEnv>(async (c, next) => {
   if (isFromLoopback(c.req.raw, c.var.config)) return await next()
   return await requireOperator(c, next)
 })
 
-/** @throws {AppError} unauthenticated, in the same words whatever was wrong with the key */
+/** @throws {AppError} unauthenticated, with one text for every fault of a key */
 async function readCaller(c: AppContext): Promise<Caller> {
   const sealed = bearerToken(c)
   const refusal = new AppError(
@@ -74,18 +75,21 @@ async function readCaller(c: AppContext): Promise<Caller> {
   return { tenant, keyId: id, scopes, networks, snapshot }
 }
 
-/** Nobody waits for it, and a request is as good without it. */
+/** Not awaited: a request does not depend on it. */
 async function tellUse(c: AppContext, tenant: TenantId, keyId: string): Promise<void> {
   const { config, isolate } = c.var
   await openTenant(c.env, tenant, config).noteKeyUse(keyId, isolate.nowMs())
 }
 
-/** A key that expires, and the secret before a rotation, end by the clock: what this isolate remembers of the tenant may be older. */
+/** Checks the clock, because the cached tenant may be older than a key's expiry or rotation. */
 function hasEnded({ untilMs }: LiveKey, nowMs: number): boolean {
   return untilMs !== null && untilMs <= nowMs
 }
 
-/** A browser's WebSocket can send no header but this one: `new WebSocket(url, ['littoral.session.v1', 'littoral.key.<key>'])`. */
+/**
+ * Browsers can set only this header on a WebSocket: `new WebSocket(url, ['littoral.session.v1',
+ * 'littoral.key.<key>'])`.
+ */
 const KEY_PROTOCOL = /(?:^|[,\s])littoral\.key\.([!-+\--~]{1,256})/
 
 function socketProtocols(c: AppContext): string {

@@ -1,12 +1,12 @@
-/** Bytes of request bodies that have come and are not yet read to their end, counted by who sends them, in one isolate. */
+/** Counts bytes of unfinished request bodies in one isolate, by sender. */
 import { AppError } from '#shared/base/errors.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** What one sender may have open: with a key, from one address, and from one address without a key; and everybody. */
+/** What may be open for one key, one address, one address without a key, and in total. */
 export const BODY_ROOM = {
-  /** Each open body counts for this much, however little of it has come. */
+  /** Each open body counts at least this much. */
   leastBytes: 16 * KIB,
   keyBytes: 48 * MIB,
   addressBytes: 64 * MIB,
@@ -20,9 +20,8 @@ export interface BodySender {
 }
 
 export interface BodyHold {
-  /** Counts bytes that have come. @throws {AppError} rate_limited when they are more than the sender may have open */
+  /** Counts received bytes. @throws {AppError} rate_limited when the sender has too much open */
   take(sizeBytes: number): void
-  /** The body was read, or given up. */
   release(): void
 }
 

@@ -1,4 +1,4 @@
-/** Reads a body within its bounds of size, time and memory; what is over them is never kept, let alone parsed. */
+/** Reads a body within bounds of size, time and memory. Bytes over the bounds are dropped. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
@@ -6,7 +6,7 @@ import type { BodyHold } from './body-room.ts'
 import type { AppContext } from './context.ts'
 import { parseJson } from '#worker/body/parse-json.ts'
 
-/** @throws {AppError} as `readBytes`, and invalid_request for what is not JSON */
+/** @throws {AppError} like `readBytes`, and invalid_request for invalid JSON */
 export async function readJson(
   c: AppContext,
   limitBytes: number = LIMITS.requestBodyBytes,
@@ -35,7 +35,7 @@ export async function readBytes(
   }
 }
 
-/** Bodies up to this many times the bound are read to their end and dropped before they are refused. */
+/** Bodies up to this many times the bound are read and dropped before they are refused. */
 const DRAINED_TIMES = 4
 
 interface Bounds {
@@ -50,7 +50,7 @@ async function collect(
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
-  // A refusal before the client has sent everything would reach most clients as a broken connection.
+  // If refused before everything is sent, most clients would see a broken connection.
   for await (const chunk of inTime(body)) {
     size += chunk.length
     if (size > limitBytes * DRAINED_TIMES) break
@@ -64,41 +64,40 @@ async function collect(
   return concatBytes(chunks)
 }
 
-/** The chunks of a body, as long as they keep coming. @throws {AppError} request_timeout, invalid_request */
+/** Yields the chunks while they keep coming. @throws {AppError} request_timeout, invalid_request */
 async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = body.getReader()
-  const whole = alarm(LIMITS.bodyMs)
+  const late = Promise.withResolvers<never>()
+  const giveUp = () => late.reject(new AppError('request_timeout', TOO_SLOW))
+  const whole = setTimeout(giveUp, LIMITS.bodyMs)
+  let stall = setTimeout(giveUp, LIMITS.bodyStallMs)
   try {
     for (;;) {
-      const stall = alarm(LIMITS.bodyStallMs)
-      const read = await Promise.race([reader.read(), whole.rings, stall.rings]).finally(stall.stop)
+      const read = await Promise.race([reader.read(), late.promise])
       if (read.done) return
+      clearTimeout(stall)
       yield read.value
+      stall = setTimeout(giveUp, LIMITS.bodyStallMs)
     }
   } catch (error) {
     if (error instanceof AppError) throw error
     const detail = 'The body broke off, or its chunks are malformed.'
     throw new AppError('invalid_request', detail, { cause: error })
   } finally {
-    whole.stop()
-    // Nobody waits for it: a body that broke off may have no end.
+    clearTimeout(whole)
+    clearTimeout(stall)
+    // Not awaited: cancelling a broken body may never end.
     reader.cancel().catch(() => {})
   }
 }
 
-/** Rejects once the time is up. */
-function alarm(ms: number): { readonly rings: Promise<never>; readonly stop: () => void } {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const detail = `The body did not come within ${LIMITS.bodyMs} ms, or stood still for ${LIMITS.bodyStallMs} ms.`
-  const timer = setTimeout(() => reject(new AppError('request_timeout', detail)), ms)
-  return { rings: promise, stop: () => clearTimeout(timer) }
-}
+const TOO_SLOW = `The body did not come within ${LIMITS.bodyMs} ms, or stood still for ${LIMITS.bodyStallMs} ms.`
 
-/** How a type names the one character set that is read; of plain ASCII every text is UTF-8, too. */
+/** The one supported character set, as types name it. ASCII is a subset. */
 const CHARSET = /;\s*charset\s*=\s*"?([^";,\s]*)/gi
 const UTF_8 = /^(?:utf-?8|us-ascii|ascii)?$/i
 
-/** @throws {AppError} unsupported_media_type, with the header that says what is taken (RFC 9110, 15.5.16) */
+/** @throws {AppError} unsupported_media_type, with the header that names what is accepted (RFC 9110, 15.5.16) */
 function checkCoding(c: AppContext): void {
   for (const [, charset = ''] of (c.req.header('content-type') ?? '').matchAll(CHARSET)) {
     if (UTF_8.test(charset)) continue
@@ -113,8 +112,8 @@ function checkCoding(c: AppContext): void {
 }
 
 /**
- * What a body may be called: JSON, bytes, nothing at all, and what `curl -d` calls everything. A body that is said to be
- * something else is not read as JSON.
+ * Accepted types: JSON, bytes, none, and the default of `curl -d`. Bodies of other declared types
+ * are not read as JSON.
  */
 const TAKEN = /^(?:application\/(?:json|[\w.+-]+\+json|octet-stream|x-www-form-urlencoded))?$/
 

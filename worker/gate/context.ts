@@ -1,5 +1,6 @@
-/** What travels with one request through middleware and routes. */
+/** The context of one request in middleware and routes. */
 import type { Context } from 'hono'
+import type { Scope } from '#shared/api/keys.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { JobId, RandomBytes, TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -14,9 +15,9 @@ import type { RateLimit } from '#worker/platform/rate-limit.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import type { TenantCache } from './tenant-cache.ts'
 import type { OnceJob } from '#worker/protocols/idempotency.ts'
-import type { Scope, TenantSnapshot } from '#worker/protocols/tenant.ts'
+import type { TenantSnapshot } from '#worker/protocols/tenant.ts'
 
-/** What one isolate keeps between requests, made once by the entry point. */
+/** State that one isolate keeps between requests. */
 export interface Isolate {
   readonly nowMs: () => number
   readonly random: RandomBytes
@@ -30,7 +31,7 @@ export interface Isolate {
   readonly metrics: RequestMetrics
 }
 
-/** Who is asking: a tenant, by one of its keys. */
+/** The tenant that asks, and its key. */
 export interface Caller {
   readonly tenant: TenantId
   readonly keyId: string
@@ -44,23 +45,21 @@ export interface Variables {
   readonly config: Config
   readonly requestId: string
   readonly startedMs: number
-  /** Address of the client; empty where nobody says. */
+  /** The client's address; empty when unknown. */
   readonly address: string
-  /** W3C trace context of this request's own span, to be sent on to the node; null only outside of a request. */
+  /** W3C trace context of this request's span, passed to the node; null only outside of a request. */
   readonly traceparent: string | null
-  /** How long the caller waits, from the start of the request; undefined when it did not say. */
+  /** How long the caller waits, from the start of the request; undefined when not given. */
   deadlineMs: number | undefined
-  /** Set on whatever the answer turns out to be, an error too. */
+  /** Headers for every answer, errors included. */
   readonly answerHeaders: Map<string, string>
-  /** Unset on public routes, and where a key is optional and none came. */
+  /** Undefined on public routes, and where an optional key is missing. */
   caller: Caller | undefined
-  /** Set once the request has become a job. */
   jobId: JobId | undefined
-  /** Set for a request with an idempotency key: the job that it is each time. */
+  /** The job of this idempotency key, the same for every repetition. */
   once: OnceJob | undefined
-  /** The policy that was applied, for the header; unset on public routes. */
+  /** The applied policy; undefined on public routes. */
   policy: CompiledPolicy | undefined
-  /** Set once a node has answered. */
   timing: DispatchOutcome['timing'] | undefined
 }
 
@@ -71,7 +70,7 @@ export interface AppEnv {
 
 export type AppContext = Context<AppEnv>
 
-/** Who asks, behind `requireScope`. @throws where the route asks for no key: a fault of ours */
+/** The caller, behind `requireScope`. @throws on a route without a key, which is a bug */
 export function callerOf(c: AppContext): Caller {
   const { caller } = c.var
   invariant(caller, 'a caller with a key')

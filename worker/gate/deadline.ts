@@ -1,10 +1,10 @@
-/** `x-littoral-deadline-ms`: how long the caller will wait, from the moment its request came in. */
+/** Parses `x-littoral-deadline-ms`: how long the caller waits, counted from the request's arrival. */
 import { LIMITS } from '#shared/base/limits.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 
 export const DEADLINE_HEADER = 'x-littoral-deadline-ms'
 
-/** Undefined when none was sent. @throws {AppError} invalid_request for anything but whole milliseconds within bounds */
+/** Undefined when absent. @throws {AppError} invalid_request unless it is whole milliseconds within bounds */
 export function parseDeadline(header: string | undefined): number | undefined {
   if (header === undefined) return undefined
   const deadlineMs = /^[1-9][0-9]{0,8}$/.test(header) ? Number(header) : Infinity

@@ -1,10 +1,10 @@
-/** An Idempotency-Key and its request as digests, and the seal that only that request opens. */
+/** Digests of an Idempotency-Key and its request, and the seal that only the same request opens. */
 import { bytesToHex } from 'viem'
 import { LIMITS } from '#shared/base/limits.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import type { IdempotentRequest } from '#worker/protocols/idempotency.ts'
 
-/** Headers that change what a request means. */
+/** Headers that change a request's meaning. */
 const FINGERPRINTED: readonly string[] = [
   'content-type',
   'inference-header-content-length',
@@ -13,16 +13,15 @@ const FINGERPRINTED: readonly string[] = [
 ]
 const IV_BYTES = 12
 
-/** What the Tenant is given, and what stays here. */
 export interface SealedRequest extends IdempotentRequest {
-  /** Bytes for the tenant's storage, which cannot read them. */
+  /** Encrypts bytes for the tenant's storage. */
   seal(body: Uint8Array): Promise<Uint8Array<ArrayBuffer>>
   open(sealed: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>
 }
 
 /**
- * The key without the quotes of a structured-field string; both ways of writing it are the same key. A header that came
- * twice reaches us as one with ", " between: no key is without its quotes and has those.
+ * Removes the quotes of a structured-field string; both spellings are the same key.
+ * A repeated header arrives joined by ", ", which no unquoted key contains.
  * @throws {AppError} invalid_request
  */
 export function parseIdempotencyKey(header: string): string {
@@ -40,8 +39,8 @@ export function parseIdempotencyKey(header: string): string {
 }
 
 /**
- * Digests of a key and its request. The sealing key is made of both, and neither is stored: who has only the storage
- * reads no answer.
+ * Digests a key and its request. The sealing key depends on both and neither is stored, so the
+ * storage alone reveals no answer.
  */
 export async function sealRequest(
   key: string,

@@ -1,7 +1,9 @@
 /**
- * `Idempotency-Key` (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/): however often a
- * request is sent, it is one job and one charge. The first runs, to its end even when its caller leaves; the others wait
- * and get the same answer.
+ * Implements `Idempotency-Key`
+ * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
+ * However often a request is sent, it is one job and one charge.
+ * The first request runs to its end even when its caller leaves; the others wait and get the same
+ * answer.
  */
 import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'
@@ -18,7 +20,7 @@ import { readBytes } from './body.ts'
 import { keepAlive } from './keep-alive.ts'
 import { admitPolicy } from './residency.ts'
 
-/** The right to run this request, with what it needs to be given up or fulfilled. */
+/** The right to run this request, to be completed or released. */
 interface Running {
   readonly sealed: SealedRequest
   readonly complete: (answer: KeptAnswer) => Promise<boolean>
@@ -35,7 +37,7 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   const { key: digest, fingerprint } = sealed
   const verdict = await tenant.beginIdempotent({ key: digest, fingerprint })
   if (verdict.kind !== 'run') return await answerAgain(c, verdict, sealed)
-  // Without the caller's signal: when it leaves, the job goes on, so that its retry finds the answer.
+  // Without the caller's signal: when the caller leaves, the job goes on for its retry.
   const init = { method: c.req.method, body: new Uint8Array(bytes), signal: null }
   c.req.raw = new Request(c.req.raw, init)
   c.set('once', verdict.once)
@@ -49,7 +51,7 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   await run
 })
 
-/** From here on the request is a job: that of its idempotency key, or a new one. */
+/** Turns the request into a job: the one of its idempotency key, or a new one. */
 export function takeJobId(c: AppContext): OnceJob {
   const once = c.var.once ?? { jobId: newJobId(c.var.isolate.random), firstAttempt: 1 }
   c.set('jobId', once.jobId)
@@ -77,12 +79,12 @@ async function runAndKeep(
     return
   }
   const body = new Uint8Array(await c.res.arrayBuffer())
-  // Kept first, answered then: an answer that was seen is always found again.
+  // Stored before it is answered, so that an answer that was seen is always found again.
   await running.complete({ status, headers, body: await sealWithin(running.sealed, body) })
   c.res = new Response(body, c.res)
 }
 
-/** Records a stream beside the caller. Only one that came to its proper end is kept. */
+/** Records a stream in parallel with the caller. Only a completed stream is kept. */
 async function keepStream(
   stream: ReadableStream<Uint8Array>,
   running: Running,
@@ -90,7 +92,7 @@ async function keepStream(
 ): Promise<void> {
   try {
     const { body, tail } = await record(stream)
-    // OpenAI's streams end with this event; one that broke off says so in another.
+    // Complete streams end with this event; broken ones end with an error.
     if (!/data: \[DONE\]\s*$/.test(new TextDecoder().decode(tail))) return await running.release()
     await running.complete({ ...answer, body: body && (await running.sealed.seal(body)) })
   } catch {
@@ -100,7 +102,7 @@ async function keepStream(
 
 const TAIL_BYTES = 64
 
-/** The whole of a stream, null beyond the bound, and its end. */
+/** The stream's bytes, null beyond the bound, and its end. */
 async function record(
   stream: ReadableStream<Uint8Array>,
 ): Promise<{ readonly body: Uint8Array | null; readonly tail: Uint8Array }> {
@@ -123,7 +125,7 @@ async function sealWithin(
   return body.length > LIMITS.idempotencyBodyBytes ? null : await sealed.seal(body)
 }
 
-/** Everything that tells of the answer itself; id and timing belong to each request. */
+/** Headers that describe the answer itself; id and timing belong to each request. */
 function keptHeaders(c: AppContext): Record<string, string> {
   const headers: Record<string, string> = {}
   for (const [name, value] of c.res.headers) {
@@ -138,7 +140,7 @@ function keptHeaders(c: AppContext): Record<string, string> {
 const SEALED = 'sealed'
 const KeptHeaders = z.record(z.string(), z.string())
 
-/** They name receipt and node: an erasure must not leave those beside the answer that nobody can read. */
+/** Headers name receipt and node, so they are sealed too: erasure must not leave them behind. */
 async function sealHeaders(
   sealed: SealedRequest,
   headers: Readonly<Record<string, string>>,
@@ -147,7 +149,6 @@ async function sealHeaders(
   return { [SEALED]: encodeBase64(bytes) }
 }
 
-/** @param kept of before headers were sealed, too: answers are kept for a day */
 async function openHeaders(
   sealed: SealedRequest,
   kept: Readonly<Record<string, string>>,
@@ -167,7 +168,7 @@ async function answerAgain(
   const { status, body } = verdict.answer
   const headers = await openHeaders(sealed, verdict.answer.headers)
   const [policyId = ''] = (headers['x-littoral-policy'] ?? '').split('@')
-  // The policy may be one that only the body named: this connection must be one that it allows, too.
+  // The body alone may have named the policy: it must allow this connection, too.
   await admitPolicy(c, policyId)
   c.var.answerHeaders.set('idempotency-replayed', 'true')
   if (body === null) {

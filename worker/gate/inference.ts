@@ -1,4 +1,7 @@
-/** What stands before every route that runs a job: key, place of entry, deadline and quota with the body unread, then the idempotency key. */
+/**
+ * Middleware of every route that runs a job: key, ingress, deadline and quota before the body is
+ * read, then the idempotency key.
+ */
 import { createMiddleware } from 'hono/factory'
 import type { AppEnv } from './context.ts'
 import { auditRefusals } from './audit-refusals.ts'
@@ -13,7 +16,7 @@ const readDeadline = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-/** In this order: `.post(path, ...inference, handler)`. */
+/** Use in this order: `.post(path, ...inference, handler)`. */
 export const inference = [
   requireScope('infer'),
   auditRefusals,

@@ -1,4 +1,4 @@
-/** Work that must go on when the caller has left, or when its answer is already on the way. */
+/** Keeps work going after the caller has left or the answer is sent. */
 import type { AppContext } from './context.ts'
 
 export function keepAlive(c: AppContext, work: Promise<unknown>): void {

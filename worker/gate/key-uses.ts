@@ -1,14 +1,14 @@
-/** When each key was last used, told to its tenant once a minute and not once a request. */
+/** Reports when each key was last used, once a minute instead of once a request. */
 
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 
 export interface KeyUses {
-  /** @returns whether this use is to be told: the last one that was is old enough */
+  /** @returns whether to report this use: the last report is old enough */
   note(keyId: string): boolean
 }
 
 export interface KeyUsesOptions {
-  /** Keys that are remembered; when full the oldest is forgotten, and told once more. */
+  /** Keys remembered; when full the oldest is evicted, and reported once more. */
   readonly size: number
   readonly everyMs: number
   readonly nowMs: () => number

@@ -1,5 +1,5 @@
 /**
- * What a tenant may use, and the RateLimit headers that say how much of it is left
+ * Applies a tenant's quota, and sets the RateLimit headers
  * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/).
  */
 import { createMiddleware } from 'hono/factory'
@@ -10,7 +10,7 @@ import { openTenant } from '#worker/protocols/durable-objects.ts'
 import type { QuotaStanding } from '#worker/protocols/quota-leases.ts'
 import { keepAlive } from './keep-alive.ts'
 
-/** Name of the one policy in both headers. */
+/** The policy's name in both headers. */
 const POLICY = '"requests"'
 const WINDOW_SECONDS = 60
 
@@ -30,16 +30,16 @@ export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-/** Money put aside for one job: what it did not cost is given back, all of it when it fails. */
+/** Money reserved for one job. What the job did not cost is given back, all of it on failure. */
 export interface SpendReserve {
   settleWith<T>(job: Promise<T>, costOf: (result: T) => MicroUsd): Promise<T>
-  /** For a part of the job that costs nothing yet. */
+  /** Gives the money back when a part that costs nothing yet fails. */
   orNothing<T>(part: Promise<T>): Promise<T>
 }
 
 /**
- * Puts aside what something may cost at most, where the tenant has a spending cap.
- * @returns to be called once, with what it did cost
+ * Reserves the most that something may cost, where the tenant has a spending cap.
+ * @returns a function to be called once with the actual cost
  * @throws {AppError} payment_required
  */
 export function reserveSpend(
@@ -53,7 +53,7 @@ export function reserveSpend(
   )
 }
 
-/** The same around one job. @throws {AppError} payment_required */
+/** Reserves money for one job. @throws {AppError} payment_required */
 export async function reserveForJob(c: AppContext, microUsd: number): Promise<SpendReserve> {
   const settle = await reserveSpend(c, microUsd)
   const orNothing = async <T>(part: Promise<T>): Promise<T> => {

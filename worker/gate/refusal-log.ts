@@ -1,12 +1,13 @@
-/** Refusals at the door on their way into the tenants' logs: gathered for a second, counted where they are alike, never waited for. */
+/** Sends refusals to the tenants' logs: collected for a second, equal ones counted, never awaited. */
 import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { Refusal } from '#worker/protocols/audit.ts'
 
 export interface RefusalLog {
   /**
-   * Takes a refusal. @returns what sends it together with those that come meanwhile; undefined when another request's
-   * does already
+   * Adds a refusal.
+   * @returns a function that sends it with others that arrive meanwhile; undefined when one is
+   * already pending
    */
   note(
     tenant: TenantId,
@@ -29,7 +30,7 @@ export function createRefusalLog({ nowMs, wait }: RefusalLogDeps): RefusalLog {
         count(own, refusal, nowMs())
         return undefined
       }
-      // Each holds its place for a second only; beyond that many tenants at once the newest are not logged.
+      // Each tenant holds a place for one second; with too many at once, the newest are not logged.
       if (gathering.size >= LIMITS.auditRefusalTenants) return undefined
       const fresh = new Map<string, Refusal>()
       gathering.set(tenant, fresh)

@@ -1,4 +1,4 @@
-/** Which policy a request stands under: decided from key and headers before the body is read, narrowed by the body. */
+/** Chooses a request's policy from key and headers before the body is read; the body narrows it. */
 import { createMiddleware } from 'hono/factory'
 import { AppError } from '#shared/base/errors.ts'
 import { effectiveCompute } from '#shared/law/compile-policy.ts'
@@ -12,7 +12,7 @@ import { invalidRequest } from '#worker/body/faults.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 
-/** Refuses a request whose place of entry the policy forbids, with its body still unread. */
+/** Refuses a request whose ingress country the policy forbids, before the body is read. */
 export const checkIngress = createMiddleware<AppEnv>(async (c, next) => {
   const { snapshot } = callerOf(c)
   await admitIngress(c, findPolicy(callerOf(c), headerPolicy(c) ?? snapshot.defaultPolicyId))
@@ -27,8 +27,10 @@ export interface Residency {
 }
 
 /**
- * The policy and compute set of one job. A policy that only the body names must allow the ingress as well.
- * @throws {AppError} invalid_request, residency_ingress_denied, residency_unsatisfiable when nothing is left
+ * The policy and compute set of one job. A policy named only in the body must also allow the
+ * ingress.
+ * @throws {AppError} invalid_request, residency_ingress_denied, residency_unsatisfiable when
+ * nothing is left
  */
 export async function chooseResidency(c: AppContext, body: ResidencyChoice): Promise<Residency> {
   const named = headerPolicy(c)
@@ -57,7 +59,7 @@ export async function chooseResidency(c: AppContext, body: ResidencyChoice): Pro
   return { policy, allowed }
 }
 
-/** Judges the place of entry by a policy of the caller's, by its id. @throws {AppError} residency_ingress_denied */
+/** Checks the ingress against one of the caller's policies. @throws {AppError} residency_ingress_denied */
 export async function admitPolicy(c: AppContext, id: string): Promise<void> {
   await admitIngress(c, findPolicy(callerOf(c), id))
 }
@@ -75,7 +77,7 @@ async function admitIngress(c: AppContext, policy: CompiledPolicy): Promise<void
   )
 }
 
-/** The newest version of a policy of the caller's that takes jobs. @throws {AppError} invalid_request */
+/** The newest active version of one of the caller's policies. @throws {AppError} invalid_request */
 export function findPolicy({ snapshot }: Caller, id: string): CompiledPolicy {
   const published = snapshot.policies.find(({ policy }) => policy.id === id)
   if (published !== undefined) return published.compiled
@@ -93,8 +95,9 @@ function headerPolicy(c: AppContext): string | undefined {
 }
 
 /**
- * `x-littoral-residency: EU,CH`. A header that came twice, perhaps from a gateway and its client, reaches us as one list
- * with a space in it. Their union would be wider than either, so such a list is refused.
+ * Parses `x-littoral-residency: EU,CH`. A repeated header (gateway and client) arrives as one list
+ * with a space.
+ * The union would be wider than either header, so such a list is refused.
  */
 function headerRegions(c: AppContext): string[] | undefined {
   const header = c.req.header('x-littoral-residency')

@@ -1,18 +1,18 @@
-/** Tenants' snapshots in one isolate: a change elsewhere is seen after LIMITS.authCacheMs at the latest. */
+/** Caches tenants' snapshots in one isolate; changes elsewhere are seen within LIMITS.authCacheMs. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { TenantSnapshot } from '#worker/protocols/tenant.ts'
 
 export interface TenantCache {
-  /** @param load asks the tenant's Durable Object; called on a miss, once for each request that misses */
+  /** @param load asks the tenant's Durable Object; called for each request that misses the cache */
   get(tenant: TenantId, load: () => Promise<TenantSnapshot | null>): Promise<TenantSnapshot | null>
-  /** After a change made through this isolate. */
+  /** Call after a change made through this isolate. */
   forget(tenant: TenantId): void
 }
 
 export interface TenantCacheOptions {
   readonly maxAgeMs: number
-  /** Tenants that are remembered; when full the oldest is forgotten. */
+  /** Tenants cached; when full the oldest is evicted. */
   readonly size: number
   readonly nowMs: () => number
 }

@@ -1,7 +1,4 @@
-/**
- * Names of headers and of the query. One that starts as ours do, or that was meant to be one of ours, and that no route
- * reads, is refused: a narrowing that is misspelt must not be dropped.
- */
+/** Refuses unknown names of headers and query members that look like ours: a misspelt narrowing must not be dropped. */
 import type { Handler } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { matchedRoutes } from 'hono/route'
@@ -12,15 +9,15 @@ import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { invalidRequest, toPointer } from '#worker/body/faults.ts'
 import { nearestName, notKnown, plainName, wordsOf } from '#worker/body/near-names.ts'
 
-/** Set at build time: a build for production reads no made-up place, and so knows none of these names. */
+/** Set at build time: production builds read no simulated place, so they do not know these names. */
 declare const __SIMULATED_PLACES__: boolean
 
-/** Every header of ours that a request may have. */
+/** All our request headers. */
 const OUR_HEADERS = [
   'x-littoral-policy',
   'x-littoral-residency',
   'x-littoral-deadline-ms',
-  // Of the operator's own proxy.
+  // Set by the operator's proxy.
   'x-littoral-proxy-secret',
   'x-littoral-country',
   'x-littoral-asn',
@@ -28,11 +25,10 @@ const OUR_HEADERS = [
   'x-littoral-ingress-country',
 ]
 
-/** What a development build reads besides. */
 const simulatedHeaders = () =>
   __SIMULATED_PLACES__ ? ['x-littoral-simulated-place', 'x-littoral-simulated-ingress'] : []
 
-/** How ours are written by whoever forgets that they are headers of ours. */
+/** Our headers written without their prefix. */
 const MEANT: readonly (readonly [RegExp, string])[] = [
   [/^(?:residen|sovereign|jurisdict|regions$|countries$)/, 'x-littoral-residency'],
   [/^polic/, 'x-littoral-policy'],
@@ -41,22 +37,22 @@ const MEANT: readonly (readonly [RegExp, string])[] = [
 ]
 const NARROWING_HEADERS = ['policy', 'residency', 'x-policy', 'x-residency']
 
-/** Headers of browsers and their standards, which have such words: https://www.iana.org/assignments/http-fields */
+/** Standard headers that contain such words: https://www.iana.org/assignments/http-fields */
 const STANDARD =
   /^(?:referrer-policy|(?:permissions|feature|document|content-security|cross-origin-[a-z]+|integrity|sec-required-document|sec-required-csp)-policy(?:-report-only)?|x-permitted-cross-domain-policies|idempotency-key)$/
 
-/** Members of a policy of two words or more: no stranger's header has them by chance. */
+/** Policy members of two or more words; foreign headers do not have them by chance. */
 const POLICY_PARTS = Object.keys(Policy.shape)
   .filter((name) => wordsOf(name).length > 1)
   .map(plainName)
 
-/** What a development build reads of any query. */
+/** Query members that a development build accepts on every route. */
 const simulatedNames = () =>
   __SIMULATED_PLACES__ ? ['simulated_place', 'simulated_asn', 'simulated_rtt'] : []
 
 const NAMES_REMEMBERED = 1_024
 
-/** What is wrong with a header's name; an empty text for nothing. Requests have the same few names again and again. */
+/** What is wrong with a header's name; empty when nothing is. Memoized: the same few names recur. */
 const headerFault = memoize((name) => {
   const known = [...OUR_HEADERS, ...simulatedHeaders()]
   if (known.includes(name)) return ''
@@ -70,7 +66,7 @@ const headerFault = memoize((name) => {
   return meant === undefined ? '' : notKnown(meant)
 }, NAMES_REMEMBERED)
 
-/** The header of ours that a name speaks of. */
+/** The header of ours that a name probably means. */
 function meantHeader(name: string): string | undefined {
   const words = wordsOf(name)
   const [, meant] = MEANT.find(([word]) => words.some((each) => word.test(each))) ?? []
@@ -84,19 +80,18 @@ function meantHeader(name: string): string | undefined {
 
 const takers = new WeakMap<object, readonly string[]>()
 
-/** Says in a route's chain which names its query may have: `.get(path, takesQuery('after', 'limit'), handler)`. */
+/** Declares the query names of a route: `.get(path, takesQuery('after', 'limit'), handler)`. */
 export function takesQuery(...names: readonly string[]) {
   const taker = createMiddleware<AppEnv>((_, next) => next())
   takers.set(taker, names)
   return taker
 }
 
-/** The names that one link of a route's chain declares. */
 export function queryNames(handler: Handler | object): readonly string[] {
   return takers.get(handler) ?? []
 }
 
-/** A switch in the query. @throws {AppError} invalid_request for a value that is neither word */
+/** Reads a boolean query member. @throws {AppError} invalid_request unless it is true or false */
 export function isAsked(c: AppContext, name: string): boolean {
   const value = c.req.query(name) ?? 'false'
   if (value === 'true' || value === 'false') return value === 'true'
@@ -119,7 +114,10 @@ export const knownQuery = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-/** @throws {AppError} invalid_request for a name that the route does not read, or one without one value; a path without a route is its own fault */
+/**
+ * @throws {AppError} invalid_request for an unknown name, or one without exactly one value; unknown
+ * paths are not judged
+ */
 function refuseQuery(c: AppContext, given: readonly string[]): void {
   const routes = matchedRoutes(c).filter(({ method }) => method !== 'ALL')
   if (routes.length === 0) return
@@ -132,7 +130,7 @@ function refuseQuery(c: AppContext, given: readonly string[]): void {
   if (faults.length > 0) throw invalidRequest(faults)
 }
 
-/** An empty number would read as 0, and of two values one would be dropped. */
+/** An empty number would parse as 0, and of two values one would be dropped. */
 function valueFault(c: AppContext, name: string): string | undefined {
   const values = c.req.queries(name) ?? []
   if (values.length > 1) return 'is there twice; write it once'

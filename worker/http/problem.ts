@@ -1,4 +1,4 @@
-/** Anything thrown becomes one problem document, which OpenAI's clients read too. */
+/** Turns every error into one problem document, which OpenAI's clients also understand. */
 import { ERRORS, toAppError, toProblem } from '#shared/base/errors.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 
@@ -23,7 +23,8 @@ export function answerProblem(error: unknown, c: AppContext): Response {
   }
   if (status === 401) headers.set('www-authenticate', 'Bearer')
   const problem = toProblem(appError, requestId)
-  // The Open Inference Protocol's `error` is a text, and the clients made from its description read it as one.
+  // The Open Inference Protocol defines `error` as a text, and its generated clients read it as
+  // one.
   const body = isOip(c.req.path) ? { ...problem, error: problem.detail } : problem
   return new Response(JSON.stringify(body), { status, headers })
 }

@@ -1,4 +1,4 @@
-/** Around every request: its id, the clock, and the headers that every answer carries. */
+/** Wraps every request: its id, its clock, and the headers of every answer. */
 import { createMiddleware } from 'hono/factory'
 import { routePath } from 'hono/route'
 import { newRequestId } from '#shared/base/ids.ts'
@@ -7,7 +7,7 @@ import { clientAddress } from '#worker/edge/place.ts'
 import type { AppContext, AppEnv, Isolate } from '#worker/gate/context.ts'
 import { childContext, formatTraceparent } from './trace-context.ts'
 
-/** A client may bring its own id, if it is short and plain enough for a log line and a header. */
+/** A client's own id is used if it is short and safe for log lines and headers. */
 const REQUEST_ID = /^[A-Za-z0-9_.-]{8,128}$/
 
 export function requestScope(isolate: Isolate) {
@@ -23,12 +23,12 @@ export function requestScope(isolate: Isolate) {
     c.set('requestId', REQUEST_ID.test(given) ? given : newRequestId(isolate.random))
     await next()
     countAnswer(c)
-    // A WebSocket's answer belongs to the hub and its headers cannot be changed.
+    // A WebSocket's answer comes from the hub, and its headers are immutable.
     if (c.res.status !== 101) setHeaders(c)
   })
 }
 
-/** What matched last is the route itself; with a star it is one of what surrounds every route. */
+/** The last match is the route itself; a pattern with a star is middleware. */
 function countAnswer(c: AppContext): void {
   const path = routePath(c, -1)
   c.var.isolate.metrics.answered({
@@ -55,7 +55,7 @@ function setHeaders(c: AppContext): void {
   for (const [name, value] of c.var.answerHeaders) headers.set(name, value)
 }
 
-/** Where the time went; `edge` is what the Worker and the way to the hub took. */
+/** Where the time went; `edge` is the Worker and the way to the hub. */
 function serverTiming(c: AppContext): string {
   const totalMs = performance.now() - c.var.startedMs
   const { timing } = c.var

@@ -1,11 +1,11 @@
-/** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), written as their reader takes them. */
+/** Writes server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) at the reader's pace. */
 import { toProblem } from '#shared/base/errors.ts'
 
 export interface EventStreamOptions {
   readonly requestId: string
-  /** How long the stream may be silent before a comment shows that it lives. */
+  /** Silence after which a comment is sent to keep the stream alive. */
   readonly heartbeatMs: number
-  /** Told what ended the stream early. */
+  /** Called with the error that ended the stream early. */
   readonly onError: (error: unknown) => void
 }
 
@@ -13,8 +13,9 @@ const HEARTBEAT = ': waiting\n\n'
 const DONE = 'data: [DONE]\n\n'
 
 /**
- * One `data:` line an event, then `data: [DONE]`. An error is the last event, as `{ error }` in OpenAI's form, and
- * `[DONE]` does not follow it. Nothing is asked of `events` before the reader wants it.
+ * Writes one `data:` line for each event, then `data: [DONE]`.
+ * An error is the last event, `{ error }` in OpenAI's form, without `[DONE]`. Events are pulled
+ * only when the reader is ready.
  */
 export function writeEvents(
   events: AsyncIterable<object>,
@@ -44,7 +45,7 @@ export function writeEvents(
         }
       },
       cancel() {
-        // Not waited for: an iterator in the middle of a step ends after it.
+        // Not awaited: an iterator that is busy ends only after its step.
         void iterator.return?.().catch(() => {})
       },
     },

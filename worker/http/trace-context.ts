@@ -1,21 +1,24 @@
-/** W3C trace context, level 1 (https://www.w3.org/TR/trace-context-1/): reading a caller's `traceparent` and making the span below it. */
+/**
+ * W3C trace context, level 1 (https://www.w3.org/TR/trace-context-1/): reads a caller's
+ * `traceparent` and makes the span below it.
+ */
 import { bytesToHex } from 'viem'
 import type { RandomBytes } from '#shared/base/ids.ts'
 
 export interface TraceContext {
   /** 32 lower-case hex digits, not all zero. */
   readonly traceId: string
-  /** 16 lower-case hex digits, not all zero: the span that is the parent of what follows. */
+  /** 16 lower-case hex digits, not all zero: the parent span. */
   readonly parentId: string
   readonly isSampled: boolean
 }
 
 const VERSION_00 = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/
-/** A later version: the fields of version 00 stand first, and more may follow after a dash. */
+/** Later versions start with the fields of version 00; more may follow after a dash. */
 const LATER_VERSION = /^(?!00|ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/s
 const SAMPLED = 0x01
 
-/** Undefined for what the specification says to ignore: then a new trace begins. */
+/** Undefined for what the specification ignores; a new trace then begins. */
 export function parseTraceparent(header: string): TraceContext | undefined {
   const match = VERSION_00.exec(header) ?? LATER_VERSION.exec(header)
   if (match === null) return undefined
@@ -24,14 +27,14 @@ export function parseTraceparent(header: string): TraceContext | undefined {
   return { traceId, parentId, isSampled: (Number.parseInt(flags, 16) & SAMPLED) !== 0 }
 }
 
-/** Always version 00, and no flag but `sampled`: what else a caller set is not ours to pass on. */
+/** Always version 00 with no flag but `sampled`; a caller's other flags are not passed on. */
 export function formatTraceparent({ traceId, parentId, isSampled }: TraceContext): string {
   return `00-${traceId}-${parentId}-${isSampled ? '01' : '00'}`
 }
 
 /**
- * The context that a request's work is done in: a child span of the caller's, or of a new trace. A new one is not
- * sampled: nothing here records spans.
+ * The trace context of a request's work: a child of the caller's span, or a new trace.
+ * A new trace is not sampled, because nothing here records spans.
  */
 export function childContext(header: string | undefined, random: RandomBytes): TraceContext {
   const parent = header === undefined ? undefined : parseTraceparent(header)
@@ -44,7 +47,7 @@ export function childContext(header: string | undefined, random: RandomBytes): T
 
 function drawId(sizeBytes: number, random: RandomBytes): string {
   const id = bytesToHex(random(sizeBytes)).slice(2)
-  // All zero is no id; as likely as guessing a key, but it would be an invalid header.
+  // An all-zero id is invalid.
   return isZero(id) ? `${id.slice(1)}1` : id
 }
 

@@ -1,15 +1,14 @@
-/** What one isolate counts of the requests that it answers: by route, never by what a client writes. */
+/** Counts one isolate's requests by route, never by client input. */
 import type { Family, Sample } from './exposition.ts'
 
 export interface RequestMetrics {
-  /** @param seconds until the answer's headers; a stream goes on after them */
+  /** @param seconds until the answer's headers; a stream continues after them */
   answered(request: {
     readonly route: string
     readonly method: string
     readonly status: number
     readonly seconds: number
   }): void
-  /** An error document, by its code. */
   refused(code: string): void
   families(): Family[]
 }
@@ -23,13 +22,13 @@ interface Count {
 }
 
 interface Latency {
-  /** Of each bucket, those that are in no smaller one; the last are above all. */
+  /** Counts per bucket, not cumulative; the last is above all bounds. */
   readonly counts: number[]
   sumSeconds: number
 }
 
 export function createRequestMetrics(nowMs: () => number): RequestMetrics {
-  /** Of the first request: outside of one, workerd's clock stands at 0. */
+  /** Set by the first request: outside of one, workerd's clock is 0. */
   let startedMs: number | undefined
   const requests = new Map<string, Count>()
   const refusals = new Map<string, number>()

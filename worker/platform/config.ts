@@ -1,4 +1,4 @@
-/** What the Worker finds in its environment: bindings typed by their use, and vars read into one config. */
+/** The Worker's environment: typed bindings, and variables parsed into one config. */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { AnchorPlace } from '#shared/place/evidence.ts'
@@ -9,7 +9,7 @@ import { JURISDICTIONS, type Jurisdiction } from '#shared/law/policy.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { PublicKey } from '#shared/base/signature.ts'
 
-/** The part of a Durable Object namespace that we use; typed here so that plain Node can run the app. */
+/** The used part of a Durable Object namespace, typed structurally so that plain Node can run the app. */
 export interface ObjectNamespace {
   getByName(name: string): unknown
   jurisdiction(jurisdiction: string): ObjectNamespace
@@ -35,38 +35,37 @@ export interface WorkerEnv {
   readonly BATCH_SECONDS?: string
   /** Public keys of attesters, `x.y` in hex, comma-separated. */
   readonly ATTESTERS?: string
-  /** Development only: says that places are made up. */
+  /** Development only: places are simulated. */
   readonly SIMULATED_PLACES?: string
 }
 
 /** Set at build time; see `place.ts`. */
 declare const __SIMULATED_PLACES__: boolean
 
-/** A hub that this deployment runs. */
 export interface HubConfig {
   readonly name: string
   readonly jurisdiction: Jurisdiction
-  /** Where it stands, for measuring round trips from there; null for a hub that is no anchor. */
+  /** An anchor's location, for measuring round trips; null for other hubs. */
   readonly anchor?: AnchorPlace | null
 }
 
 export interface Config {
   /** Nearest first. */
   readonly hubs: readonly HubConfig[]
-  /** `cloudflare` can give every jurisdiction; anything else is the one place that a self-hosted deployment stands in. */
+  /** `cloudflare` offers every jurisdiction; any other value is the one place of a self-hosted deployment. */
   readonly deployment: 'cloudflare' | Jurisdiction
-  /** Bit of the country where TLS ends when nothing nearer says so. */
+  /** Country bit where TLS ends, unless something nearer says otherwise. */
   readonly ingressCountry: number
-  /** Multiaddr of the hubs without their path; empty: derived from the request. */
+  /** Multiaddr of the hubs without their path; empty to derive it from the request. */
   readonly hubAddress: string
   readonly operatorKey: string | undefined
   readonly admissionSecret: string | undefined
   readonly proxySecret: string | undefined
-  /** Seed of the key that signs audit logs' checkpoints. */
+  /** Seed of the key that signs audit log checkpoints. */
   readonly logKey: string | undefined
-  /** Whose statements make a node attested. */
+  /** Keys whose statements make a node attested. */
   readonly attesters?: readonly PublicKey[]
-  /** How long after its end a job should be on the chain; null where there is none. */
+  /** How long after its end a job should be settled; null without a chain. */
   readonly settlesWithinMs?: number | null
 }
 
@@ -75,7 +74,7 @@ const Vars = z.object({
   JURISDICTION: z.enum(['cloudflare', ...JURISDICTIONS]),
 })
 
-/** @throws when a var is not one of its words: a deployment that is misconfigured must not answer. */
+/** @throws on an invalid variable: a misconfigured deployment must not answer */
 export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
   refuseMadeUpPlaces(env)
   const { HUBS, JURISDICTION } = Vars.parse(env)
@@ -93,14 +92,14 @@ export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
   }
 })
 
-/** A job may just have missed a batch, and the next one has to be mined. */
+/** A job may just have missed a batch, and the next one must still be mined. */
 function readSettlingTime({ SETTLEMENT_ADDRESS, BATCH_SECONDS }: WorkerEnv): number | null {
   return SETTLEMENT_ADDRESS ? 2_000 * Number(BATCH_SECONDS) + MINING_MS : null
 }
 
 const MINING_MS = 30_000
 
-/** A development's settings in production would only look as if they were in force; nobody should have to wonder. */
+/** Development settings would have no effect in production, so they are refused. */
 function refuseMadeUpPlaces({ SIMULATED_PLACES }: WorkerEnv): void {
   if (!SIMULATED_PLACES || __SIMULATED_PLACES__) return
   throw new AppError(
@@ -109,7 +108,7 @@ function refuseMadeUpPlaces({ SIMULATED_PLACES }: WorkerEnv): void {
   )
 }
 
-/** `fra:eu@50.11/8.68/25`: name, jurisdiction, and for an anchor its latitude, longitude and by how many km they may be wrong. */
+/** Parses `fra:eu@50.11/8.68/25`: name, jurisdiction, and for an anchor latitude, longitude and uncertainty in km. */
 const HUB = /^([a-z0-9-]{1,64}):([a-z-]+)(?:@(-?[\d.]+)\/(-?[\d.]+)(?:\/([\d.]+))?)?$/
 
 function parseHubs(text: string): HubConfig[] {
@@ -144,7 +143,7 @@ function parseAttesters(text: string | undefined): PublicKey[] {
   })
 }
 
-/** A mistyped key would leave every log without proofs, which nobody notices before an auditor asks. */
+/** A mistyped key would leave logs without proofs, which only an auditor would notice. */
 function parseLogKey(text: string | undefined): string | undefined {
   if (text === undefined || Bytes32.safeParse(text).success) return text
   throw new AppError('internal', 'LOG_KEY is not 0x and 64 hex digits.')

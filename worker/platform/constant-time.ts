@@ -1,7 +1,7 @@
-/** Comparing secrets without telling by time how much of a guess was right. */
+/** Compares secrets in constant time. */
 import { digestBytes } from '#shared/receipt/receipt.ts'
 
-/** Compares equal-length texts such as digests in time that depends on their length only. */
+/** Compares texts of equal length, such as digests. */
 export function equalText(a: string, b: string): boolean {
   if (a.length !== b.length) return false
   let difference = 0

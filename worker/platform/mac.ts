@@ -1,4 +1,4 @@
-/** HMAC-SHA256 by a deployment's secret, over a text. */
+/** HMAC-SHA256 of a text with the deployment's secret. */
 
 export async function macOf(text: string, secret: string): Promise<Uint8Array> {
   const encoder = new TextEncoder()

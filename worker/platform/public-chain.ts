@@ -1,5 +1,6 @@
-/** What everybody may know of the chain that this deployment settles on. The Ledger's own endpoint may hold a secret and stays inside. */
+/** Public facts about the settlement chain. The Ledger's own endpoint may contain a secret and stays private. */
 import { z } from 'zod'
+import type { PublicChain } from '#shared/api/network.ts'
 import { Address } from '#shared/base/ids.ts'
 
 const Vars = z.object({
@@ -8,15 +9,7 @@ const Vars = z.object({
   PUBLIC_RPC: z.union([z.literal(''), z.url({ protocol: /^https?$/ })]),
 })
 
-export const PublicChain = z.object({
-  chainId: z.int(),
-  settlement: Address,
-  /** JSON-RPC endpoint that anybody may read the chain at; null where the deployment names none. */
-  rpc: z.string().nullable(),
-})
-export type PublicChain = z.infer<typeof PublicChain>
-
-/** Null where nothing is settled. @throws when a var is not one of its words */
+/** Null where nothing is settled. @throws on an invalid variable */
 export function readPublicChain(env: object): PublicChain | null {
   const { CHAIN_ID: chainId, SETTLEMENT_ADDRESS: settlement, PUBLIC_RPC: rpc } = Vars.parse(env)
   if (settlement === '' || chainId === 0) return null

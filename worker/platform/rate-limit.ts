@@ -1,4 +1,4 @@
-/** Counts by key in fixed one-minute windows, in one isolate, in a bounded map. */
+/** Limits rates by key in fixed one-minute windows, in one isolate, with bounded memory. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 
@@ -7,16 +7,16 @@ const WINDOW_MS = 60_000
 export interface RateLimit {
   /** @throws {AppError} rate_limited with the seconds until the next window */
   take(key: string): void
-  /** What was taken came to nothing. */
+  /** Gives one back. */
   giveBack(key: string): void
 }
 
 export interface RateLimitOptions {
   readonly perMinute: number
-  /** Keys that are remembered; when full the oldest is forgotten. */
+  /** Keys remembered; when full the oldest is evicted. */
   readonly keys: number
   readonly nowMs: () => number
-  /** What is counted, for the refusal. @default requests from one place */
+  /** What is counted, for the error text. @default requests from one place */
   readonly what?: string
 }
 

@@ -1,19 +1,19 @@
 /**
- * The tables of a Durable Object have one version, and migrations that lead from each version to the next. A store of a
- * version that this build does not know is refused by name, and nothing of it is touched.
+ * Migrates a Durable Object's tables from version to version.
+ * A store of an unknown version is refused by name and left untouched.
  */
 import { AppError } from '#shared/base/errors.ts'
 import type { Row, SqlStorage } from './storage.ts'
 
 export interface Schema {
-  /** As a fault names it: `tenant`. */
+  /** The name in error texts, like `tenant`. */
   readonly store: string
-  /** The statements that lead from version n to version n + 1. Once released, an entry never changes. */
+  /** Statements from version n to version n + 1. Released entries never change. */
   readonly migrations: readonly (readonly string[])[]
 }
 
 /**
- * Brings the tables to the newest version, inside of the caller's transaction.
+ * Brings the tables to the newest version, inside the caller's transaction.
  * @throws {AppError} internal for a store of an unknown version
  */
 export function openSchema(storage: SqlStorage, { store, migrations }: Schema): void {
@@ -30,12 +30,10 @@ export function openSchema(storage: SqlStorage, { store, migrations }: Schema): 
   storage.sql.exec('INSERT INTO schema (version) VALUES (?)', migrations.length)
 }
 
-/** Whether there is anything in the store. */
 export function hasTables(storage: SqlStorage): boolean {
   return tablesOf(storage).length > 0
 }
 
-/** Leaves an empty store. */
 export function dropTables(storage: SqlStorage): void {
   for (const name of tablesOf(storage)) storage.sql.exec(`DROP TABLE IF EXISTS "${name}"`)
 }
@@ -49,7 +47,7 @@ function versionOf(storage: SqlStorage): number | undefined {
   return row === undefined ? undefined : Number(row['version'])
 }
 
-/** Without SQLite's own tables and the platform's. */
+/** Excludes tables of SQLite and of the platform. */
 function tablesOf(storage: SqlStorage): string[] {
   const query =
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_cf\\_%' ESCAPE '\\'"

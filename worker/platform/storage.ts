@@ -1,7 +1,7 @@
-/** The part of a Durable Object's `ctx.storage` that our cores use, so that plain Node tests can drive them. */
+/** The used part of a Durable Object's `ctx.storage`, so that plain Node tests can drive the cores. */
 
 export type Row = Record<string, unknown>
-/** Blobs go in as bytes; a Durable Object gives them back as an `ArrayBuffer`, Node's SQLite as a `Uint8Array`. */
+/** A Durable Object returns blobs as `ArrayBuffer`, Node's SQLite as `Uint8Array`. */
 export type Binding = string | number | null | Uint8Array<ArrayBuffer> | Uint8Array
 
 export interface SqlStorage {

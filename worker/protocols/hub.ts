@@ -1,5 +1,6 @@
 /** What the Worker and a Hub say to each other over `stub.fetch`: one request header, the payload, one outcome, the answer. */
 import { z } from 'zod'
+import { NetworkNode } from '#shared/api/network.ts'
 import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { Answer, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -118,39 +119,6 @@ export const ADMISSION_HEADER = 'x-littoral-internal-admission'
 
 /** Internal header of a WebSocket from another hub. */
 export const PEER_HEADER = 'x-littoral-internal-peer'
-
-/** A live node as `/v1/network`, `/v1/models` and the OIP readiness routes show it; country level only. */
-export const NetworkNode = z.strictObject({
-  nodeId: NodeId,
-  kind: z.enum(['tab', 'local']),
-  country: z.string(),
-  evidence: z.string(),
-  source: z.string(),
-  trust: z.string(),
-  adapter: z.strictObject({ name: z.string(), isSoftware: z.boolean() }),
-  models: z.array(
-    z.strictObject({
-      id: z.string(),
-      digest: Bytes32,
-      provider: z.string(),
-      serviceMs: z.number(),
-    }),
-  ),
-  /** Digests of models that it could load. */
-  loadable: z.array(Bytes32),
-  kernels: z.union([z.literal('any'), z.int()]),
-  /** What its kernels may enable. */
-  features: z.array(z.string()).default([]),
-  rttMs: z.number(),
-  inFlight: z.int(),
-  jobsDone: z.int(),
-  quarantine: z.string().nullable(),
-  /** What its place was concluded from, in words, and until when that stands. */
-  evidenceReasons: z.array(z.string()),
-  evidenceUntilMs: z.number().nullable(),
-  relaySuspected: z.boolean(),
-})
-export type NetworkNode = z.infer<typeof NetworkNode>
 
 /** A live node as the residency decision sees it; between Worker and Hub only. */
 export interface NodeStanding {

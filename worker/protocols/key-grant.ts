@@ -1,5 +1,5 @@
 /** What a key may do, and whether one key's rights hold another's. Pure. */
-import type { Scope } from './tenant.ts'
+import type { Scope } from '#shared/api/keys.ts'
 
 export interface KeyGrant {
   readonly scopes: readonly Scope[]

@@ -1,7 +1,7 @@
 /** What the other parts of the Worker say to the Ledger by RPC: plain JSON both ways. */
+import type { FaultCode } from '#shared/api/network.ts'
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import type { Address, Bytes32, TenantId } from '#shared/base/ids.ts'
-import type { FaultCode } from './ledger-fault.ts'
 import type { MicroUsd } from '#shared/receipt/money.ts'
 import type { Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'

@@ -1,5 +1,6 @@
 /** What a tenant may use, and how Worker isolates take their parts of it. */
 import { z } from 'zod'
+import type { QuotaReply } from '#shared/api/keys.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
 const RequestsPerMinute = z.int().min(1).max(100_000_000)
@@ -38,9 +39,5 @@ export interface SpendLease {
   readonly capMicroUsd: number | null
 }
 
-/** The quota, and how much of it is taken. */
-export const QuotaState = Quota.extend({
-  requestsThisMinute: z.int().min(0),
-  spentMicroUsdToday: z.int().min(0),
-})
-export type QuotaState = z.infer<typeof QuotaState>
+/** The quota, and how much of it is used. */
+export type QuotaState = Omit<QuotaReply, 'tenant'>

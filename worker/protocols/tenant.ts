@@ -1,5 +1,6 @@
 /** What the Worker and the hubs say to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
+import { SCOPES, type Scope } from '#shared/api/keys.ts'
 import type { AuditDetail, LogEntry, LogProgress } from '#shared/audit/entries.ts'
 import type { BundledPolicy, ProvenEntry } from '#shared/audit/bundle.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
@@ -26,10 +27,6 @@ import type {
   Stretch,
   TenantJobs,
 } from './audit.ts'
-
-/** What a key may do. `admin` may do what `policy` and `audit` may; `node` only vouches for nodes. */
-export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
-export type Scope = (typeof SCOPES)[number]
 
 /** One line that can be read. */
 const KeyName = z

@@ -9,7 +9,7 @@ import { list } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { button, hash, saveJson, time } from '../page/parts.ts'
 import { finding, findingList, type Finding } from './finding.ts'
-import { Erasure } from '../page/replies.ts'
+import { ErasureReply } from '#shared/api/audit.ts'
 import type { ViewContext } from '../page/view.ts'
 import { count, whenUtc } from '../page/words.ts'
 
@@ -47,7 +47,7 @@ export function erasureButton(context: ViewContext, id: string): Child {
       isDanger: true,
       async act() {
         const path = `/v1/jobs/${encodeURIComponent(id)}`
-        const erased = await session.api.send({ method: 'DELETE', path }, Erasure)
+        const erased = await session.api.send({ method: 'DELETE', path }, ErasureReply)
         say('The job is erased.')
         showErasure(erased)
       },
@@ -56,7 +56,7 @@ export function erasureButton(context: ViewContext, id: string): Child {
 }
 
 /** Replaces the view: the job that it showed is erased. */
-function showErasure(erased: Erasure): void {
+function showErasure(erased: ErasureReply): void {
   const body = document.querySelector('#view .body')
   if (body === null) return
   const heading = h('h2', { tabindex: -1 }, 'Proof of erasure')
@@ -64,9 +64,9 @@ function showErasure(erased: Erasure): void {
   heading.focus()
 }
 
-function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
-  const { jobId, salt, sequence, entries, receipts, held, entry } = erased
-  const save = () => saveJson(`erasure-${jobId}.json`, erased)
+function drawErasure(erased: ErasureReply, heading: HTMLElement): HTMLElement {
+  const { subject, salt, sequence, entries, receipts, held, entry } = erased
+  const save = () => saveJson(`erasure-${subject}.json`, erased)
   return h(
     'section',
     { class: 'card', 'data-testid': 'erasure' },
@@ -75,7 +75,7 @@ function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
       'p',
       {},
       `${count(entries.length, 'entry', 'entries')} and ${count(receipts, 'receipt')} of `,
-      hash(jobId),
+      hash(subject),
       ' were erased ',
       time(entry.atMs),
       '.',
@@ -105,14 +105,14 @@ function drawErasure(erased: Erasure, heading: HTMLElement): HTMLElement {
 
 /** Checks that the entry is about this job, says what was erased, and is in the log. */
 function checkErasure({
-  jobId,
+  subject,
   salt,
   commitment: job,
   entry,
   proof,
   checkpoint,
-}: Erasure): Finding[] {
-  const named = commitment(salt, sha256(stringToBytes(jobId)))
+}: ErasureReply): Finding[] {
+  const named = commitment(salt, sha256(stringToBytes(subject)))
   return [
     finding(named === job, 'The salt and the job id give the hash that the log names'),
     finding(opens(entry, job), `Entry ${entry.sequence} (${entry.type}) contains that hash`),
@@ -125,7 +125,7 @@ function opens({ opening, commitment: of, type }: LogEntry, job: string): boolea
   return opening.detail['job'] === job && commitDetail(opening.salt, opening.detail) === of
 }
 
-function inLog(entry: LogEntry, proof: Erasure['proof'], checkpoint: string | null): Finding {
+function inLog(entry: LogEntry, proof: ErasureReply['proof'], checkpoint: string | null): Finding {
   const head = checkpoint === null ? undefined : readHead(checkpoint)?.head
   if (head === undefined || proof === null)
     return {

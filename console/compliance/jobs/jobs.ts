@@ -10,7 +10,7 @@ import { h, type Child } from '../page/dom.ts'
 import { erasureButton } from './erasure.ts'
 import { describePlace } from '../log/audit-words.ts'
 import { button, emptyNote, hash, saveJson, table, time } from '../page/parts.ts'
-import { AuditPage } from '../page/replies.ts'
+import { EntriesReply } from '#shared/api/audit.ts'
 import { faultPanel, fill, type View, type ViewContext } from '../page/view.ts'
 
 const RECENT = 25
@@ -80,7 +80,7 @@ function findForm(): HTMLElement {
 
 async function recentJobs({ session, signal }: ViewContext): Promise<Child> {
   const path = `/v1/audit/events?type=job.placed&limit=${RECENT}`
-  const { data } = await session.api.get(path, AuditPage, signal)
+  const { data } = await session.api.get(path, EntriesReply, signal)
   const open = data.filter(({ opening }) => opening !== null)
   if (open.length === 0) {
     return emptyNote('No job has run yet.', 'The first job appears here as soon as it is answered.')

@@ -8,13 +8,9 @@ import { byName, countryName, nameList } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
 import { emptyNote, repeat, table, tag, time } from '../page/parts.ts'
-import {
-  AuditPage,
-  Network,
-  Policies,
-  type NetworkNode,
-  type PolicyVersion,
-} from '../page/replies.ts'
+import { EntriesReply } from '#shared/api/audit.ts'
+import { NetworkReply, type NetworkNode } from '#shared/api/network.ts'
+import { PoliciesReply, type PolicyReply } from '#shared/api/policies.ts'
 import type { View, ViewContext } from '../page/view.ts'
 import { count, whenUtc } from '../page/words.ts'
 
@@ -31,7 +27,7 @@ export const placementsView: View = {
 
 interface Seen {
   readonly nodes: readonly NetworkNode[]
-  readonly policies: readonly PolicyVersion[]
+  readonly policies: readonly PolicyReply[]
   readonly defaultId: string
   /** Null for a key that cannot read the log. */
   readonly jobs: readonly LogEntry[] | null
@@ -93,9 +89,9 @@ async function render(context: ViewContext): Promise<Child> {
 async function look({ session, signal }: ViewContext): Promise<Seen> {
   const path = `/v1/audit/events?type=job.placed&limit=${RECENT_JOBS}`
   const [network, policies, jobs] = await Promise.all([
-    session.api.get('/v1/network', Network, signal),
-    session.api.get('/v1/policies', Policies, signal),
-    session.can('audit') ? session.api.get(path, AuditPage, signal) : null,
+    session.api.get('/v1/network', NetworkReply, signal),
+    session.api.get('/v1/policies', PoliciesReply, signal),
+    session.can('audit') ? session.api.get(path, EntriesReply, signal) : null,
   ])
   return {
     nodes: network.nodes,

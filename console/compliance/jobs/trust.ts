@@ -1,7 +1,5 @@
 /** Reads what the page trusts when it checks a bundle: keys from the deployment, and the chain. */
-import { z } from 'zod'
 import { toAppError } from '#shared/base/errors.ts'
-import { Address } from '#shared/base/ids.ts'
 import {
   createChainView,
   rememberChain,
@@ -10,22 +8,15 @@ import {
 } from '#shared/verify/chain-view.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 import { pageTrust } from './page-trust.ts'
-import { LogKey, Network } from '../page/replies.ts'
+import { LogKeyReply } from '#shared/api/audit.ts'
+import { NetworkReply, PublicChain } from '#shared/api/network.ts'
 import type { ViewContext } from '../page/view.ts'
-
-/** `GET /v1/chain`. */
-const PublicChain = z.object({
-  chainId: z.int(),
-  settlement: Address,
-  rpc: z.string().nullable(),
-})
-type PublicChain = z.infer<typeof PublicChain>
 
 export async function readTrust({ session, signal }: ViewContext): Promise<BundleTrust> {
   const { api } = session
   const [network, logKey, chain] = await Promise.all([
-    api.get('/v1/network', Network, signal),
-    orNull(api.get('/v1/audit/key', LogKey, signal)),
+    api.get('/v1/network', NetworkReply, signal),
+    orNull(api.get('/v1/audit/key', LogKeyReply, signal)),
     orNull(api.get('/v1/chain', PublicChain, signal)),
   ])
   const logKeys = logKey === null ? null : [logKey.publicKey]

@@ -7,7 +7,7 @@ import { field, select } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { chosen, exportBar, utc } from './audit-export.ts'
 import { button, emptyNote, hash, table, tag, time } from '../page/parts.ts'
-import { AuditPage } from '../page/replies.ts'
+import { EntriesReply } from '#shared/api/audit.ts'
 import { faultPanel, fill, type View, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
@@ -91,7 +91,7 @@ async function firstPage(context: ViewContext, filter: Filter): Promise<Child> {
     if (before !== null) query.set('before', String(before))
     return context.session.api.get(
       `/v1/audit/events?${query.toString()}`,
-      AuditPage,
+      EntriesReply,
       context.signal,
     )
   }
@@ -125,7 +125,7 @@ async function firstPage(context: ViewContext, filter: Filter): Promise<Child> {
   return [list, h('div', { class: 'pager' }, newer, place, older)]
 }
 
-function entriesOf({ data: entries, next }: AuditPage, filter: Filter): Child {
+function entriesOf({ data: entries, next }: EntriesReply, filter: Filter): Child {
   if (entries.length === 0) {
     if (next !== null)
       return emptyNote('No entry in this part of the log matches.', 'Older entries may match.')

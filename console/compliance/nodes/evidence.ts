@@ -7,7 +7,7 @@ import { countryName, nameList } from '../page/countries.ts'
 import { facts, folded, list } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { table, time } from '../page/parts.ts'
-import type { NetworkNode } from '../page/replies.ts'
+import type { NetworkNode } from '#shared/api/network.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count, fromNow } from '../page/words.ts'
 

@@ -1,6 +1,7 @@
 /** Calls the HTTP API with one tenant's key. The key exists only in this closure. */
 import { z } from 'zod'
-import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/errors.ts'
+import { ProblemReply } from '#shared/api/problem.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
 
 const TIMEOUT_MS = 20_000
@@ -18,14 +19,6 @@ export interface Call {
   readonly path: string
   readonly body?: unknown
 }
-
-const ProblemBody = z.looseObject({
-  code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
-  detail: z.string(),
-  rule: z.string().optional(),
-  needed: z.string().optional(),
-  errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
-})
 
 /** @param onRefused called when the server rejects the key */
 export function createApi(key: string, onRefused: () => void): Api {
@@ -85,7 +78,7 @@ function parse<T>(value: unknown, schema: z.ZodType<T>, path: string): T {
 }
 
 async function readProblem(response: Response): Promise<AppError> {
-  const body = ProblemBody.safeParse(await response.json().catch(() => null))
+  const body = ProblemReply.safeParse(await response.json().catch(() => null))
   if (!body.success) {
     return new AppError('internal', `The server answered ${response.status} without a reason.`)
   }

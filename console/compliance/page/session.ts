@@ -1,27 +1,15 @@
 /** Who is signed in, and what that key may do. */
-import { z } from 'zod'
+import type { OwnKeyReply, Scope } from '#shared/api/keys.ts'
 import type { Api } from './api.ts'
-
-export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
-export type Scope = (typeof SCOPES)[number]
-
-/** What `GET /v1/keys/self` says of the key that asks. */
-export const OwnKey = z.object({
-  tenant: z.string(),
-  id: z.string(),
-  scopes: z.array(z.enum(SCOPES)),
-  expiresAtMs: z.number().nullable(),
-})
-export type OwnKey = z.infer<typeof OwnKey>
 
 export interface Session {
   readonly api: Api
-  readonly key: OwnKey
+  readonly key: OwnKeyReply
   /** Whether the key has one of these scopes; `admin` stands for `policy` and `audit`, too. */
   readonly can: (...scopes: readonly Scope[]) => boolean
 }
 
-export function createSession(api: Api, key: OwnKey): Session {
+export function createSession(api: Api, key: OwnKeyReply): Session {
   const granted = new Set<Scope>(key.scopes)
   if (granted.has('admin')) granted.add('policy').add('audit')
   return { api, key, can: (...scopes) => scopes.some((scope) => granted.has(scope)) }

@@ -1,8 +1,9 @@
 /** Views, and how the page shows one: a spinner, then its content, or the fault and a way to try again. */
+import type { Scope } from '#shared/api/keys.ts'
 import { toAppError, type AppError } from '#shared/base/errors.ts'
 import { list } from './blocks.ts'
 import { h, replace, type Child } from './dom.ts'
-import type { Scope, Session } from './session.ts'
+import type { Session } from './session.ts'
 
 export interface ViewContext {
   readonly session: Session

@@ -6,7 +6,7 @@ import { h, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
 import { emptyNote, hash, outcome, paged, table, tag } from '../page/parts.ts'
 import { readVersions } from './policy-page.ts'
-import { DryRun } from '../page/replies.ts'
+import { DryRunReply } from '#shared/api/policies.ts'
 import { regionSuggestions, REGION_LIST_ID } from './region-picker.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
@@ -15,7 +15,7 @@ const PAGE_NODES = 25
 const ALLOWED = { tone: 'good', sign: 'passed' } as const
 const REFUSED = { tone: 'bad', sign: 'failed' } as const
 
-type DryRunNode = DryRun['nodes'][number]
+type DryRunNode = DryRunReply['nodes'][number]
 
 export async function dryRunPage(context: ViewContext, id: string): Promise<Child> {
   const versions = await readVersions(context, id)
@@ -74,7 +74,7 @@ export async function verdictPanel(
 ): Promise<Child> {
   const path = '/v1/policies/dry-run'
   const [reply, map] = await Promise.all([
-    session.api.send({ method: 'POST', path, body: question }, DryRun),
+    session.api.send({ method: 'POST', path, body: question }, DryRunReply),
     createWorldMap(),
   ])
   if (signal.aborted) return null
@@ -145,7 +145,7 @@ function marksOf(nodes: readonly DryRunNode[]): Mark[] {
   })
 }
 
-function hubNotes({ hubs }: DryRun): Child {
+function hubNotes({ hubs }: DryRunReply): Child {
   return hubs
     .filter(({ verdict, isLive }) => verdict !== 'allow' || !isLive)
     .map(({ hub, jurisdiction, verdict }) =>

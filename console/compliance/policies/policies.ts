@@ -8,7 +8,7 @@ import { linkButton, table, tag, time } from '../page/parts.ts'
 import { comparePage } from './policy-compare.ts'
 import { editPage } from './policy-edit.ts'
 import { policyPage } from './policy-page.ts'
-import { Policies, type PolicyVersion } from '../page/replies.ts'
+import { PoliciesReply, type PolicyReply } from '#shared/api/policies.ts'
 import type { View, ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
@@ -36,7 +36,7 @@ export const policiesView: View = {
 }
 
 async function listPage({ session, signal }: ViewContext): Promise<Child> {
-  const reply = await session.api.get('/v1/policies', Policies, signal)
+  const reply = await session.api.get('/v1/policies', PoliciesReply, signal)
   const { default: defaultId, policies, retired } = reply
   const mayPublish = session.can('policy')
   return [
@@ -52,7 +52,7 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
           h('code', {}, 'policy'),
           '.',
         ),
-    table<PolicyVersion>(
+    table<PolicyReply>(
       'Policies, newest version of each',
       [
         {
@@ -75,20 +75,20 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
 }
 
 /** Gives `European Union (EU) except Ireland (IE), 26 countries`. */
-function whereText({ policy, computeCountries }: PolicyVersion): Child {
+function whereText({ policy, computeCountries }: PolicyReply): Child {
   return [
     placesLabel(policy.compute),
     h('span', { class: 'quiet' }, `, ${count(computeCountries.length, 'country', 'countries')}`),
   ]
 }
 
-function retiredList(retired: readonly PolicyVersion[]): Child {
+function retiredList(retired: readonly PolicyReply[]): Child {
   if (retired.length === 0) return null
   return h(
     'details',
     { class: 'all' },
     h('summary', {}, `Retired: ${count(retired.length, 'policy', 'policies')}`),
-    table<PolicyVersion>(
+    table<PolicyReply>(
       'Retired policies',
       [
         {

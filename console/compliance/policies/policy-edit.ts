@@ -12,7 +12,7 @@ import { policyJson, type PolicyJson } from './policy-json.ts'
 import { policyPreview, type PolicyPreview } from './policy-preview.ts'
 import { readVersions } from './policy-page.ts'
 import { verdictPanel } from './dry-run.ts'
-import { PublishedVersion, type PolicyVersion } from '../page/replies.ts'
+import { PublishedPolicyReply, type PolicyReply } from '#shared/api/policies.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
@@ -48,7 +48,7 @@ const MODES = [
 class Editor {
   readonly element: HTMLElement
   readonly #context: ViewContext
-  readonly #newest: PolicyVersion | undefined
+  readonly #newest: PolicyReply | undefined
   readonly #writing = h('div', {})
   readonly #summary = h('div', { tabindex: -1 })
   readonly #preview: PolicyPreview
@@ -59,7 +59,7 @@ class Editor {
   #form: PolicyForm | undefined
   #json: PolicyJson | undefined
 
-  constructor(context: ViewContext, newest: PolicyVersion | undefined, preview: PolicyPreview) {
+  constructor(context: ViewContext, newest: PolicyReply | undefined, preview: PolicyPreview) {
     this.#context = context
     this.#newest = newest
     this.#preview = preview
@@ -167,7 +167,7 @@ class Editor {
     const { session, say } = this.#context
     const published = await session.api.send(
       { method: 'PUT', path: `/v1/policies/${encodeURIComponent(id)}`, body: this.#draft },
-      PublishedVersion,
+      PublishedPolicyReply,
     )
     const isSame = published.version === this.#newest?.version
     location.hash = `#/policies/${id}`

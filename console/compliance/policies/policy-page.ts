@@ -8,23 +8,28 @@ import { createWorldMap } from '../page/map.ts'
 import { button, hash, linkButton, noteList, table, tag, time } from '../page/parts.ts'
 import { showField } from './policy-diff.ts'
 import { POLICY_FIELDS } from './policy-fields.ts'
-import { DefaultPolicy, Policies, PolicyVersion, Versions } from '../page/replies.ts'
+import {
+  DefaultPolicyReply,
+  PoliciesReply,
+  PolicyReply,
+  PolicyVersionsReply,
+} from '#shared/api/policies.ts'
 import { fill, type ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
 export async function readVersions(
   { session, signal }: ViewContext,
   id: string,
-): Promise<readonly PolicyVersion[]> {
+): Promise<readonly PolicyReply[]> {
   const path = `/v1/policies/${encodeURIComponent(id)}/versions`
-  return (await session.api.get(path, Versions, signal)).versions
+  return (await session.api.get(path, PolicyVersionsReply, signal)).versions
 }
 
 export async function policyPage(context: ViewContext, id: string): Promise<Child> {
   const { session, signal } = context
   const [versions, { default: defaultId }] = await Promise.all([
     readVersions(context, id),
-    session.api.get('/v1/policies', Policies, signal),
+    session.api.get('/v1/policies', PoliciesReply, signal),
   ])
   const [newest] = versions
   if (newest === undefined) return h('p', {}, `There is no policy ${id}.`)
@@ -83,7 +88,7 @@ function pageActions(context: ViewContext, id: string, isDefault: boolean): Chil
   const makeDefault = async () => {
     await session.api.send(
       { method: 'POST', path: `/v1/policies/${encodeURIComponent(id)}/default` },
-      DefaultPolicy,
+      DefaultPolicyReply,
     )
     say(`${id} is the default now.`)
   }
@@ -124,19 +129,19 @@ function retire({ session, say }: ViewContext, id: string): void {
     isDanger: true,
     async act() {
       const path = `/v1/policies/${encodeURIComponent(id)}/retire`
-      await session.api.send({ method: 'POST', path }, PolicyVersion)
+      await session.api.send({ method: 'POST', path }, PolicyReply)
       location.hash = '#/policies'
       say(`${id} is retired.`)
     },
   })
 }
 
-function fieldList({ policy }: PolicyVersion): HTMLElement {
+function fieldList({ policy }: PolicyReply): HTMLElement {
   return facts(...POLICY_FIELDS.map((field) => [field.label, showField(field, policy)] as const))
 }
 
-function versionTable(id: string, versions: readonly PolicyVersion[]): HTMLElement {
-  return table<PolicyVersion>(
+function versionTable(id: string, versions: readonly PolicyReply[]): HTMLElement {
+  return table<PolicyReply>(
     'Published versions, newest first',
     [
       { head: 'Version', cell: ({ version }) => version },

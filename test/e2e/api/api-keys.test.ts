@@ -9,7 +9,9 @@ import {
   type TestWorker,
 } from '#test/support/stack/worker.ts'
 import { verifyAdmission } from '#worker/edge/admission.ts'
-import * as replies from '#worker/api/replies.ts'
+import { CreatedKeyReply, KeyReply, KeysReply, RotatedKeyReply } from '#shared/api/keys.ts'
+import { AdmissionReply } from '#shared/api/network.ts'
+import { PoliciesReply } from '#shared/api/policies.ts'
 
 let worker: TestWorker
 let admin: { id: string; key: string }
@@ -33,7 +35,7 @@ const keys = (method: string, path = '', options: CallOptions = {}) =>
 async function make(json: object, by = admin.key) {
   const reply = await keys('POST', '', { key: by, json })
   expect(reply.status, JSON.stringify(reply.body)).toBe(201)
-  return replies.CreatedKeyReply.parse(reply.body)
+  return CreatedKeyReply.parse(reply.body)
 }
 
 const works = async (key: string, options: CallOptions = {}) =>
@@ -44,7 +46,7 @@ describe('[A7] keys of a tenant', () => {
     const made = await make({ scopes: ['infer'] })
     expect(await works(made.key)).toBe(true)
     const listed = await keys('GET')
-    expect(replies.KeysReply.parse(listed.body).keys.map(({ id }) => id)).toContain(made.id)
+    expect(KeysReply.parse(listed.body).keys.map(({ id }) => id)).toContain(made.id)
     expect(JSON.stringify(listed.body)).not.toContain(made.key)
     problem(await keys('POST', '', { key: made.key, json: {} }), 'forbidden')
     problem(await keys('GET', '', { key: made.key }), 'forbidden')
@@ -55,7 +57,7 @@ describe('[A7] keys of a tenant', () => {
     const made = await make({ scopes: ['infer'], name: 'Sensor 7', expiresAtMs })
     expect(made).toMatchObject({ name: 'Sensor 7', expiresAtMs, lastUsedAtMs: null })
     const listed = async () =>
-      replies.KeysReply.parse((await keys('GET')).body).keys.find(({ id }) => id === made.id)
+      KeysReply.parse((await keys('GET')).body).keys.find(({ id }) => id === made.id)
     expect(await listed()).toMatchObject({ name: 'Sensor 7', lastUsedAtMs: null })
     expect(await works(made.key)).toBe(true)
     await until('its use is told', async () => ((await listed())?.lastUsedAtMs ?? null) !== null)
@@ -80,7 +82,7 @@ describe('[A7] keys of a tenant', () => {
   it('are rotated: the new secret works, and the one before for as long as was said', async () => {
     const made = await make({ scopes: ['infer'] })
     const rotate = async (json: object) =>
-      replies.RotatedKeyReply.parse((await keys('POST', `/${made.id}/rotate`, { json })).body)
+      RotatedKeyReply.parse((await keys('POST', `/${made.id}/rotate`, { json })).body)
     const second = await rotate({ overlapSeconds: 2 })
     expect(second.id).toBe(made.id)
     expect([await works(made.key), await works(second.key)]).toEqual([true, true])
@@ -100,7 +102,7 @@ describe('[A7] keys of a tenant', () => {
     const admit = async (options: CallOptions) => {
       const json = { nodeId, claim: 'DE' }
       const reply = await worker.call('POST', '/v1/nodes/admission', { json, ...options })
-      const { token } = replies.AdmissionReply.parse(reply.body)
+      const { token } = AdmissionReply.parse(reply.body)
       return verifyAdmission(token, { secret: ADMISSION_SECRET, nowMs: Date.now() })
     }
     const known = { trust: 'verified', networks: ['clinics'] }
@@ -110,7 +112,7 @@ describe('[A7] keys of a tenant', () => {
 
   it('that are revoked end, and cannot be rotated back', async () => {
     const made = await make({ scopes: ['infer'] })
-    const revoked = replies.KeyReply.parse((await keys('DELETE', `/${made.id}`)).body)
+    const revoked = KeyReply.parse((await keys('DELETE', `/${made.id}`)).body)
     expect(revoked.revokedAtMs).not.toBeNull()
     problem(await worker.call('GET', '/v1/policies', { key: made.key }), 'unauthenticated')
     problem(await keys('POST', `/${made.id}/rotate`), 'not_found')
@@ -150,7 +152,7 @@ describe('[A8] a change holds in every isolate within 30 s', () => {
       worker.call('PUT', '/v1/policies/moving', { key: made.key, json: { compute: { allow } } })
     await put(['DE'])
     const seen = async () => {
-      const body = replies.PoliciesReply.parse(
+      const body = PoliciesReply.parse(
         (await worker.call('GET', '/v1/policies', { key: made.key, ...at })).body,
       )
       const { version } = body.policies.find(({ policy }) => policy.id === 'moving') ?? {}

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
+import { AdmissionReply } from '#shared/api/network.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import {
   ADMISSION_SECRET,
@@ -12,7 +13,6 @@ import {
 } from '#test/support/stack/worker.ts'
 import { randomBytes, NodeId } from '#shared/base/ids.ts'
 import { signAdmission } from '#worker/edge/admission.ts'
-import { AdmissionReply } from '#worker/api/replies.ts'
 
 const nodeId = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')
 const MARKS = [

@@ -14,7 +14,10 @@ import {
   type TestWorker,
 } from '#test/support/stack/worker.ts'
 import { problem } from '#test/support/stack/problem.ts'
-import * as replies from '#worker/api/replies.ts'
+import { KeysReply } from '#shared/api/keys.ts'
+import { LiveReply, ModelReply, ModelsReply, ServerReply } from '#shared/api/models.ts'
+import { EarningsReply, NetworkReply, ReadyReply } from '#shared/api/network.ts'
+import { PoliciesReply } from '#shared/api/policies.ts'
 
 const MODEL = 'littoral-embed-400k'
 const COMPUTE = {
@@ -48,13 +51,13 @@ const embed = (json: object, options: CallOptions = {}) =>
 
 describe('[A1] every answer', () => {
   it.each([
-    ['GET', '/v2', replies.ServerReply],
-    ['GET', '/v2/health/live', replies.LiveReply],
-    ['GET', `/v2/models/${MODEL}`, replies.ModelReply],
-    ['GET', '/v1/models', replies.ModelsReply],
-    ['GET', '/v1/network', replies.NetworkReply],
-    ['GET', '/v1/policies', replies.PoliciesReply],
-    ['GET', `/v1/earnings?x=0x${'1'.repeat(64)}&y=0x${'2'.repeat(64)}`, replies.EarningsReply],
+    ['GET', '/v2', ServerReply],
+    ['GET', '/v2/health/live', LiveReply],
+    ['GET', `/v2/models/${MODEL}`, ModelReply],
+    ['GET', '/v1/models', ModelsReply],
+    ['GET', '/v1/network', NetworkReply],
+    ['GET', '/v1/policies', PoliciesReply],
+    ['GET', `/v1/earnings?x=0x${'1'.repeat(64)}&y=0x${'2'.repeat(64)}`, EarningsReply],
   ] as const)(
     'to %s %s has the shape that is documented, and the common headers',
     async (method, path, schema) => {
@@ -70,7 +73,7 @@ describe('[A1] every answer', () => {
   it('to a question whether it is ready names what is missing: here the nodes', async () => {
     const reply = await worker.call('GET', '/v2/health/ready')
     problem(reply, 'no_capacity')
-    const { ready, parts } = replies.ReadyReply.parse(reply.body)
+    const { ready, parts } = ReadyReply.parse(reply.body)
     expect(ready).toBe(false)
     expect(Object.entries(parts).filter(([, part]) => !part.ready)).toEqual([
       ['nodes', { ready: false, detail: 'No node is connected.' }],
@@ -199,7 +202,7 @@ describe('[A2] keys', () => {
     const reply = await worker.call('GET', '/v1/operator/keys?tenant=acme', {
       key: worker.operator.key,
     })
-    expect(replies.KeysReply.parse(reply.body).keys).toHaveLength(2)
+    expect(KeysReply.parse(reply.body).keys).toHaveLength(2)
     expect(JSON.stringify(reply.body)).not.toContain(key.slice(-32))
   })
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { problem } from '#test/support/stack/problem.ts'
 import { startTestWorker, type Reply, type TestWorker } from '#test/support/stack/worker.ts'
-import * as replies from '#worker/api/replies.ts'
+import { QuotaReply } from '#shared/api/keys.ts'
 
 const LIMIT = 20
 
@@ -98,7 +98,7 @@ describe('a quota of requests', () => {
     await createTenant('shown', { requestsPerMinute: 100, spendMicroUsdPerDay: 5_000_000 })
     const path = '/v1/operator/quotas/shown'
     const shown = await worker.call('GET', path, { key: worker.operator.key })
-    expect(replies.QuotaReply.parse(shown.body)).toEqual({
+    expect(QuotaReply.parse(shown.body)).toEqual({
       tenant: 'shown',
       requestsPerMinute: 100,
       spendMicroUsdPerDay: 5_000_000,
@@ -115,7 +115,7 @@ describe('a quota of requests', () => {
     const cap = { requestsPerMinute: 600_000, spendMicroUsdPerDay: 5_000_000 }
     await createTenant('partly', { spendMicroUsdPerDay: 5_000_000 })
     const changed = async (change: object) => {
-      const { requestsPerMinute, spendMicroUsdPerDay } = replies.QuotaReply.parse(
+      const { requestsPerMinute, spendMicroUsdPerDay } = QuotaReply.parse(
         (await setQuota('partly', change)).body,
       )
       return { requestsPerMinute, spendMicroUsdPerDay }

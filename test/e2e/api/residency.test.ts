@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { DryRunReply } from '#shared/api/policies.ts'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
-import { DryRunReply } from '#worker/api/policies/dry-run.ts'
 import { until } from '#test/support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }

@@ -1,10 +1,10 @@
 /** Models come and go in the whole system: built Worker in workerd, a local node with one model, a request for another. */
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ModelsReply } from '#shared/api/models.ts'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { ModelsReply } from '#worker/api/replies.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 
 const WARM = 'littoral-embed-400k'

@@ -3,6 +3,13 @@ import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  CheckpointReply,
+  EntriesReply,
+  ErasureReply,
+  LogKeyReply,
+  ProofReply,
+} from '#shared/api/audit.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
@@ -11,13 +18,6 @@ import { leafBytes, LogEntry } from '#shared/audit/entries.ts'
 import { parseLogHead, parseNote } from '#shared/audit/checkpoint.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import { toHex } from 'viem'
-import {
-  CheckpointReply,
-  EntriesReply,
-  ErasureReply,
-  LogKeyReply,
-  ProofReply,
-} from '#worker/api/audit/audit.ts'
 import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 import { parseCsv } from '#test/support/csv.ts'

@@ -1,12 +1,12 @@
 /** Several hubs in workerd: they find each other, serve for each other, and measure each other's nodes. */
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { AdmissionReply, NetworkReply } from '#shared/api/network.ts'
 import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
-import { AdmissionReply, NetworkReply } from '#worker/api/replies.ts'
 import { INVERT } from '#test/support/hub/hub.ts'
 import { until } from '#test/support/poll.ts'
 import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'

@@ -1,11 +1,11 @@
 /** Evidence of place over the real code of hubs and nodes, with distance made by proxies that delay. */
 import { afterEach, describe, expect, it } from 'vitest'
+import type { NetworkNode } from '#shared/api/network.ts'
 import type { NodeCore } from '#node-core/node-core.ts'
 import { NodeId } from '#shared/base/ids.ts'
 import { countrySet, isSubset } from '#shared/law/region.ts'
 import { signAttestation } from '#shared/place/evidence.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
-import type { NetworkNode } from '#worker/protocols/hub.ts'
 import { steeringOf } from '#worker/protocols/steering.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import type { City } from '#test/support/hub/evidence.ts'

@@ -1,12 +1,12 @@
 /** Holding a refusal to the one shape that every error has. */
 import { expect } from 'vitest'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
-import * as replies from '#worker/api/replies.ts'
+import { ProblemReply } from '#shared/api/problem.ts'
 import type { Reply } from './worker.ts'
 
 /** Checks that a reply is the one error document, and gives it. */
 export function problem(reply: Reply, code: ErrorCode) {
-  const document = replies.ProblemReply.parse(reply.body)
+  const document = ProblemReply.parse(reply.body)
   expect({ status: reply.status, code: document.code }).toEqual({
     status: ERRORS[code].status,
     code,

@@ -1,9 +1,9 @@
 /** What `GET /v1/models` says of a model, for nodes of every kind. */
 import { describe, expect, it } from 'vitest'
+import { ListedModelReply } from '#shared/api/models.ts'
+import { NetworkNode } from '#shared/api/network.ts'
 import { manifestDigest } from '#shared/job/model.ts'
 import { describeModel } from '#worker/api/openai/models-list.ts'
-import { ListedModelReply } from '#worker/api/replies.ts'
-import { NetworkNode } from '#worker/protocols/hub.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 
 const digest = manifestDigest(EMBEDDING_MANIFEST)

@@ -1,5 +1,6 @@
 /** Readiness by its parts: the Worker's routes over a real ledger core and a chain that fails in each way that chains do. */
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { FaultCode } from '#shared/api/network.ts'
 import type { Address } from '#shared/base/ids.ts'
 import { createLog } from '#shared/base/log.ts'
 import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
@@ -11,9 +12,8 @@ import type { ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
-import type { FaultCode } from '#worker/protocols/ledger-fault.ts'
 import { AppError } from '#shared/base/errors.ts'
-import * as replies from '#worker/api/replies.ts'
+import { ReadyReply } from '#shared/api/network.ts'
 
 // The build puts a literal in its place.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
@@ -100,7 +100,7 @@ async function steps(ledger: LedgerCore, count: number): Promise<void> {
 
 async function readiness(get: ReturnType<typeof createClient>) {
   const { status, body } = await get('/v2/health/ready')
-  return { status, ...replies.ReadyReply.parse(body) }
+  return { status, ...ReadyReply.parse(body) }
 }
 
 const seen = (code: FaultCode): Partial<LedgerChain> => ({

@@ -96,18 +96,23 @@ describe('npm run keys', () => {
     request.on('data', (text: Buffer) => (body += text.toString()))
     request.on('end', () => {
       asked.push({ method: request.method, body })
+      const tenant = 'demo'
       const quota = {
+        tenant,
         requestsPerMinute: 1,
         spendMicroUsdPerDay: 1,
         requestsThisMinute: 0,
         spentMicroUsdToday: 0,
       }
-      const key = { scopes: ['infer'], expiresAtMs: null, revokedAtMs: null, lastUsedAtMs: null }
+      const never = { expiresAtMs: null, revokedAtMs: null, lastUsedAtMs: null }
+      const key = { scopes: ['infer'], networks: [], createdAtMs: 1, ...never }
       const keys = [
         { ...key, id: 'key_demo_1', name: 'backend' },
         { ...key, id: 'key_demo_2', name: '' },
       ]
-      response.end(JSON.stringify(request.url?.includes('quotas') === true ? quota : { keys }))
+      response.end(
+        JSON.stringify(request.url?.includes('quotas') === true ? quota : { tenant, keys }),
+      )
     })
   })
   beforeAll(() => new Promise<void>((done) => server.listen(0, '127.0.0.1', done)))

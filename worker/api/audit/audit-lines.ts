@@ -1,8 +1,8 @@
-/** An entry of the audit log as a line of an export: JSON as it stands in the log, or CSV with one fact a column. */
+/** Writes audit entries as lines of an export: JSON as in the log, or CSV with one fact for each column. */
 import { parseDetail, type AuditEvent, type LogEntry } from '#shared/audit/entries.ts'
 import { countryCode, listCountries, type CountrySet } from '#shared/law/region.ts'
 
-/** Each is empty where an entry says nothing of it. Places are ISO 3166-1 alpha-2; lists have spaces between. */
+/** CSV columns, empty where an entry has no such fact. Places are ISO 3166-1 alpha-2; lists are separated by spaces. */
 const COLUMNS = [
   'sequence',
   'time',
@@ -63,13 +63,13 @@ export function toCsvLine(entry: LogEntry): string {
   return toCsvRow(COLUMNS.map((column) => facts[column] ?? ''))
 }
 
-/** RFC 4180. Every cell that is not a number is quoted. */
+/** RFC 4180. All cells but numbers are quoted. */
 export function toCsvRow(cells: readonly (string | number)[]): string {
   const line = cells.map((cell) => (typeof cell === 'number' ? String(cell) : quote(cell)))
   return `${line.join(',')}\r\n`
 }
 
-/** A cell that a sheet would run as a formula begins with an apostrophe. */
+/** Prefixes cells that a spreadsheet would run as a formula with an apostrophe. */
 function quote(cell: string): string {
   if (cell === '') return ''
   const text = /^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell

@@ -1,7 +1,6 @@
-/** The audit API's words: queries, replies, and an entry as a line of an export. */
+/** Queries of the audit API. */
 import { z } from 'zod'
-import { AUDIT_TYPES, LogEntry } from '#shared/audit/entries.ts'
-import { Bytes32, JobId } from '#shared/base/ids.ts'
+import { AUDIT_TYPES } from '#shared/audit/entries.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/law/policy.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
@@ -11,7 +10,7 @@ const Index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
 const DAY_MS = 86_400_000
 
-/** A time as milliseconds, as a date with its time, or as a date: where the date begins, or the end of that day. */
+/** A time: milliseconds, a date with time, or a date, which means its begin or its end. */
 function timeAt(edge: 'begin' | 'end') {
   const restOfDayMs = edge === 'begin' ? 0 : DAY_MS - 1
   return z.union(
@@ -36,10 +35,10 @@ export const SearchQuery = z.strictObject({
 export const InclusionQuery = z.strictObject({ index: Index, size: Index })
 export const ConsistencyQuery = z.strictObject({ from: Index, to: Index })
 
-/** Entries are numbered from 0; as milliseconds, numbers from here on are times after 1973. */
+/** Smaller numbers are entry numbers; larger ones are milliseconds (after 1973). */
 const FIRST_TIME_MS = 100_000_000_000
 
-/** A place in the log: the number of an entry, or a time. */
+/** A position in the log: an entry's number, or a time. */
 function pointAt(edge: 'begin' | 'end') {
   return z.union(
     [
@@ -55,7 +54,7 @@ function pointAt(edge: 'begin' | 'end') {
   )
 }
 
-/** What of the log: a stretch of it, and of that the entries of one policy's jobs or of one type. */
+/** Part of the log: a range, optionally of one policy's jobs or one type. */
 const SELECTION = {
   from: pointAt('begin').optional(),
   to: pointAt('end').optional(),
@@ -74,49 +73,3 @@ export function toBundleQuery(asked: z.infer<typeof BundleRequest>): BundleQuery
   const selection = { fromMs: timeOf(from), toMs: timeOf(to), policy, type, job: null }
   return { from, to, selection }
 }
-
-export const EntriesReply = z.object({
-  object: z.literal('list'),
-  data: z.array(LogEntry),
-  /** `before` of the next page. */
-  next: z.int().nullable(),
-})
-export const CheckpointReply = z.object({
-  /** Signed note, C2SP tlog-checkpoint. */
-  checkpoint: z.string(),
-  size: z.int(),
-  root: Bytes32,
-})
-export const ProofReply = z.object({ proof: z.array(Bytes32) })
-export const LogKeyReply = z.object({ algorithm: z.literal('Ed25519'), publicKey: Bytes32 })
-export const ErasureReply = z.object({
-  object: z.literal('erasure'),
-  /** The id that `commitment` is of: the job's, or the batch's. */
-  subject: z.string(),
-  /** Of a single job. */
-  jobId: JobId.optional(),
-  /** Keep it: it opens `commitment`, which stands in the log, and is kept nowhere else. */
-  salt: Bytes32,
-  commitment: Bytes32,
-  sequence: z.int(),
-  /** Entries whose detail is gone, and receipts. */
-  entries: z.array(z.int()),
-  receipts: z.int(),
-  /** Entries that the law keeps, and until when. */
-  held: z.array(z.object({ sequence: z.int(), untilMs: z.int() })),
-  entry: LogEntry,
-  /** Both null where the deployment has no log key. */
-  proof: z.array(Bytes32).nullable(),
-  checkpoint: z.string().nullable(),
-})
-
-export type ErasureReply = z.infer<typeof ErasureReply>
-
-export const BatchErasureReply = z.object({
-  object: z.literal('batch_erasure'),
-  batchId: z.string(),
-  proofs: z.array(ErasureReply),
-  /** Receipts that a hub has not handed over yet: ask again in a few seconds. */
-  pending: z.array(Bytes32),
-})
-export type BatchErasureReply = z.infer<typeof BatchErasureReply>

@@ -1,4 +1,4 @@
-/** Puts a bundle together, a page at a time: the tenant has entries, proofs and receipts, the ledgers say where those settled. */
+/** Collects a bundle page by page: entries, proofs and receipts from the tenant, settlements from the ledgers. */
 import type {
   BundledBatch,
   BundledJob,
@@ -77,7 +77,7 @@ export async function* bundleText({ head, lists }: OpenBundle): AsyncGenerator<s
 
 type Whole = Pick<BundleOpening, 'range' | 'selection' | 'size'>
 
-/** A job's few entries are one page. */
+/** A job has few entries, so they are one page. */
 function pagesOf({ range, selection, size }: Whole, rows: number): BundlePage[] {
   if (selection.job !== null) return [{ ...range, selection, size }]
   const count = Math.ceil((range.to - range.from) / rows)
@@ -98,7 +98,7 @@ async function* inOnePage<T>(items: readonly T[]): AsyncGenerator<readonly T[]> 
   yield await Promise.resolve(items)
 }
 
-/** Of all pages, each version once: a tenant has few. */
+/** Collects each policy version once over all pages; a tenant has few. */
 async function* readPolicies(log: TenantApi, pages: readonly BundlePage[]) {
   const told = new Set<string>()
   for (const page of pages) {
@@ -124,7 +124,7 @@ async function* readErasures(log: TenantApi, { range, selection, size }: Whole) 
 interface JobsPart {
   readonly log: TenantApi
   readonly page: BundlePage
-  /** Filled: the batches that the jobs settled in, by the ledger that knows of them. */
+  /** Filled by the pages: settlement batches of the jobs, by ledger. */
   readonly settled: Map<Jurisdiction, Set<number>>
 }
 
@@ -164,7 +164,7 @@ interface BatchesPart extends Pick<JobsPart, 'log' | 'settled'> {
   readonly size: number
 }
 
-/** All ledgers post to one contract, which counts the batches. */
+/** All ledgers post to one contract, which numbers the batches. */
 async function* readBatches(
   { env, config, tenant }: BundleSource,
   { log, size, settled }: BatchesPart,
@@ -183,7 +183,8 @@ async function* readBatches(
     )
     const batches = known.flat().toSorted((a, b) => a.batchId - b.batchId)
     const sizes = batches.map(({ checkpoint }) => checkpoint.size)
-    // One call for all of them: a platform counts the calls of a request, and a long range has many batches.
+    // One call for all, because platforms limit calls per request and a long range has many
+    // batches.
     const consistency = await log.bundleConsistency(sizes, size)
     yield batches.map(({ proof, ...batch }, i) => ({
       ...batch,

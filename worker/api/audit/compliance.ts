@@ -1,4 +1,4 @@
-/** `/v1/compliance`: what the law asks to be shown, from what is so. */
+/** `/v1/compliance`: documents required by law, derived from the actual state. */
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
@@ -34,7 +34,7 @@ async function showRecord(c: AppContext): Promise<Response> {
   })
 }
 
-/** EU Data Act, Regulation (EU) 2023/2854, Art. 28: public, and kept up to date by being read off the configuration. */
+/** EU Data Act, Regulation (EU) 2023/2854, Art. 28: public, and derived from the configuration to stay current. */
 function showJurisdictions(c: AppContext): Response {
   const { config } = c.var
   const isCloudflare = config.deployment === 'cloudflare'

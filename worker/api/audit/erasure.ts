@@ -1,4 +1,5 @@
-/** Erases jobs and batches for whoever has the right to, and answers with what proves it. */
+/** Erases jobs and batches, and returns the proofs. */
+import type { BatchErasureReply, ErasureReply } from '#shared/api/audit.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
@@ -6,12 +7,11 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchId } from '#worker/protocols/batch.ts'
 import { callerOf, type AppContext } from '#worker/gate/context.ts'
 import { openHub, openTenant } from '#worker/protocols/durable-objects.ts'
-import type { BatchErasureReply, ErasureReply } from './audit.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import type { Erased, TenantApi } from '#worker/protocols/tenant.ts'
 
-/** What is left of the job is a leaf without detail, and the proof that its detail was erased. @throws {AppError} forbidden, not_found, no_capacity */
+/** Leaves only a leaf without detail and the proof of erasure. @throws {AppError} forbidden, not_found, no_capacity */
 export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureReply> {
   requireAdmin(c)
   await handOver(c, jobId)
@@ -20,7 +20,10 @@ export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureRepl
   return { ...(await prove(c, tenant, erased)), jobId }
 }
 
-/** A receipt that is on its way would arrive after the erasure and be news. @throws {AppError} no_capacity */
+/**
+ * Refuses while a receipt is still on its way, because it would arrive after the erasure. @throws
+ * {AppError} no_capacity
+ */
 async function handOver(c: AppContext, jobId: JobId): Promise<void> {
   const { config } = c.var
   const caller = callerOf(c)
@@ -36,8 +39,9 @@ async function handOver(c: AppContext, jobId: JobId): Promise<void> {
 }
 
 /**
- * Cancels the batch, erases the receipts of its items, then what it stored. A receipt that a hub still holds is not
- * among them: it is named as pending, and the batch stays until all are erased.
+ * Cancels the batch, then erases its items' receipts and its stored data.
+ * Receipts that a hub still holds are reported as pending, and the batch stays until all are
+ * erased.
  * @throws {AppError} forbidden, not_found
  */
 export async function eraseBatch(
@@ -60,7 +64,7 @@ export async function eraseBatch(
   return { object: 'batch_erasure', batchId: id, proofs, pending }
 }
 
-/** Those that the tenant does not have, because a hub has not handed them over. */
+/** Receipts that a hub has not delivered to the tenant yet. */
 async function findWaiting(
   c: AppContext,
   tenant: TenantApi,
@@ -103,7 +107,7 @@ async function prove(c: AppContext, tenant: TenantApi, erased: Erased): Promise<
   if (entry === undefined) throw new AppError('internal', 'The erasure is not in the log.')
   const shown = { object: 'erasure' as const, ...erased, entries: [...erased.entries] }
   const kept = { ...shown, held: [...erased.held], entry }
-  // Erased is erased, also where the log cannot be shown to others.
+  // The erasure stands even where the log cannot be proven.
   if (c.var.config.logKey === undefined) return { ...kept, proof: null, checkpoint: null }
   const { note, size } = await tenant.signedCheckpoint()
   const proof = await tenant.auditInclusion({ index, size })

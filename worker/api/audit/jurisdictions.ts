@@ -1,20 +1,20 @@
-/** The EU Data Act's page, as a reply. */
+/** The reply for the EU Data Act. */
 import { z } from 'zod'
 
 export const JurisdictionsReply = z.object({
   object: z.literal('jurisdictions'),
   article: z.string(),
   deployment: z.enum(['Cloudflare', 'self-hosted']),
-  /** The jurisdiction that the infrastructure of each service is subject to. */
+  /** The jurisdiction of each service's infrastructure. */
   infrastructure: z.array(z.object({ service: z.string(), jurisdiction: z.string() })),
-  /** Against unlawful access and transfer by third countries' governments. */
+  /** Measures against unlawful access and transfer by governments of third countries. */
   measures: z.array(
     z.object({
       kind: z.enum(['technical', 'organisational', 'contractual']),
       measure: z.string(),
     }),
   ),
-  /** What each group of countries holds that a policy can name: its list is dated, and its notes say what its name does not. */
+  /** The country groups that policies can name, each dated, with notes on surprising members. */
   groups: z.array(
     z.object({
       name: z.string(),

@@ -1,6 +1,8 @@
 /**
- * The record of processing activities, GDPR Art. 30 (https://eur-lex.europa.eu/eli/reg/2016/679/oj), from what is so: the
- * policies that are in force, and the placements that were made. What only the controller can know is said to be missing.
+ * The record of processing activities, GDPR Art. 30
+ * (https://eur-lex.europa.eu/eli/reg/2016/679/oj), derived from
+ * the active policies and actual placements. Facts that only the controller knows are listed as
+ * missing.
  */
 import { z } from 'zod'
 import { describePlaces } from '#shared/law/country-words.ts'
@@ -13,19 +15,18 @@ import type { RopaFacts } from '#worker/protocols/tenant.ts'
 const TRANSFER_BASES = ['inside the EEA', 'adequacy decision (Art. 45)', 'none on record'] as const
 
 export const RopaActivity = z.object({
-  /** Policy and version. */
   activity: z.string(),
   purpose: z.string(),
   dataClass: z.enum(DATA_CLASSES),
   categoriesOfData: z.string(),
   recipients: z.array(z.string()),
-  /** Since when new jobs are refused; null while they are taken. */
+  /** Since when new jobs are refused; null while they are accepted. */
   endedAt: z.string().nullable(),
-  /** Where it may be computed, in the policy's words: `EU except IE`. */
+  /** Where jobs may run, in the policy's words: `EU except IE`. */
   allowedIn: z.string(),
-  /** The same as countries. */
+  /** The same as a list of countries. */
   allowedCountries: z.array(z.string()),
-  /** Where it was computed, by country. */
+  /** Actual placements by country. */
   placements: z.array(
     z.object({
       country: z.string(),
@@ -49,10 +50,10 @@ export const RopaReply = z.object({
   article: z.literal('GDPR Art. 30'),
   tenant: z.string(),
   madeAt: z.string(),
-  /** Entries of the audit log at that time. */
+  /** Size of the audit log at that time. */
   logSize: z.int(),
   activities: z.array(RopaActivity),
-  /** What has to be filled in by hand. */
+  /** Facts that the controller must add. */
   toComplete: z.array(z.string()),
 })
 export type RopaReply = z.infer<typeof RopaReply>
@@ -154,7 +155,7 @@ const NOWHERE = {
   lastAt: '',
 }
 
-/** One line for each country that an activity was computed in, and kind of node there; one for an activity that was not. */
+/** One line for each country and kind of node of an activity; one for an activity without placements. */
 export function recordAsCsv({ activities }: RopaReply): string {
   const rows = activities.flatMap(({ placements, ...activity }) =>
     (placements.length === 0 ? [NOWHERE] : placements).map((placement) => {

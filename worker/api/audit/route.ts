@@ -1,4 +1,4 @@
-/** `/v1/audit`: a tenant's log, searched, proven, exported, and bundled for an auditor. */
+/** `/v1/audit`: searches, proves, exports and bundles a tenant's log. */
 import { Hono } from 'hono'
 import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
@@ -59,7 +59,6 @@ export const auditRoutes = new Hono<AppEnv>()
   )
   .get('/v1/jobs/:id/proof', requireScope('audit'), bundleJob)
 
-/** Public: auditors pin it. */
 async function showKey(c: AppContext): Promise<Response> {
   const seed = Bytes32.safeParse(c.var.config.logKey)
   if (!seed.success) throw new AppError('not_found', 'This deployment signs no checkpoints.')
@@ -112,7 +111,7 @@ async function bundleJob(c: AppContext): Promise<Response> {
   })
 }
 
-/** Streamed page by page, so that a long log needs no memory; the export itself is logged first. */
+/** Streams page by page, so that a long log needs little memory. The export itself is logged first. */
 async function exportEvents(c: AppContext): Promise<Response> {
   const { format, ...asked } = parseBody(ExportRequest, c.req.query())
   const query = toBundleQuery(asked)
@@ -140,7 +139,7 @@ async function* exportLines(
   }
 }
 
-/** The next page is asked for once the reader has taken the one before. A page that fails ends the answer in the middle, as no whole document. */
+/** Requests the next page when the reader has taken the previous one. A failing page breaks the document off. */
 function streamed(
   c: AppContext,
   text: AsyncGenerator<string>,

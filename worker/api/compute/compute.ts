@@ -1,4 +1,4 @@
-/** `/v1/compute`: a WGSL kernel with its buffers, to and from kernel work. */
+/** Converts a WGSL kernel with its buffers to and from kernel work. */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
@@ -21,17 +21,16 @@ import { ResidencyFields } from '#worker/body/residency.ts'
 export const Binding = z.int().min(0).max(15)
 const Count = z.int().min(1).max(65_535)
 
-/** A buffer that brings its bytes. */
 export const FilledBuffer = z.strictObject({
   binding: Binding,
   access: BufferAccess,
-  /** Base64 of its bytes; a multiple of four of them. */
+  /** Base64 of its bytes, whose number is a multiple of four. */
   data: z.string(),
   /** @default false */
   return: z.boolean().default(false),
 })
 
-/** A buffer that starts as zeroes. */
+/** A buffer that starts with zeroes. */
 export const EmptyBuffer = z.strictObject({
   binding: Binding,
   access: BufferAccess,
@@ -44,7 +43,7 @@ export const ComputeRequest = z.strictObject({
     wgsl: z.string().min(1),
     entryPoint: WgslIdentifier,
     workgroups: z.tuple([Count, Count, Count]),
-    /** Features that the text enables: only nodes that have them are asked. */
+    /** WGSL features that the kernel needs; only nodes with them are asked. */
     requires: z.array(KernelFeature).max(LIMITS.kernelFeatures).optional(),
   }),
   buffers: z
@@ -89,7 +88,7 @@ export async function decodeCompute(
   return { work, payload: concatBytes(parts) }
 }
 
-/** Outputs are named `binding:N`, in the order in which their buffers came. */
+/** Outputs are named `binding:N`, in the order of their buffers. */
 export function encodeCompute(
   answer: { readonly outputs: readonly TensorHeader[]; readonly payload: Uint8Array },
   about: { readonly id: string; readonly receipt: Bytes32 },

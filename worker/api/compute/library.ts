@@ -1,4 +1,4 @@
-/** `/v1/compute` with a kernel of the library by name: OIP-like tensors to and from library work. */
+/** Converts the tensors of a library kernel to and from library work. */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
 import type { FieldFault } from '#shared/base/errors.ts'
@@ -26,13 +26,13 @@ const LibraryTensor = z.strictObject({
 })
 
 export const LibraryRequest = z.strictObject({
-  /** One of `GET /v1/kernels`, by name and version. */
+  /** Name and version of one of `GET /v1/kernels`. */
   kernel: z.string().min(1).max(64),
   inputs: z.array(LibraryTensor).min(1).max(8),
   params: z
     .record(z.string().max(32), z.union([z.number(), z.string().max(64), z.boolean()]))
     .default({}),
-  /** How the answer's tensors come. @default as the first input came */
+  /** Encoding of the answer's tensors. @default the encoding of the first input */
   encoding: z.enum(['json', 'base64']).optional(),
   ...ResidencyFields,
 })
@@ -62,7 +62,7 @@ export interface DecodedLibrary {
 }
 
 /**
- * Shapes and parameters are judged before any element is read.
+ * Checks shapes and parameters before any element is read.
  * @throws {AppError} not_found, too_large, invalid_request with a pointer to each fault
  */
 export function decodeLibrary(request: LibraryRequest): DecodedLibrary {
@@ -73,7 +73,7 @@ export function decodeLibrary(request: LibraryRequest): DecodedLibrary {
     const index = inputs.findIndex(({ name }) => name === header.name)
     const bytes = readInput(inputs[index], header)
     if (bytes instanceof Uint8Array) return bytes
-    // The fault of base64 stands where the caller wrote it.
+    // The pointer names the member that the caller wrote.
     const root = `/inputs/${index}`
     const isBase64 = inputs[index]?.base64 !== undefined
     const { pointer, detail } = faultAt(root, bytes)
@@ -105,7 +105,7 @@ export function encodeLibrary(
   return { id: about.id, kernel: request.kernel, outputs, receipt: about.receipt }
 }
 
-/** Bytes that are as long as the shape says, every float among them finite. */
+/** Reads a tensor's bytes, which must fit its shape and hold only finite floats. */
 function readInput(
   tensor: LibraryRequest['inputs'][number] | undefined,
   { datatype, shape, sizeBytes }: TensorHeader,

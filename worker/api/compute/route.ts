@@ -1,4 +1,4 @@
-/** `POST /v1/compute`: a WGSL kernel over buffers, or a kernel of the library by name; `GET /v1/kernels` lists the latter. */
+/** `POST /v1/compute` runs a WGSL kernel or a library kernel; `GET /v1/kernels` lists the library. */
 import { Hono } from 'hono'
 import { KERNEL_SPECS } from '#shared/kernels/specs.ts'
 import { describeKernel, LIBRARY_PRICE_MICRO_USD } from '#shared/kernels/kernels.ts'

@@ -1,4 +1,4 @@
-/** From a batch as a client wrote it to what its items are run by. */
+/** Decodes a batch request into items and their work. */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, type FieldFault } from '#shared/base/errors.ts'
@@ -30,7 +30,7 @@ export type DecodedJobs = Pick<
   'items' | 'priceMicroUsd' | 'template' | 'range' | 'reduce'
 > & {
   readonly input: BatchInput
-  /** Of all items and the reduction: what the batch costs when nothing is done twice. */
+  /** Units of all items and the reduction, when nothing is repeated. */
   readonly units: number
 }
 
@@ -76,12 +76,12 @@ type Decoded = Omit<DecodedJobs, 'reduce' | 'units'> & {
   readonly outputs: readonly ItemOutput[]
 }
 
-/** What is known of an output of all items. */
+/** What is known about one output that all items have. */
 interface ItemOutput {
   readonly name: string
-  /** Unknown for a model. */
+  /** Undefined for a model. */
   readonly sizeBytes?: number
-  /** Unknown for a WGSL kernel. */
+  /** Undefined for a WGSL kernel. */
   readonly datatypes?: readonly Datatype[]
 }
 
@@ -146,7 +146,7 @@ function countItems(range: Omit<Range, 'seed'>): number {
   throw tooLarge('/range', `makes ${count} items, at most ${LIMITS.jobsItems} are taken`)
 }
 
-/** Buffers of each item's own come empty out of the decoder; here they become filled. */
+/** Marks per-item buffers as filled; the decoder leaves them empty. */
 function makeTemplate(
   decoded: KernelWork,
   own: ReadonlySet<number>,
@@ -168,7 +168,7 @@ function makeTemplate(
   return { work, parts, units: kernelUnits(work) }
 }
 
-/** Each item's own bytes, in the order of the kernel's buffers. */
+/** Decodes each item's bytes, in the order of the kernel's buffers. */
 function decodeBuffers(
   inputs: NonNullable<JobsRequest['inputs']>,
   buffers: readonly KernelBuffer[],
@@ -204,7 +204,7 @@ function decodeBuffers(
   return decoded
 }
 
-/** Each item is its own work: its tensors may have other shapes than the next one's. */
+/** Each item is separate work, because shapes may differ between items. */
 function decodeLibraryItems(request: JobsRequest, kernel: string): Decoded {
   const { params } = request
   const outputs = new Map<string, Set<Datatype>>()
@@ -236,7 +236,7 @@ function decodeLibraryItems(request: JobsRequest, kernel: string): Decoded {
 
 const LibraryTensors = z.object({ inputs: LibraryRequest.shape.inputs })
 
-/** What each item brings for a model or a library kernel. */
+/** Each item's tensors, for a model or a library kernel. */
 function eachTensors({ range, buffers, inputs = [] }: JobsRequest) {
   if (range !== undefined) throw fault('/range', 'is for WGSL kernels; this needs "inputs"')
   if (buffers.length > 0) throw fault('/buffers', 'are for WGSL kernels; this has "inputs"')
@@ -322,7 +322,7 @@ function checkOutputTotal(
   )
 }
 
-/** Faults of a part, with pointers from the whole. */
+/** Prefixes the pointers of a part's faults. */
 function below<T>(root: string, decode: () => T): T {
   try {
     return decode()

@@ -1,4 +1,4 @@
-/** Where a batch's records are kept: inputs and results rest there until they are fetched, so nowhere that the policy would not have them. */
+/** Chooses where a batch's records are kept. Inputs and results rest there, so the policy must allow it. */
 import { bytesToHex } from 'viem'
 import type { RandomBytes, TenantId } from '#shared/base/ids.ts'
 import type { CompiledPolicy, Jurisdiction } from '#shared/law/policy.ts'
@@ -7,15 +7,17 @@ import type { Config } from '#worker/platform/config.ts'
 import { tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
 import { BatchId } from '#worker/protocols/batch.ts'
 
-/** Jurisdictions that a policy without a pin gets by itself, when all its countries lie inside. */
+/** Jurisdictions for policies without a storage pin whose countries all lie inside. */
 const NARROW: readonly (readonly [Jurisdiction, string])[] = [
   ['eu', 'EEA'],
   ['us', 'US'],
 ]
 
 /**
- * The policy's own pin; else the tenant's; else, on Cloudflare, the jurisdiction around every country that may compute:
- * results are not left on another continent because nobody forbade it. A self-hosted deployment has one place anyway.
+ * Returns the policy's pin, else the tenant's, else, on Cloudflare, the jurisdiction around all
+ * allowed countries.
+ * This keeps results from another continent that nobody forbade. A self-hosted deployment has only
+ * one place.
  */
 export function batchHome(
   policy: Pick<CompiledPolicy, 'storage' | 'compute'>,

@@ -1,4 +1,4 @@
-/** `/v1/jobs`: a batch as a client writes it, and its replies. */
+/** Requests and replies of `/v1/jobs`. */
 import { z } from 'zod'
 import { KernelFeature, WgslIdentifier } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -25,7 +25,7 @@ const Kernel = z.strictObject({
   requires: z.array(KernelFeature).max(LIMITS.kernelFeatures).optional(),
 })
 
-/** A buffer whose bytes are each item's own: `inputs[i].buffers` brings them. */
+/** A buffer with different bytes for each item, from `inputs[i].buffers`. */
 const ItemBuffer = EmptyBuffer.extend({ perItem: z.literal(true) })
 
 const Buffers = z
@@ -33,7 +33,7 @@ const Buffers = z
   .max(LIMITS.kernelBuffers)
   .default([])
 
-/** What one item brings: bytes of its buffers, or tensors of the model or library kernel. */
+/** One item: bytes of its buffers, or tensors of the model or library kernel. */
 const ItemInputs = z.strictObject({
   buffers: z
     .array(z.strictObject({ binding: Binding, data: z.string() }))
@@ -54,7 +54,7 @@ const RangeInput = z.strictObject({
 
 const NamedReduce = z.strictObject({
   op: z.enum(REDUCTIONS),
-  /** Which of the items' outputs; the only one when absent. */
+  /** Which of the items' outputs; optional if there is only one. */
   output: z.union([Binding, z.string().min(1).max(128)]).optional(),
   datatype: z.enum(REDUCED_DATATYPES),
 })
@@ -62,9 +62,9 @@ const NamedReduce = z.strictObject({
 const KernelReduce = z.strictObject({
   kernel: Kernel,
   output: z.union([Binding, z.string().min(1).max(128)]).optional(),
-  /** The buffer that gets all items' outputs, in order of their index. */
+  /** The buffer that receives all items' outputs in order. */
   binding: Binding,
-  /** The others. */
+  /** The other buffers. */
   buffers: z.array(z.union([FilledBuffer, EmptyBuffer])).max(LIMITS.kernelBuffers - 1),
 })
 
@@ -73,7 +73,7 @@ export const JobsRequest = z.strictObject({
   kernel: z.union([Kernel, z.string().min(1).max(64)]).optional(),
   model: z.string().min(1).max(128).optional(),
   buffers: Buffers,
-  /** Parameters of a library kernel, the same for every item. */
+  /** Parameters of a library kernel, shared by all items. */
   params: LibraryRequest.shape.params,
   /** Exactly one of `inputs` and `range`. */
   inputs: z.array(ItemInputs).min(1).max(LIMITS.jobsItems).optional(),
@@ -85,7 +85,7 @@ export const JobsRequest = z.strictObject({
   webhook: z
     .strictObject({
       url: z.string().max(LIMITS.webhookUrlBytes),
-      /** `whsec_` and the base64 of 24 to 64 bytes; one is made and answered when absent. */
+      /** `whsec_` and base64 of 24 to 64 bytes; generated and returned when absent. */
       secret: z.string().max(128).optional(),
     })
     .optional(),
@@ -93,7 +93,7 @@ export const JobsRequest = z.strictObject({
 })
 export type JobsRequest = z.infer<typeof JobsRequest>
 
-/** 202: the batch, and the webhook's secret. */
+/** With status 202. */
 export const CreatedBatchReply = BatchStatus.extend({ webhookSecret: z.string().optional() })
 
 export const BatchReply = BatchStatus
@@ -101,7 +101,7 @@ export const BatchReply = BatchStatus
 export const BatchesReply = z.object({
   object: z.literal('list'),
   data: z.array(BatchStatus),
-  /** Give it as `after` for the next page; null at the end. */
+  /** Value of `after` for the next page; null at the end. */
   next: BatchId.nullable(),
 })
 
@@ -117,6 +117,6 @@ export const ResultReply = BatchItem.extend({ outputs: z.array(OutputReply) })
 export const ResultsReply = z.object({
   object: z.literal('list'),
   data: z.array(ResultReply),
-  /** Give it as `after` for the next page; null once there will be no more. */
+  /** Value of `after` for the next page; null when no more will come. */
   next: z.int().nullable(),
 })

@@ -1,4 +1,4 @@
-/** `/v1/jobs`: batches that are split over many nodes. What they are and hold is in their own Durable Objects. */
+/** `/v1/jobs`: batches that run on many nodes. Each has its own Durable Object. */
 import { Hono } from 'hono'
 import { hexToBytes } from 'viem'
 import { z } from 'zod'
@@ -67,7 +67,7 @@ async function createBatch(c: AppContext): Promise<Response> {
       meta: { rule: 'storage.jurisdiction' },
     })
   }
-  // The id and the secret follow from the idempotency key: sent again it is the same batch.
+  // Id and secret derive from the idempotency key, so a repeated request is the same batch.
   const seed = hexToBytes(`0x${takeJobId(c).jobId.slice('job_'.length)}`)
   const id = newBatchId(batchHome(policy, caller.tenant, config), () => seed)
   const { input, units: _, ...plan } = decoded
@@ -87,7 +87,7 @@ async function createBatch(c: AppContext): Promise<Response> {
     retentionMs: request.retentionMinutes * 60_000,
     webhook,
   }
-  // Opened first: where the deployment cannot keep it, nothing is noted anywhere.
+  // Opened first: if the deployment cannot keep the batch, nothing is recorded.
   const batch = openBatch(c.env, spec, config)
   const costMicroUsd = decoded.units * plan.priceMicroUsd
   const settle = await reserveSpend(c, costMicroUsd)
@@ -110,7 +110,7 @@ async function createBatch(c: AppContext): Promise<Response> {
 
 const MINUTES_A_DAY = 1_440
 
-/** Results are records too: they go when the policy's records go. */
+/** Results are records too, so they end with the policy's retention. */
 function checkRetention(
   { retentionMinutes }: Pick<JobsRequest, 'retentionMinutes'>,
   { id, retentionDays }: CompiledPolicy,
@@ -120,7 +120,7 @@ function checkRetention(
   throw invalidRequest([{ pointer: '/retentionMinutes', detail }])
 }
 
-/** An entry outlives its batch by this at most. */
+/** Most time by which an entry outlives its batch. */
 const ERASE_SLACK_MS = 3_600_000
 
 async function readWebhook(c: AppContext, given: JobsRequest['webhook']): Promise<Webhook | null> {
@@ -135,7 +135,7 @@ async function readWebhook(c: AppContext, given: JobsRequest['webhook']): Promis
   return { url, secret }
 }
 
-/** The same each time that a request with an idempotency key is sent, and known to nobody who knows only its id. */
+/** Deterministic for one idempotency key, and secret to everybody who only knows the batch's id. */
 async function ownSecret(c: AppContext): Promise<string> {
   const { once, isolate, config } = c.var
   if (once === undefined || config.admissionSecret === undefined) return newSecret(isolate.random)
@@ -160,7 +160,7 @@ async function listBatches(c: AppContext): Promise<Response> {
   return c.json({ object: 'list', data: states.flatMap((state) => state ?? []), next })
 }
 
-/** One that is gone, or that may not be read from here, is no reason to hide the others. */
+/** Missing or forbidden batches do not hide the others. */
 async function statusOrNone(batch: BatchApi, ingress: number): Promise<BatchStatus | undefined> {
   try {
     return await batch.status(ingress)
@@ -175,7 +175,7 @@ async function getStatus(c: AppContext): Promise<Response> {
   return c.json(await openOwn(c).status(await ingressOf(c)))
 }
 
-/** A batch is cancelled, and with `?erase=true` erased; a single job is erased. */
+/** Cancels a batch, and with `?erase=true` erases it; erases a single job. */
 async function cancelOrErase(c: AppContext): Promise<Response> {
   const jobId = AskedJobId.safeParse(c.req.param('id'))
   if (jobId.success) return c.json(await eraseJob(c, jobId.data))
@@ -242,7 +242,7 @@ async function readRefusal(response: Response): Promise<AppError> {
   return new AppError(errorCode(wire) ?? 'internal', wire.detail)
 }
 
-/** @throws {AppError} not_found, also for an id that is none and for a place that this deployment does not have */
+/** @throws {AppError} not_found, also for malformed ids and places that this deployment lacks */
 function openOwn(c: AppContext): BatchApi {
   const { config } = c.var
   const caller = callerOf(c)
@@ -278,7 +278,7 @@ function showResult({ item, outputs, payload }: ItemResult) {
   }
 }
 
-/** Of each item that is done: u32 index, u32 length, both little-endian, and its outputs one after another. */
+/** For each finished item: u32 index, u32 length, both little-endian, then its outputs. */
 function frameResults(results: readonly ItemResult[]): Uint8Array<ArrayBuffer> {
   const done = results.filter(({ item }) => item.status === 'done')
   const bytes = new Uint8Array(done.reduce((sum, { payload }) => sum + 8 + payload.length, 0))

@@ -1,10 +1,10 @@
-/** What a batch may come to rest in its tables: known before it is taken, so that a tenant's total can be bounded. */
+/** Bounds what a batch will store, before it is accepted, so that a tenant's total stays bounded. */
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchInput, BatchSpec } from '#worker/protocols/batch.ts'
 
-/** Inputs, results and what they are reduced to; where the size of results is unknown, the most that a batch may have. */
+/** Bytes of inputs, results and reduction. Where the results' size is unknown, the maximum is assumed. */
 export function reservedBytes(
   { items, template, reduce }: Pick<BatchSpec, 'items' | 'template' | 'reduce'>,
   input: BatchInput,

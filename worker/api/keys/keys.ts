@@ -1,5 +1,6 @@
-/** A tenant's own keys, for those of its keys with scope admin: make, list, rotate, revoke. Any key may ask what it is itself. */
+/** Lets a tenant's admin keys make, list, rotate and revoke keys. Any key may ask what it is itself. */
 import { Hono } from 'hono'
+import { SCOPES } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
@@ -10,7 +11,7 @@ import { parseJson } from '#worker/body/parse-json.ts'
 import { readBytes, readJson } from '#worker/gate/body.ts'
 import { isAsked, takesQuery } from '#worker/http/known-names.ts'
 import { keyIdTenant } from '#worker/protocols/api-key.ts'
-import { KeyRequest, KeyRotation, SCOPES } from '#worker/protocols/tenant.ts'
+import { KeyRequest, KeyRotation } from '#worker/protocols/tenant.ts'
 
 const KEY_BODY_BYTES = 4 * 1024
 
@@ -34,10 +35,10 @@ async function listKeys(c: AppContext): Promise<Response> {
   return c.json({ tenant: callerOf(c).tenant, keys: await openOwn(c).listKeys() })
 }
 
-/** Who holds a key need not be told what it may do: a page can ask. */
+/** Describes the key that asks, for pages. */
 function showSelf(c: AppContext): Response {
   const { tenant, keyId: id, scopes, networks, snapshot } = callerOf(c)
-  // A secret that another replaces ends before its key does.
+  // A replaced secret ends before its key does.
   const ends = snapshot.keys.flatMap((key) => (key.id === id ? [key.untilMs ?? Infinity] : []))
   const lastMs = Math.max(...ends)
   const expiresAtMs = Number.isFinite(lastMs) ? lastMs : null
@@ -62,7 +63,7 @@ async function revokeKey(c: AppContext): Promise<Response> {
   return c.json(revoked)
 }
 
-/** This isolate knows at once; the others ask again within LIMITS.authCacheMs. */
+/** This isolate sees the change at once, the others within LIMITS.authCacheMs. */
 function changed(c: AppContext, event: string, keyId: string): void {
   const { isolate, requestId } = c.var
   const caller = callerOf(c)
@@ -70,7 +71,7 @@ function changed(c: AppContext, event: string, keyId: string): void {
   isolate.log.info(event, { requestId, tenant: caller.tenant, keyId, by: caller.keyId })
 }
 
-/** @throws {AppError} not_found for another tenant's, as for one that there is not */
+/** @throws {AppError} not_found, also for another tenant's key */
 function ownId(c: AppContext): string {
   const id = c.req.param('id') ?? ''
   if (keyIdTenant(id) === callerOf(c).tenant) return id

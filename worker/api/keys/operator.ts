@@ -1,4 +1,4 @@
-/** The operator's API, behind the secret OPERATOR_KEY: tenants' keys and quotas. */
+/** The operator's API behind OPERATOR_KEY: tenants' keys and quotas, and attestations. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { isAttestedBy, SignedAttestation } from '#shared/place/evidence.ts'
@@ -62,7 +62,10 @@ async function revokeKey(c: AppContext): Promise<Response> {
   return c.json(revoked)
 }
 
-/** Kept by every hub: the node may come to any of them. The Worker has no attester's key, it only checks. */
+/**
+ * Every hub keeps the attestation, because the node may connect to any. The Worker has no attester
+ * key; it only verifies.
+ */
 async function attest(c: AppContext): Promise<Response> {
   const { config, isolate, requestId } = c.var
   const attestation = parseBody(SignedAttestation, await readJson(c, KEY_BODY_BYTES))
@@ -89,7 +92,7 @@ async function listAttestations(c: AppContext): Promise<Response> {
   return c.json({ attestations: await openHub(c.env, hub, config).attestations() })
 }
 
-/** From then on the node is what it can show by itself. */
+/** Withdraws an attestation. The node then keeps only the evidence that it can show itself. */
 async function unattest(c: AppContext): Promise<Response> {
   const nodeId = NodeId.safeParse(c.req.param('node'))
   if (!nodeId.success) throw new AppError('not_found', 'There is no such node.')
@@ -107,7 +110,7 @@ async function showQuota(c: AppContext): Promise<Response> {
   return c.json({ tenant, ...(await openTenant(c.env, tenant, c.var.config).quota()) })
 }
 
-/** Counts everywhere within a minute: until then isolates use what they hold. */
+/** Takes effect everywhere within a minute; until then isolates use the leases that they hold. */
 async function setQuota(c: AppContext): Promise<Response> {
   const tenant = readTenant(c)
   const change = parseBody(QuotaChange, await readJson(c, KEY_BODY_BYTES))
@@ -122,7 +125,7 @@ async function setQuota(c: AppContext): Promise<Response> {
   return c.json({ tenant, ...state })
 }
 
-/** @throws {AppError} not_found for what is no tenant's name */
+/** @throws {AppError} not_found for an invalid name */
 function readTenant(c: AppContext): TenantId {
   const tenant = TenantId.safeParse(c.req.param('tenant'))
   if (tenant.success) return tenant.data

@@ -1,4 +1,4 @@
-/** `GET /metrics` for Prometheus: with the operator's key, or from this machine itself. */
+/** `GET /metrics` for Prometheus, for the operator's key or from this machine. */
 import { Hono } from 'hono'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
@@ -24,7 +24,7 @@ async function answerMetrics(c: AppContext): Promise<Response> {
   return c.body(exposeFamilies(families), 200, { 'content-type': EXPOSITION_TYPE })
 }
 
-/** Of each hub that answers. */
+/** Gauges of each hub that answers. */
 async function readGauges(c: AppContext): Promise<Map<string, HubGauges>> {
   const { config } = c.var
   const answers = await Promise.allSettled(

@@ -1,10 +1,10 @@
-/** `GET /v1/network`: the hubs, the live nodes at country level, where settlement stands, where the caller seems to be. */
+/** `GET /v1/network`: hubs, live nodes at country level, settlement state, and the caller's apparent place. */
 import { Hono } from 'hono'
+import type { NetworkNode } from '#shared/api/network.ts'
 import { countryCode } from '#shared/law/region.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { homeOf } from '#worker/protocols/durable-objects.ts'
 import { hubAddress } from '#worker/api/nodes/hub-address.ts'
-import type { NetworkNode } from '#worker/protocols/hub.ts'
 import type { LedgerSummary } from '#worker/protocols/ledger.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { observePlace } from '#worker/edge/place.ts'
@@ -33,7 +33,7 @@ async function describeNetwork(c: AppContext): Promise<Response> {
   })
 }
 
-/** Of the first hub's ledger; a fault of any other is named as well. */
+/** Summarises the first hub's ledger, and the first fault of any ledger. */
 async function summarise(c: AppContext): Promise<LedgerSummary> {
   const ledgers = await readLedgers(c)
   const first = ledgers[0]?.health ?? SILENT
@@ -41,7 +41,7 @@ async function summarise(c: AppContext): Promise<LedgerSummary> {
   const { isPosting, pendingReceipts, settledReceipts, refusedReceipts, batches } = first
   const { fault = null, faultCode = null } = faulty ?? {}
   const counts = { pendingReceipts, settledReceipts, refusedReceipts, batches }
-  // A Ledger that cannot reach its chain posts nothing, though it is set up to.
+  // A Ledger that cannot reach its chain posts nothing, even if configured to.
   return { isPosting: isPosting && fault === null, fault, faultCode, ...counts }
 }
 
@@ -62,7 +62,7 @@ function mayAudit(c: AppContext): boolean {
 
 const asIs = (node: NetworkNode): NetworkNode => node
 
-/** Round trips to three anchors, and whose network it is, say more of a volunteer than the country. */
+/** Hides round trips and networks, which reveal more about a volunteer than the country. */
 function atCountryLevel(node: NetworkNode): NetworkNode {
   const quarantine = node.quarantine === null ? null : 'It gets no work.'
   return { ...node, quarantine, evidenceReasons: [] }

@@ -1,4 +1,4 @@
-/** Whether this deployment is ready, part by part: each says what is wrong with it, in words. */
+/** Reports the readiness of each part of this deployment, with faults in words. */
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { Config } from '#worker/platform/config.ts'
 import type { AppContext } from '#worker/gate/context.ts'
@@ -16,7 +16,7 @@ export interface Readiness {
   readonly parts: Readonly<Record<'nodes' | 'hubs' | 'ledger' | 'chain', Part>>
 }
 
-/** One ledger, and what it says; null when it does not answer. */
+/** One ledger and its health; null when it does not answer. */
 export interface LedgerState {
   readonly home: Jurisdiction
   readonly health: LedgerHealth | null
@@ -42,7 +42,7 @@ export function readinessOf({ hubs, ledgers }: DeploymentState, config: Config):
   return { ready: Object.values(parts).every(({ ready }) => ready), parts }
 }
 
-/** Each jurisdiction that a hub stands in has a ledger of its own. */
+/** There is one ledger for each jurisdiction with a hub. */
 export async function readLedgers(c: AppContext): Promise<LedgerState[]> {
   const { config, isolate } = c.var
   const homes = new Set(config.hubs.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
@@ -64,7 +64,7 @@ function nodesPart(hubs: readonly LiveHub[]): Part {
   return bad(nodes.length === 0 ? 'No node is connected.' : 'Every node is in quarantine.')
 }
 
-/** One that answers is enough to serve; the others are named. */
+/** One answering hub is enough to serve; the others are named. */
 function hubsPart(live: readonly LiveHub[], { hubs }: Config): Part {
   const answering = new Set(live.map(({ config }) => config.name))
   const silent = hubs.filter(({ name }) => !answering.has(name)).map(({ name }) => name)

@@ -1,6 +1,6 @@
-/** What hubs and ledgers say of themselves, as metrics: nodes, jobs, queues, receipts, batches, the poster's balance, faults. */
+/** Writes hubs' and ledgers' state as metrics: nodes, jobs, queues, receipts, batches, the poster's balance, faults. */
+import { FAULT_CODES } from '#shared/api/network.ts'
 import type { HubGauges } from '#worker/protocols/hub.ts'
-import { FAULT_CODES } from '#worker/protocols/ledger-fault.ts'
 import type { LedgerHealth } from '#worker/protocols/ledger.ts'
 import type { DeploymentState, Readiness } from './readiness.ts'
 import type { Family, Sample } from '#worker/metrics/exposition.ts'

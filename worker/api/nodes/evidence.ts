@@ -1,4 +1,4 @@
-/** `GET /v1/nodes/{id}/evidence`: all that a connected node's place was concluded from, for those who audit. */
+/** `GET /v1/nodes/{id}/evidence`: the evidence of a connected node's place, for auditors. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { NodeId } from '#shared/base/ids.ts'

@@ -1,9 +1,9 @@
-/** Where a node dials a hub, as a multiaddr: the Worker's own address and, as its HTTP path, the hub's. */
+/** The multiaddr at which nodes dial a hub: the Worker's address with the hub's HTTP path. */
 import type { Config } from '#worker/platform/config.ts'
 
 /**
  * `/dns4/example.org/tcp/443/tls/ws/http-path/p2p%2Fhub-0/p2p/12D3…`
- * @param token admission token, where the address is for a node that was admitted
+ * @param token admission token for an admitted node
  */
 export function hubAddress(
   request: Request,
@@ -15,7 +15,7 @@ export function hubAddress(
   return `${base}/http-path/${encodeURIComponent(path)}/p2p/${hub.peerId}`
 }
 
-/** The address that this request came to; behind a proxy that ends TLS set HUB_ADDRESS instead. */
+/** The address that this request came to. Behind a proxy that ends TLS, set HUB_ADDRESS instead. */
 export function originAddress({ protocol, hostname, port }: URL): string {
   const isTls = protocol === 'https:'
   const tcp = port || (isTls ? '443' : '80')

@@ -1,4 +1,4 @@
-/** How a node comes in: an admission token over HTTP, then a WebSocket to a hub that carries it. */
+/** Admits nodes: a token over HTTP, then a WebSocket to a hub with that token. */
 import { Hono } from 'hono'
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -54,11 +54,11 @@ async function admit(c: AppContext): Promise<Response> {
     hubs: hubs.map(({ status }) =>
       hubAddress(c.req.raw, config, { ...status, token: grant.token }),
     ),
-    /** Hubs that measure how far the node is, the one that serves it left out by the node. */
+    /** Hubs that measure the node's distance; the node skips the one that serves it. */
     anchors: hubs
       .filter(({ config: { anchor } }) => anchor != null)
       .map(({ status }) => hubAddress(c.req.raw, config, { ...status, token: measuring.token })),
-    /** As this connection looks; the hub judges the WebSocket's anew. */
+    /** The place of this connection; the hub judges the WebSocket's place again. */
     place: {
       country: node.claim,
       evidence: place.class,
@@ -69,7 +69,7 @@ async function admit(c: AppContext): Promise<Response> {
   })
 }
 
-/** A key vouches for a node only if it was made for that; the node is then of the key's consortia. */
+/** Only a key with scope `node` vouches. The node then belongs to the key's consortia. */
 function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks' | 'voucher'> {
   const { caller } = c.var
   if (caller === undefined) return { trust: 'public', networks: [], voucher: null }
@@ -80,8 +80,9 @@ function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks' | 'v
 }
 
 /**
- * Checks the token before any libp2p handshake, looks at this connection's place, and hands the socket to the hub.
- * A fresh request goes there, so that no header from outside arrives.
+ * Checks the token before any libp2p handshake, observes the connection's place, and hands the
+ * socket to the hub.
+ * The hub gets a fresh request, so no header from outside reaches it.
  */
 async function forward(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
@@ -97,7 +98,7 @@ async function forward(c: AppContext): Promise<Response> {
   })
   const stub = openHub(c.env, hub, config)
   const sighting = await observeNode(c.req.raw, config)
-  // As this connection comes: whoever asked for the admission may have asked from elsewhere.
+  // Judged by this connection: the token may have been requested from elsewhere.
   const { nodeId, claim, trust, networks, purpose, voucher, nonce, expiresAtMs } = claims
   const backing = { voucher: voucher?.tenant ?? null, address: c.var.address }
   const [reporter, block] = [await reporterOf(backing, secret), await blockOf(backing, secret)]
@@ -123,8 +124,9 @@ async function forward(c: AppContext): Promise<Response> {
 }
 
 /**
- * The node's round trip to the edge, and the edge's to the hub: together what a signed echo takes at least. The second is an upper
- * bound, so that a far or sleeping hub never makes a node look relayed.
+ * Adds the node's round trip to the edge and the edge's to the hub: the least time that a signed
+ * echo can take.
+ * The second is an upper bound, so a far or sleeping hub never makes a node look relayed.
  */
 async function transportToHub(
   { transportRttMs }: NodeSighting,

@@ -1,23 +1,23 @@
-/** Pictures and sounds as requests bring them: base64 and data URLs in JSON, files after it, all to one BYTES tensor. */
+/** Converts pictures and sounds in requests (base64, data URLs, or files after the JSON) to one BYTES tensor. */
 import type { ModelManifest, ModelTask } from '#shared/job/model.ts'
 import { encodeBytes, splitBytes } from '#shared/job/tensor.ts'
 import { decodeBase64 } from '#shared/base/base64.ts'
 import type { InferTensor } from './oip.ts'
 import { unnest, type ElementFault } from '#worker/body/tensor-json.ts'
 
-/** What a task's one input is a file of; text and pixels are no files. */
+/** Kind of file that a task's single input holds; absent for text and pixels. */
 const FILES: Readonly<Partial<Record<ModelTask, 'image' | 'audio'>>> = {
   ocr: 'image',
   detection: 'image',
   'voice-activity': 'audio',
 }
 
-/** What stands before the comma of a data URL, at most. */
+/** Most characters before the comma of a data URL. */
 const DATA_URL_HEAD_CHARS = 16_384
 
 /**
- * The framed bytes of a file input; undefined for an input that is none.
- * @param binary what came for it after the JSON
+ * Frames the bytes of a file input; undefined for other inputs.
+ * @param binary the input's bytes after the JSON
  */
 export function encodeFiles(
   { task }: Pick<ModelManifest, 'task'>,
@@ -45,16 +45,16 @@ export function encodeFiles(
   return encodeBytes(files)
 }
 
-/** A file alone is one element: its first four bytes, read as a length, are far more than any file here may have. */
+/** Frames a bare file as one element. Its first four bytes, read as a length, exceed every allowed file. */
 function frame(bytes: Uint8Array, elements: number): Uint8Array {
   const isFramed = splitBytes(bytes)?.length === elements
   return isFramed || elements !== 1 ? bytes : encodeBytes([bytes])
 }
 
-/** Its type and parameters, of which a quoted one may hold commas, to the comma before the data. */
+/** Type and parameters, up to the comma before the data. Quoted parameters may contain commas. */
 const DATA_URL = /^data:((?:[^",]|"(?:[^"\\]|\\.)*")*),/is
 
-/** @returns what is wrong with it, in words, when something is */
+/** @returns the file, or what is wrong with it */
 function decodeFile(text: string, kind: 'image' | 'audio'): Uint8Array | string {
   const plain = text.trim()
   if (!/^data:/i.test(plain)) return decodeLoose(plain) ?? NEITHER
@@ -79,14 +79,14 @@ function urlBody(text: string): string {
     .trim()
 }
 
-/** The file itself says what it is: of the type that a data URL names only the kind counts. */
+/** Only the kind of the declared type counts; the file itself tells its format. */
 function isOfKind(type: string, kind: string): boolean {
   return type === '' || type.startsWith(`${kind}/`) || type.startsWith('application/')
 }
 
 /**
- * Base64 as programs write files: in lines, of either alphabet, with or without its padding. A space within a line is refused:
- * it may have been a plus sign.
+ * Decodes base64 in lines, of either alphabet, with or without padding.
+ * A space within a line is refused, because it may have been a plus sign.
  */
 function decodeLoose(text: string): Uint8Array | undefined {
   const lines = text.trim().replaceAll(/[\r\n\f\t]+ */g, '')

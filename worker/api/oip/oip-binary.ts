@@ -1,6 +1,6 @@
 /**
- * The binary tensor extension of the Open Inference Protocol: bytes of tensors after the JSON of a body, and a header
- * that says where the JSON ends
+ * The Open Inference Protocol's binary tensor extension: bytes of tensors follow the JSON,
+ * and a header says where the JSON ends
  * (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol/binary-tensor-data-extension).
  */
 import type { FieldFault } from '#shared/base/errors.ts'
@@ -9,7 +9,6 @@ import type { EncodedInfer, InferTensor } from './oip.ts'
 
 export const JSON_LENGTH_HEADER = 'inference-header-content-length'
 
-/** Name of the extension in the server's metadata. */
 export const BINARY_EXTENSION = 'binary_tensor_data'
 
 export interface SplitBody {
@@ -32,8 +31,8 @@ export function splitBody(body: Uint8Array, jsonLength: string | undefined): Spl
 }
 
 /**
- * The bytes that each input brings after the JSON, in the order of the inputs; undefined for those that bring none.
- * Sizes that do not add up to what came are faults, each at its place.
+ * Cuts the bytes after the JSON into inputs, in order; undefined for inputs without any.
+ * Sizes that do not add up are faults.
  */
 export function cutBinary(
   inputs: readonly InferTensor[],
@@ -78,7 +77,7 @@ function binaryFault(
   return undefined
 }
 
-/** The body of an answer with its headers: plain JSON unless bytes follow. */
+/** Joins an answer's body and headers: plain JSON unless bytes follow. */
 export function joinBody({ response, binary }: EncodedInfer): {
   readonly body: string | Uint8Array<ArrayBuffer>
   readonly headers: Readonly<Record<string, string>>

@@ -1,6 +1,8 @@
 /**
- * Open Inference Protocol v2 (https://github.com/open-inference/open-inference-protocol) to and from model work: tensors
- * as JSON, as bytes after the JSON (its binary extension, `oip-binary.ts`), or as base64 inside it, which is ours.
+ * Converts Open Inference Protocol v2 (https://github.com/open-inference/open-inference-protocol)
+ * to and from model work.
+ * Tensors come as JSON, as bytes after the JSON (`oip-binary.ts`), or as base64 inside it, which is
+ * our extension.
  */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
@@ -17,21 +19,21 @@ import { decodeTensor, encodeTensor, faultAt } from '#worker/body/tensor-json.ts
 
 const Encoding = z.enum(['json', 'base64'])
 
-/** Parameters that are not known here would change what is asked for; they are refused by name. */
+/** Unknown parameters could change what is asked for, so they are refused. */
 export const InputParameters = z.strictObject({
   encoding: Encoding.optional(),
-  /** Bytes of this tensor after the JSON; `data` is then left out. */
+  /** Number of this tensor's bytes after the JSON, instead of `data`. */
   binary_data_size: z.int().min(0).max(LIMITS.requestBodyBytes).optional(),
 })
 
 export const OutputParameters = z.strictObject({
   encoding: Encoding.optional(),
-  /** Whether this output comes as bytes after the JSON. */
+  /** Whether this output is sent as bytes after the JSON. */
   binary_data: z.boolean().optional(),
 })
 
 export const RequestParameters = z.strictObject({
-  /** Whether outputs come as bytes after the JSON unless one says otherwise. */
+  /** Whether outputs are sent as bytes after the JSON by default. */
   binary_data_output: z.boolean().optional(),
 })
 
@@ -39,20 +41,20 @@ export const InferTensor = z.strictObject({
   name: z.string().min(1).max(128),
   shape: z.array(z.int().min(0)).max(8),
   datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
-  /** Elements, nested or flat, in row-major order; or base64 of the bytes; left out beside `binary_data_size`. */
+  /** Elements, nested or flat, in row-major order, or base64 of the bytes; absent with `binary_data_size`. */
   data: z.unknown().optional(),
   parameters: InputParameters.optional(),
 })
 export type InferTensor = z.infer<typeof InferTensor>
 
-/** Loose; `parseOpenBody` judges the members that are not here. */
+/** Loose; `parseOpenBody` judges unknown members. */
 export const InferRequest = z.looseObject({
   id: z.string().max(128).optional(),
-  /** The path says both; a body that repeats them must say the same. */
+  /** Repeats the path, and must equal it. */
   model_name: z.string().max(128).optional(),
   model_version: z.string().max(128).optional(),
   inputs: z.array(InferTensor).min(1).max(16),
-  /** Which outputs to answer with, and how; all of them as JSON when absent or empty. */
+  /** Which outputs to return, and how; all as JSON when absent or empty. */
   outputs: z
     .array(z.strictObject({ name: z.string(), parameters: OutputParameters.optional() }))
     .max(16)
@@ -65,14 +67,14 @@ export type InferRequest = z.infer<typeof InferRequest>
 export const InferResponse = z.strictObject({
   id: z.string(),
   model_name: z.string(),
-  /** Digest of the manifest that answered. */
+  /** Digest of the manifest. */
   model_version: z.string(),
   outputs: z.array(
     z.strictObject({
       name: z.string(),
       shape: z.array(z.int()),
       datatype: z.string(),
-      /** Left out where the bytes follow the JSON. */
+      /** Absent when the bytes follow the JSON. */
       data: z.unknown().optional(),
       parameters: z
         .strictObject({
@@ -97,8 +99,8 @@ export interface TensorBatch {
 }
 
 /**
- * Tensors of a request, in the manifest's order whatever their order in the body.
- * @param binary what followed the JSON
+ * Decodes a request's tensors, in the manifest's order.
+ * @param binary the bytes after the JSON
  * @throws {AppError} invalid_request with a pointer to each fault, too_large
  */
 export function decodeInfer(
@@ -149,7 +151,7 @@ export function encodeInfer(
       const bytes = slices[i] ?? new Uint8Array()
       const { encoding, binary_data: isBinary = parameters?.binary_data_output ?? false } =
         choice?.parameters ?? {}
-      // Base64 that is asked for on the output itself is nearer than what is asked for all of them.
+      // An output's own encoding takes precedence over the request's default.
       if (isBinary && encoding === undefined) {
         binary.push(bytes)
         return [{ name, shape, datatype, parameters: { binary_data_size: bytes.length } }]
@@ -163,7 +165,7 @@ export function encodeInfer(
   return { response: { id, model_name: manifest.id, model_version: version, outputs }, binary }
 }
 
-/** @throws {AppError} invalid_request when a wanted output is none of the model's, comes twice or is wanted in two ways */
+/** @throws {AppError} invalid_request when a wanted output is unknown, repeated, or wanted in two encodings */
 export function checkWanted(manifest: ModelManifest, wanted: InferRequest['outputs'] = []): void {
   const faults = wanted.flatMap(({ name, parameters }, index) => {
     const root = `/outputs/${index}`
@@ -179,7 +181,7 @@ export function checkWanted(manifest: ModelManifest, wanted: InferRequest['outpu
 }
 
 /**
- * The model's name and version stand in the path; a body that repeats them must say the same.
+ * Checks that name and version in the body equal those in the path.
  * @throws {AppError} invalid_request
  */
 export function checkNamed(

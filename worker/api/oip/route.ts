@@ -38,7 +38,7 @@ function describeServer(c: AppContext): Response {
   return c.json({ name: 'littoral', version: VERSION, extensions: [BINARY_EXTENSION] })
 }
 
-/** 200 when every part is ready, else 503; the parts say what is wrong either way. */
+/** Answers 200 when every part is ready, else 503; both list the parts. */
 async function answerReady(c: AppContext): Promise<Response> {
   const state = await readState(c)
   const readiness = readinessOf(state, c.var.config)
@@ -101,7 +101,7 @@ async function infer(c: AppContext): Promise<Response> {
   return c.body(reply.body, 200, reply.headers)
 }
 
-/** Of one version there is only the one that its digest names. @throws {AppError} model_not_found */
+/** The model in the path; its only version is its digest. @throws {AppError} model_not_found */
 function namedModel(c: AppContext): ModelManifest {
   const manifest = findManifest(c.req.param('model') ?? '')
   const version = c.req.param('version')

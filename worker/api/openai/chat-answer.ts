@@ -1,4 +1,4 @@
-/** The events of a text answer as OpenAI's chat completion: one body, or chunks of a stream. */
+/** Writes a text answer as OpenAI's chat completion: one body, or chunks of a stream. */
 import { z } from 'zod'
 import type { TextDelta, TokenLogprob } from '#shared/job/text.ts'
 import {
@@ -14,7 +14,7 @@ import {
 const TopLogprob = z.strictObject({
   token: z.string(),
   logprob: z.number(),
-  /** The token's own UTF-8 bytes, which may be part of a character. */
+  /** The token's UTF-8 bytes, which may be part of a character. */
   bytes: z.array(z.int()),
 })
 
@@ -47,7 +47,7 @@ export const ChatCompletion = z.strictObject({
 })
 export type ChatCompletion = z.infer<typeof ChatCompletion>
 
-/** One `data:` of a stream; `data: [DONE]` follows the last. */
+/** One `data:` line of a stream. */
 export const ChatCompletionChunk = z.strictObject({
   id: z.string(),
   object: z.literal('chat.completion.chunk'),
@@ -68,7 +68,7 @@ export const ChatCompletionChunk = z.strictObject({
     .max(1),
   /** Only with `stream_options.include_usage`: null until the last chunk. */
   usage: TextUsage.nullish(),
-  /** On the last chunks: it names the provider, which is known when the answer is. */
+  /** On the last chunks, because the provider is known only then. */
   system_fingerprint: z.string().optional(),
   /** On the last chunk. */
   littoral: LittoralMember.optional(),
@@ -87,7 +87,7 @@ export const CHAT_DIALECT: TextDialect = {
       begin: () => [chunk({ delta: { role: 'assistant', content: '' } })],
       delta(delta) {
         const logprobs = writeLogprobs([delta])
-        // Tokens inside a character have no text yet; their probabilities are told all the same.
+        // Tokens inside a character have no text yet, but have log probabilities.
         if (delta.text === '' && logprobs === null) return []
         return [chunk({ delta: { content: delta.text }, logprobs })]
       },
@@ -125,7 +125,7 @@ function head<T extends string>({ jobId, createdSeconds, model }: TextAbout, obj
   return { id: `chatcmpl-${jobId}`, object, created: createdSeconds, model }
 }
 
-/** Null when the node was asked for none. */
+/** Null when none were requested. */
 function writeLogprobs(deltas: readonly TextDelta[]): ChatLogprobs | null {
   if (!deltas.some(({ logprobs }) => logprobs !== undefined)) return null
   const content = deltas

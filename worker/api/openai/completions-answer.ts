@@ -1,4 +1,4 @@
-/** The events of a text answer as OpenAI's older completion; body and chunks have one shape. */
+/** Writes a text answer as OpenAI's older completion; body and chunks have one shape. */
 import { z } from 'zod'
 import type { TextDelta, TokenLogprob } from '#shared/job/text.ts'
 import {
@@ -12,12 +12,11 @@ import {
 } from './dialect.ts'
 
 const Logprobs = z.strictObject({
-  /** Their text, or `bytes:\xe2\x82` for a token that is part of a character. */
+  /** Token texts, or `bytes:\xe2\x82` for a token that is part of a character. */
   tokens: z.array(z.string()),
   token_logprobs: z.array(z.number()),
-  /** The chosen token and its alternatives. */
   top_logprobs: z.array(z.record(z.string(), z.number())),
-  /** Where each token begins in the answer, in characters (code points). */
+  /** Offset of each token in the answer, in code points. */
   text_offset: z.array(z.int()),
 })
 type Logprobs = z.infer<typeof Logprobs>
@@ -45,7 +44,7 @@ export const Completion = z.strictObject({
 })
 export type Completion = z.infer<typeof Completion>
 
-/** One `data:` of a stream; `data: [DONE]` follows the last. */
+/** One `data:` line of a stream. */
 export const CompletionChunk = z.strictObject({
   ...Head,
   choices: z.array(Choice).max(1),
@@ -106,7 +105,7 @@ function head({ jobId, createdSeconds, model }: TextAbout) {
   }
 }
 
-/** Keeps the offset from one chunk to the next. */
+/** Keeps the text offset between chunks. */
 function createLogprobWriter(): (deltas: readonly TextDelta[]) => Logprobs | null {
   const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
   let offset = 0

@@ -1,29 +1,20 @@
-/** OpenAI's older completions (https://platform.openai.com/docs/api-reference/completions) to a text job. */
+/** Turns OpenAI's older completions (https://platform.openai.com/docs/api-reference/completions) into a text job. */
 import { z } from 'zod'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { COMPLETION_REFUSALS } from '#worker/body/text-parameters.ts'
-import {
-  decodeSampling,
-  mostTokens,
-  priceText,
-  SamplingFields,
-  streamFaults,
-  tokenFault,
-  type PricedText,
-} from './sampling.ts'
-import { invalidRequest } from '#worker/body/faults.ts'
+import { decodeText, SamplingFields, type PricedText } from './sampling.ts'
 import { parseOpenBody, type OpenBody } from '#worker/body/open-body.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
-/** OpenAI's own default. */
+/** OpenAI's default. */
 const DEFAULT_TOKENS = 16
 
 const Prompt = z.string().min(1, { error: 'is empty, and a text must begin with something' })
 
-/** Loose; `parseOpenBody` judges the members that are not here. */
+/** Loose; `parseOpenBody` judges unknown members. */
 export const CompletionRequest = z.looseObject({
   ...SamplingFields,
-  /** One text, or an array of one: each prompt is a job of its own, with a receipt of its own. */
+  /** One text, or an array of one: each prompt is a job with its own receipt. */
   prompt: z.union([Prompt, z.tuple([Prompt])], {
     error: 'must be one text that is not empty, or an array of one; tokens are not supported',
   }),
@@ -42,23 +33,14 @@ export function parseCompletion(body: unknown): OpenBody<CompletionRequest> {
 
 /** @throws {AppError} invalid_request with a pointer to each fault, context_length_exceeded */
 export function decodeCompletion(manifest: ModelManifest, request: CompletionRequest): PricedText {
-  if (manifest.task !== 'chat') {
-    throw invalidRequest([
-      { pointer: '/model', detail: `${manifest.id} writes no text; see GET /v1/models` },
-    ])
-  }
-  const faults = [
-    ...streamFaults(request),
-    ...tokenFault(manifest, '/max_tokens', request.max_tokens),
-  ]
-  if (faults.length > 0) throw invalidRequest(faults)
+  const { max_tokens, logprobs } = request
   const [prompt] = typeof request.prompt === 'string' ? [request.prompt] : request.prompt
-  const input = {
+  return decodeText(manifest, request, {
     prompt,
-    ...decodeSampling(request),
-    logprobs: request.logprobs ?? null,
-    format: { type: 'text' as const },
-  }
-  const maxTokens = request.max_tokens ?? Math.min(DEFAULT_TOKENS, mostTokens(manifest))
-  return priceText(manifest, input, maxTokens)
+    logprobs: logprobs ?? null,
+    format: { type: 'text' },
+    bounds: { max_tokens },
+    maxTokens: max_tokens ?? DEFAULT_TOKENS,
+    faults: [],
+  })
 }

@@ -1,4 +1,4 @@
-/** What every text answer has, whole or streamed, in the form of chat or of completions. */
+/** Parts of every text answer, whole or streamed, in chat or completions. */
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
@@ -7,7 +7,7 @@ import { countryCode } from '#shared/law/region.ts'
 import type { TextDelta, TextEnd } from '#shared/job/text.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 
-/** Littoral's own member of an answer: a stream's headers are gone before its receipt exists. */
+/** Littoral's member of an answer: the headers of a stream are sent before its receipt exists. */
 export const LittoralMember = z.strictObject({
   /** Id of the receipt: `GET /v1/receipts/{id}`. */
   receipt: Bytes32,
@@ -21,7 +21,7 @@ export const LittoralMember = z.strictObject({
 export type LittoralMember = z.infer<typeof LittoralMember>
 
 export const TextUsage = z.strictObject({
-  /** Both by the node's tokenizer; nothing is billed by them. */
+  /** Counted by the node's tokenizer; not used for billing. */
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),
@@ -30,16 +30,16 @@ export type TextUsage = z.infer<typeof TextUsage>
 
 export const FinishReason = z.enum(['stop', 'length'])
 
-/** What every chunk and body of one answer says alike. */
+/** Common to all chunks of one answer. */
 export interface TextAbout {
   readonly jobId: string
   readonly createdSeconds: number
   readonly model: string
-  /** Whether chunks carry a `usage` member, and a last one tells it. */
+  /** Whether chunks have a `usage` member, filled in the last. */
   readonly includeUsage: boolean
 }
 
-/** What is known once the job is done and its receipt exists. */
+/** Known once the job is done and its receipt exists. */
 export interface TextClose {
   readonly end: TextEnd
   readonly usage: TextUsage
@@ -47,7 +47,7 @@ export interface TextClose {
   readonly littoral: LittoralMember
 }
 
-/** Writes one streamed answer; it is made anew for each. */
+/** Writes one streamed answer. */
 export interface TextChunks {
   begin(): object[]
   delta(delta: TextDelta): object[]
@@ -93,7 +93,7 @@ export function littoralMember({
   }
 }
 
-/** The last chunks of a stream: the finish, then the usage if it was asked for. The very last carries what is ours. */
+/** The last chunks: the finish, then the usage if requested. The very last has the `littoral` member. */
 export function lastChunks(
   about: TextAbout,
   close: TextClose,
@@ -107,7 +107,7 @@ export function lastChunks(
   ]
 }
 
-/** Changes whenever equal seeds may give another text: with the model's files, the provider or the adapter. */
+/** Changes when equal seeds may give another text: with the model's files, the provider or the adapter. */
 function fingerprint(digest: Bytes32, provider: string, adapter: string): string {
   return `fp_${sha256(stringToBytes(`${digest}\n${provider}\n${adapter}`)).slice(2, 14)}`
 }

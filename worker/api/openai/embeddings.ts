@@ -1,4 +1,4 @@
-/** OpenAI's embeddings (https://platform.openai.com/docs/api-reference/embeddings) to and from model work. */
+/** Converts OpenAI's embeddings (https://platform.openai.com/docs/api-reference/embeddings) to and from model work. */
 import { z } from 'zod'
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
 import { sliceTensors, type TensorHeader } from '#shared/job/job.ts'
@@ -12,14 +12,14 @@ import { invalidRequest } from '#worker/body/faults.ts'
 import type { TensorBatch } from '#worker/api/oip/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
-/** Far over LIMITS.embeddingInputs, which has an error of its own: from here on no fault is written for each item. */
+/** Far above LIMITS.embeddingInputs, which has its own error; bounds the number of faults. */
 const MOST_ITEMS = 4_096
 
 const Text = z
   .string({ error: 'must be text; arrays of tokens are not supported' })
   .min(1, { error: 'is an empty text' })
 
-/** Loose, as OpenAI's own API is; `parseOpenBody` judges the members that are not here. */
+/** Loose, like OpenAI's API; `parseOpenBody` judges unknown members. */
 export const EmbeddingsRequest = z.looseObject({
   model: z.string().min(1).max(128),
   input: z.union([Text, z.array(Text).min(1, { error: 'is an empty list' }).max(MOST_ITEMS)], {
@@ -42,13 +42,16 @@ export const EmbeddingsResponse = z.strictObject({
       embedding: z.union([z.array(z.number()), z.base64()]),
     }),
   ),
-  /** An estimate: UTF-8 bytes of the input over four, rounded up a text. Littoral bills texts, not tokens. */
+  /** An estimate: UTF-8 bytes over four, rounded up for each text. Billing counts texts, not tokens. */
   usage: z.strictObject({ prompt_tokens: z.int(), total_tokens: z.int() }),
   littoral: LittoralMember,
 })
 export type EmbeddingsResponse = z.infer<typeof EmbeddingsResponse>
 
-/** @throws {AppError} invalid_request, too_large for too many texts, context_length_exceeded for one that is too long */
+/**
+ * @throws {AppError} invalid_request, too_large for too many texts, context_length_exceeded for a
+ * text that is too long
+ */
 export function decodeEmbeddings(manifest: ModelManifest, request: EmbeddingsRequest): TensorBatch {
   const [input] = manifest.inputs
   if (manifest.task !== 'embedding' || input === undefined) {
@@ -97,7 +100,7 @@ export function encodeEmbeddings(
   }
 }
 
-/** A node's refusal points at the tensor that it was sent: `/inputs/0/data/3`. The caller sent `/input/3`. */
+/** Rewrites pointers of a node's refusal from its tensor, `/inputs/0/data/3`, to the caller's `/input/3`. */
 export function pointAtInput(error: unknown, request: EmbeddingsRequest): AppError {
   const { code, meta, detail } = toAppError(error)
   const isOfInput = code === 'invalid_request' || code === 'context_length_exceeded'

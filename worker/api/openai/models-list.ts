@@ -1,19 +1,19 @@
-/** One model as `GET /v1/models` shows it: OpenAI's members, and what Littoral's nodes can do with it now. */
+/** Describes a model for `GET /v1/models`: OpenAI's members, and where it can run now. */
+import type { NetworkNode } from '#shared/api/network.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { manifestDigest, modelBytes } from '#shared/job/model.ts'
-import type { NetworkNode } from '#worker/protocols/hub.ts'
 
-/** When the first of the manifests was published; OpenAI's clients want a time. */
+/** Publication of the first manifests; OpenAI's clients require a time. */
 const CREATED_SECONDS = 1_793_491_200
 
 export interface ModelPlace {
   country: string
-  /** Nodes there that have it loaded, and nodes that could load it. */
+  /** Nodes that have the model loaded, and nodes that could load it. */
   warm: number
   loadable: number
 }
 
-/** @param nodes live ones; quarantined nodes are not counted */
+/** @param nodes live nodes; quarantined ones are not counted */
 export function describeModel(manifest: ModelManifest, nodes: readonly NetworkNode[]) {
   const digest = manifestDigest(manifest)
   const serving = nodes.filter(({ quarantine }) => quarantine === null)
@@ -34,7 +34,6 @@ export function describeModel(manifest: ModelManifest, nodes: readonly NetworkNo
     price_micro_usd: manifest.priceMicroUsd,
     nodes: warm.length,
     loadable: loadable.length,
-    /** Whether a request is answered now, after a load, or not at all; a policy may allow less. */
     status: statusOf(warm.length, loadable.length),
     countries: placesOf(warm, loadable),
     providers: providersOf(digest, warm),
@@ -62,7 +61,7 @@ function placesOf(warm: readonly NetworkNode[], loadable: readonly NetworkNode[]
   )
 }
 
-/** Warm nodes by what runs it there, e.g. `{ webgpu: 3, cpu: 1 }`. */
+/** Warm nodes by provider, e.g. `{ webgpu: 3, cpu: 1 }`. */
 function providersOf(digest: string, warm: readonly NetworkNode[]): Record<string, number> {
   const providers: Record<string, number> = {}
   for (const { models } of warm) {

@@ -1,4 +1,4 @@
-/** From a priced text job to its answer, whole or as server-sent events, in the dialect of the route. */
+/** Runs a priced text job and writes its answer, whole or as server-sent events, in the route's dialect. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
@@ -21,11 +21,11 @@ export interface TextRequest extends ResidencyChoice {
 const EVENT_STREAM = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache, no-transform',
-  // Proxies of the nginx family would hold the events back.
+  // Keeps nginx and similar proxies from buffering events.
   'x-accel-buffering': 'no',
 }
 
-/** @throws {AppError} what the job failed with, if it failed before the first byte of the answer */
+/** @throws {AppError} the job's error, if it fails before the first byte of the answer */
 export async function answerText(
   c: AppContext,
   { priced, request }: { readonly priced: PricedText; readonly request: TextRequest },
@@ -68,7 +68,8 @@ async function* textEvents(
   for await (const bytes of job.chunks) {
     for (const delta of readDeltas(meter, bytes)) yield* chunks.delta(delta)
   }
-  // The finish goes out with the receipt: a client that has seen it has an answer that was checked and recorded.
+  // The finish is sent with the receipt, so a client that sees it has a checked and recorded
+  // answer.
   yield* chunks.end(closeText(await job.outcome, digest, finish(meter)))
 }
 
@@ -93,7 +94,7 @@ function finish(meter: TextMeter) {
   return reading(() => meter.finish())
 }
 
-/** The hub has read the same bytes: what is wrong with them now was lost in between, and is no fault of the request. */
+/** The hub has parsed the same bytes, so a fault here means that bytes were lost in between. */
 function reading<T>(read: () => T): T {
   try {
     return read()

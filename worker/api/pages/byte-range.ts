@@ -1,14 +1,15 @@
-/** One byte range of a body that is served whole: enough for a download that goes on after a cut. */
+/** Serves one byte range of a body, so that a broken download can resume. */
 
 export interface ByteRange {
   readonly start: number
-  /** Behind the last byte. */
+  /** Exclusive. */
   readonly end: number
 }
 
 /**
- * `bytes=100-`, `bytes=100-199`. Undefined where there is no range, or one that may be ignored (several, a suffix, other
- * units); null where it lies outside (https://www.rfc-editor.org/rfc/rfc9110#section-14.2).
+ * Parses `bytes=100-` and `bytes=100-199`.
+ * Undefined without a range, or for one that may be ignored (several, a suffix, other units).
+ * Null when it lies outside (https://www.rfc-editor.org/rfc/rfc9110#section-14.2).
  */
 export function parseRange(
   header: string | undefined,
@@ -21,7 +22,6 @@ export function parseRange(
   return start < end ? { start, end } : null
 }
 
-/** The bytes of the range, without holding the others. */
 export function sliceBody(
   body: ReadableStream<Uint8Array>,
   { start, end }: ByteRange,

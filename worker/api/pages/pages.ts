@@ -1,4 +1,4 @@
-/** Static pages and model files, with the types and headers that a bare disk service does not set. */
+/** Serves static pages and model files, with types and headers that a bare disk service lacks. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
@@ -23,7 +23,7 @@ const CONTENT_TYPES: Readonly<Record<string, string>> = {
   map: 'application/json',
 }
 
-/** Where models' files come from that are too large for the operator's own pages. */
+/** Origin of model files that are too large for the operator's own pages. */
 const MODEL_ORIGINS = sourceOrigins(
   MANIFESTS.flatMap(({ files }) => files.flatMap(({ sources }) => sources)),
 )
@@ -61,7 +61,7 @@ export const pageRoutes = new Hono<AppEnv>()
   .get('/compliance/*', (c) => serveFile(c, c.req.path.slice(1), YEAR))
   .get('/models/:sha256{0x[0-9a-f]{64}}', serveModelFile)
 
-/** By its hash, which is also its entity tag: it never changes, and a cut download goes on with a range. */
+/** Serves a file by its hash, which is also its entity tag; it never changes and supports ranges. */
 async function serveModelFile(c: AppContext): Promise<Response> {
   const whole = await serveFile(c, c.req.path.slice(1), YEAR)
   const { headers, body } = whole
@@ -101,12 +101,12 @@ async function serveFile(c: AppContext, path: string, cacheControl: string): Pro
   return new Response(asset.body, { headers })
 }
 
-/** A bare disk service answers a folder with a JSON listing of it. */
+/** A bare disk service would answer a folder with a JSON listing. */
 function isListing(asset: Response, path: string): boolean {
   return asset.headers.get('content-type') === 'application/json' && !path.endsWith('.json')
 }
 
-/** Own code and own connections only. */
+/** Allows only own code and own connections. */
 function contentSecurityPolicy(c: AppContext): string {
   const { path } = c.req
   return [
@@ -120,14 +120,14 @@ function contentSecurityPolicy(c: AppContext): string {
   ].join('; ')
 }
 
-/** A page that holds a tenant's key talks to this origin, and reads the chain where the operator says that anybody may. */
+/** A page with a tenant's key may connect to this origin and to the public chain endpoint. */
 function consoleSources(c: AppContext): string[] {
   const rpc = readPublicChain(c.env)?.rpc
   const chain = rpc === null || rpc === undefined ? '' : ` ${new URL(rpc).origin}`
   return ["script-src 'self'", "worker-src 'none'", `connect-src 'self'${chain}`]
 }
 
-/** `wasm-unsafe-eval` lets ONNX Runtime compile its wasm, and nothing else. */
+/** `wasm-unsafe-eval` only lets ONNX Runtime compile its wasm. */
 function nodeSources(c: AppContext): string[] {
   const { host } = new URL(c.req.url)
   return [
@@ -137,7 +137,7 @@ function nodeSources(c: AppContext): string[] {
   ]
 }
 
-/** The hubs' own origin where it is not this one: `/dns4/hub.example/tcp/443/tls/ws` → ` wss://hub.example:443`. */
+/** The hubs' origin if different: `/dns4/hub.example/tcp/443/tls/ws` → ` wss://hub.example:443`. */
 function dialOrigin(hubAddress: string): string {
   const match = /^\/(?:ip4|ip6|dns[46]?)\/([^/]+)\/tcp\/(\d+)(\/tls)?\/ws/.exec(hubAddress)
   return match === null ? '' : ` ${match[3] ? 'wss' : 'ws'}://${match[1]}:${match[2]}`

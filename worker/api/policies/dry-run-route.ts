@@ -1,4 +1,4 @@
-/** `POST /v1/policies/dry-run`: what would happen to a job under a policy, node by node, without one being sent. */
+/** `POST /v1/policies/dry-run`: shows what would happen to a job under a policy, node by node. */
 import { Hono } from 'hono'
 import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
 import { countryLabel } from '#shared/law/country-names.ts'
@@ -15,11 +15,12 @@ import {
 import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { countryCode, listCountries, NO_COUNTRY } from '#shared/law/region.ts'
+import type { DryRunReply } from '#shared/api/policies.ts'
 import type { HubConfig } from '#worker/platform/config.ts'
 import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import { homeOf, openHub } from '#worker/protocols/durable-objects.ts'
-import { DryRunQuestion, type DryRunReply } from './dry-run.ts'
+import { DryRunQuestion } from './dry-run.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import type { NodeStanding } from '#worker/protocols/hub.ts'
 import { requireScope } from '#worker/gate/auth.ts'
@@ -98,11 +99,11 @@ async function judgeIngress(
 interface AskedHub {
   readonly hub: HubConfig
   readonly isEligible: boolean
-  /** Undefined when it was not to be asked, or did not answer. */
+  /** Undefined when the hub was not asked or did not answer. */
   readonly standings: readonly NodeStanding[] | undefined
 }
 
-/** The nodes of every hub that may hold the job; of the others only that they may not. */
+/** Asks every allowed hub for its nodes. Other hubs are only listed. */
 async function askHubs(c: AppContext, policy: CompiledPolicy): Promise<AskedHub[]> {
   const { config, isolate } = c.var
   const eligible = new Set(eligibleHubs(policy, config))
@@ -134,7 +135,7 @@ function judgeNode(hub: string, { nodeId, kind, facts, quarantine }: NodeStandin
   }
 }
 
-/** What a job would be told, by the same rules in the same order as for a job. */
+/** The outcome, by the same rules in the same order as for a job. */
 function outcomeOf(
   job: JobPlaces,
   ingress: DryRunReply['ingress'],

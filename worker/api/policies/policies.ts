@@ -1,4 +1,4 @@
-/** A tenant's policies: read any version, publish the next one, choose the default. */
+/** Lets a tenant read policies, publish versions, retire policies, and choose the default. */
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
@@ -56,7 +56,7 @@ async function showVersion(c: AppContext): Promise<Response> {
   return c.json(showPolicy(await findVersion(c, id, version)))
 }
 
-/** The id stands in the path; the body may repeat it. */
+/** The path has the id; the body may repeat it. */
 async function publishPolicy(c: AppContext): Promise<Response> {
   const id = readId(c)
   const body = parseBody(
@@ -73,7 +73,7 @@ async function publishPolicy(c: AppContext): Promise<Response> {
   })
 }
 
-/** A name that was a mistake, or has served its time: its versions stay readable, its receipts stay good. */
+/** Retires a policy. Its versions and receipts stay valid and readable. */
 async function retirePolicy(c: AppContext): Promise<Response> {
   const retired = await openOwn(c).retirePolicy(readId(c), callerOf(c).keyId)
   c.var.isolate.tenants.forget(callerOf(c).tenant)
@@ -87,7 +87,7 @@ async function makeDefault(c: AppContext): Promise<Response> {
   return c.json({ default: id })
 }
 
-/** A published version of the caller's own. @throws {AppError} not_found, the same for another tenant's */
+/** Finds a published version of the caller's tenant. @throws {AppError} not_found */
 export async function findVersion(
   c: AppContext,
   id: string,
@@ -100,8 +100,9 @@ export async function findVersion(
 }
 
 /**
- * A policy that could be published here, or all that keeps it from that. @param base before each pointer
- * @throws {AppError} invalid_request
+ * Parses a policy that could be published here.
+ * @param base prefix of each pointer
+ * @throws {AppError} invalid_request with all faults
  */
 export function parsePolicy(c: AppContext, body: unknown, base = ''): Policy {
   const home = homeOf(tenantJurisdiction(callerOf(c).tenant), c.var.config)
@@ -120,7 +121,7 @@ async function versionsOf(
   return [newest, ...older]
 }
 
-/** A pin that this tenant's records or every hub's could not keep is refused now, not at the first job. */
+/** Refuses a storage pin now that the tenant or every hub could not honour later. */
 function storageFaults(c: AppContext, { storage }: Policy) {
   const { config } = c.var
   const caller = callerOf(c)
@@ -156,7 +157,7 @@ function openOwn(c: AppContext) {
 function readId(c: AppContext): string {
   const id = PolicyId.safeParse(c.req.param('id'))
   if (id.success) return id.data
-  // No pointer: those are into the body.
+  // No pointer, because pointers refer to the body.
   const [fault] = id.error.issues
   throw new AppError('invalid_request', `The path names no policy: ${fault?.message}.`)
 }

@@ -1,4 +1,4 @@
-/** `GET /v1/chain`: where this deployment settles, for those who check it against the chain themselves. */
+/** `GET /v1/chain`: where this deployment settles. */
 import { Hono } from 'hono'
 import { readPublicChain } from '#worker/platform/public-chain.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'

@@ -1,4 +1,4 @@
-/** `GET /v1/receipts/{id}`, the caller's own only, and what a receipt key has earned. */
+/** `GET /v1/receipts/{id}` for the caller's own receipts, and `GET /v1/earnings`. */
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
@@ -25,7 +25,7 @@ async function getReceipt(c: AppContext): Promise<Response> {
   return c.json((await findSettled(c, id.data)) ?? (await findPending(c, id.data)))
 }
 
-/** One that the tenant's log has, with where it stands in the ledger. */
+/** A receipt that the tenant has, with its state in the ledger. */
 async function findSettled(c: AppContext, id: Bytes32): Promise<ReceiptDocument | undefined> {
   const { config } = c.var
   const caller = callerOf(c)
@@ -47,7 +47,7 @@ function settlesBy({ receipt }: SignedReceipt, { settlesWithinMs }: Config): num
   return settlesWithinMs == null ? null : receipt.finishedAtMs + settlesWithinMs
 }
 
-/** One that a hub has written down and not yet handed over. @throws {AppError} not_found, also for other tenants' */
+/** A receipt that a hub has not delivered yet. @throws {AppError} not_found, also for other tenants' receipts */
 async function findPending(c: AppContext, id: Bytes32): Promise<ReceiptDocument> {
   const { config } = c.var
   const caller = callerOf(c)
@@ -58,13 +58,12 @@ async function findPending(c: AppContext, id: Bytes32): Promise<ReceiptDocument>
   throw notFound()
 }
 
-/** Public, as the chain's copy is: what a receipt key has earned, and the proof to claim it with. */
+/** Public, like the data on the chain: a receipt key's earnings, and the proof to claim them. */
 async function getEarnings(c: AppContext): Promise<Response> {
   const key = parseBody(AskedKey, { x: c.req.query('x'), y: c.req.query('y') })
   return c.json(await hubLedger(c, c.var.config.hubs[0]).earnings(key))
 }
 
-/** The ledger that a hub settles in. */
 function hubLedger(c: AppContext, hub: HubConfig | undefined): LedgerApi {
   const config: Config = c.var.config
   return openLedger(c.env, homeOf(hub?.jurisdiction ?? 'any', config), config)

@@ -1,4 +1,4 @@
-/** `GET /v1/sessions`: a WebSocket whose steps run in order on one near node; the hub that holds that node holds the session. */
+/** `GET /v1/sessions`: a WebSocket whose steps run in order on one near node. The node's hub holds the session. */
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'

@@ -1,4 +1,5 @@
 /** The live nodes of one hub: who is connected, where it stands, how it has done. In memory only. */
+import type { NetworkNode } from '#shared/api/network.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -7,7 +8,7 @@ import { countryCode } from '#shared/law/region.ts'
 import type { WorkLink } from '#p2p/work/work-client.ts'
 import { createConduct, type Conduct } from '#worker/hub/choice/conduct.ts'
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
-import type { Admission, NetworkNode, NodeStanding } from '#worker/protocols/hub.ts'
+import type { Admission, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from '#worker/hub/choice/schedule.ts'
 import {
   expectedMs,

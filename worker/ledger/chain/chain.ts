@@ -1,4 +1,5 @@
 /** The Ledger's way to the chain: a handful of reads, and one kind of transaction that it signs itself. */
+import type { FaultCode } from '#shared/api/network.ts'
 import {
   decodeErrorResult,
   decodeFunctionResult,
@@ -16,7 +17,7 @@ import type { Domain } from '#shared/base/eip712.ts'
 import { Bytes32, type Address } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import type { Fault, FaultCode } from '#worker/protocols/ledger-fault.ts'
+import type { Fault } from '#worker/protocols/ledger-fault.ts'
 import { createJsonRpc, type JsonRpc, type RpcError } from './json-rpc.ts'
 
 /** Where the contract and the poster stand, all read at one block. */

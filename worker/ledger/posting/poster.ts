@@ -5,6 +5,7 @@
  * only repeats a step: a batch and its transaction are kept before they are sent, what was sent is sent again as it is,
  * and a batch counts as landed by the root that the contract holds, whichever version or transaction brought it there.
  */
+import type { FaultCode } from '#shared/api/network.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
@@ -16,7 +17,7 @@ import type {
 } from '#worker/ledger/batches/batch-store.ts'
 import type { Batch } from '#worker/ledger/intake/batch.ts'
 import type { Fate, LedgerChain, Position, SignedTransaction } from '#worker/ledger/chain/chain.ts'
-import type { Fault, FaultCode } from '#worker/protocols/ledger-fault.ts'
+import type { Fault } from '#worker/protocols/ledger-fault.ts'
 import { composeBatch, type ComposeDeps } from '#worker/ledger/batches/compose.ts'
 
 /** How often a transaction on its way is looked at. */

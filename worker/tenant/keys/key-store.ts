@@ -1,4 +1,5 @@
 /** A tenant's API keys: hashes with scopes. The secret itself is shown once and kept nowhere. */
+import type { Scope } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { Bytes32, type TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -11,7 +12,6 @@ import type {
   KeyTerms,
   LiveKey,
   RotatedKey,
-  Scope,
 } from '#worker/protocols/tenant.ts'
 
 export interface KeyStore {
