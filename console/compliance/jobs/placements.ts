@@ -206,7 +206,7 @@ function mapLegend(): HTMLElement {
       ['jobs', 'recent jobs'],
     ],
     h(
-      'li',
+      'span',
       { class: 'quiet' },
       'Small countries are not drawn, but their nodes and jobs are on the map and in the table.',
     ),
