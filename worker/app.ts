@@ -9,10 +9,8 @@ import { answerProblem } from '#worker/http/problem.ts'
 import { requestScope } from '#worker/http/request-scope.ts'
 import { auditRoutes } from '#worker/api/audit/route.ts'
 import { complianceRoutes } from '#worker/api/audit/compliance.ts'
-import { chainRoutes } from '#worker/api/receipts/chain.ts'
 import { computeRoutes } from '#worker/api/compute/route.ts'
-import { dryRunRoutes } from '#worker/api/policies/dry-run-route.ts'
-import { evidenceRoutes } from '#worker/api/nodes/evidence.ts'
+import { dryRunRoutes } from '#worker/api/policies/dry-run.ts'
 import { jobRoutes } from '#worker/api/jobs/route.ts'
 import { keyRoutes } from '#worker/api/keys/keys.ts'
 import { metricsRoutes } from '#worker/api/network/metrics.ts'
@@ -49,12 +47,10 @@ export function createApp(isolate: Isolate): Hono<AppEnv> {
     computeRoutes,
     jobRoutes,
     receiptRoutes,
-    chainRoutes,
     auditRoutes,
     complianceRoutes,
     networkRoutes,
     metricsRoutes,
-    evidenceRoutes,
     dryRunRoutes,
     policyRoutes,
     keyRoutes,

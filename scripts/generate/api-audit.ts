@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { CheckpointReply, EntriesReply, LogKeyReply, ProofReply } from '#shared/api/audit.ts'
 import { AuditBundle } from '#shared/audit/bundle.ts'
-import { JurisdictionsReply } from '#worker/api/audit/jurisdictions.ts'
+import { JurisdictionsReply } from '#worker/api/audit/compliance.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 
 const SELECTION = {

@@ -1,6 +1,6 @@
 /** Reports faults in a request, each with a JSON pointer to the value (RFC 6901). */
 import type { z } from 'zod'
-import { AppError, type FieldFault } from '#shared/base/errors.ts'
+import { AppError, type ErrorCode, type FieldFault } from '#shared/base/errors.ts'
 import { withoutNulls } from './absent.ts'
 import { describeIssue } from './issues.ts'
 import { nearestName, notKnown } from './near-names.ts'
@@ -11,6 +11,19 @@ export function invalidRequest(faults: readonly FieldFault[]): AppError {
   const shown = faults.slice(0, FAULTS_SHOWN)
   const detail = shown.map((f) => `${f.pointer || '/'}: ${f.detail}`).join('; ')
   return new AppError('invalid_request', detail, { meta: { errors: shown } })
+}
+
+/** An invalid_request with one fault. */
+export function invalidAt(pointer: string, detail: string): AppError {
+  return refuseAt('invalid_request', pointer, detail)
+}
+
+export function tooLarge(pointer: string, detail: string): AppError {
+  return refuseAt('too_large', pointer, detail)
+}
+
+export function refuseAt(code: ErrorCode, pointer: string, detail: string): AppError {
+  return new AppError(code, `${pointer}: ${detail}`, { meta: { errors: [{ pointer, detail }] } })
 }
 
 /**

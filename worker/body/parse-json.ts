@@ -1,7 +1,7 @@
 /** Parses a body's JSON. Duplicate members are refused, because parsers disagree on which one counts. */
 import { AppError } from '#shared/base/errors.ts'
 import { endOfString, readString } from '#shared/base/strict-json.ts'
-import { invalidRequest, toPointer } from './faults.ts'
+import { invalidAt, toPointer } from './faults.ts'
 
 /** @throws {AppError} invalid_request for invalid JSON or UTF-8, or with a pointer to a duplicate member */
 export function parseJson(bytes: Uint8Array): unknown {
@@ -20,7 +20,7 @@ export function parseText(text: string): unknown {
   const twice = memberTwice(text)
   if (twice === undefined) return value
   const detail = 'is there twice, and a reader may take either'
-  throw invalidRequest([{ pointer: toPointer(pathTo(text, twice)), detail }])
+  throw invalidAt(toPointer(pathTo(text, twice)), detail)
 }
 
 /**

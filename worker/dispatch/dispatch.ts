@@ -21,34 +21,48 @@ export function eligibleHubs(
   return config.hubs.filter((hub) => canStore(policy.storage, hub.jurisdiction, config))
 }
 
+/** @throws {AppError} residency_unsatisfiable where no hub may hold a job of this policy */
+export function requireHubs(policy: Pick<CompiledPolicy, 'storage'>, config: Config): HubConfig[] {
+  const hubs = eligibleHubs(policy, config)
+  if (hubs.length > 0) return hubs
+  const rule = 'storage.jurisdiction'
+  throw new AppError(
+    'residency_unsatisfiable',
+    `No hub keeps records in ${policy.storage} (${rule}).`,
+    { meta: { rule, needed: `a hub in jurisdiction ${policy.storage}` } },
+  )
+}
+
+interface Target {
+  readonly env: Pick<WorkerEnv, 'HUB'>
+  readonly config: Config
+}
+
+interface Job {
+  readonly request: DispatchRequest
+  readonly payload: Uint8Array
+}
+
 /**
  * Sends a job to the hubs in turn until one answers. Every hub applies the same policy, so trying
  * the next never widens it.
  * @throws {AppError} the hub's error; no_capacity rather than residency_unsatisfiable where a hub
  * had an allowed node
  */
-export async function dispatch(
-  target: { readonly env: Pick<WorkerEnv, 'HUB'>; readonly config: Config },
-  job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
-  signal: AbortSignal,
-): Promise<DispatchResult> {
-  return tryHubs(target, job, (hub, body, late) =>
-    callHub(hub, body, { signal, late, read: readOutcome }),
-  )
+export function dispatch(target: Target, job: Job, signal: AbortSignal): Promise<DispatchResult> {
+  return tryHubs(target, job, { signal, read: readOutcome })
 }
 
 /**
  * Like {@link dispatch}, but streams the answer.
  * @throws {AppError} what fails before the first byte; later failures come out of the chunks
  */
-export async function dispatchStream(
-  target: { readonly env: Pick<WorkerEnv, 'HUB'>; readonly config: Config },
-  job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
+export function dispatchStream(
+  target: Target,
+  job: Job,
   signal: AbortSignal,
 ): Promise<StreamedAnswer> {
-  return tryHubs(target, job, (hub, body, late) =>
-    callHub(hub, body, { signal, late, read: openStream }),
-  )
+  return tryHubs(target, job, { signal, read: openStream })
 }
 
 async function openStream(response: Response): Promise<StreamedAnswer> {
@@ -58,24 +72,11 @@ async function openStream(response: Response): Promise<StreamedAnswer> {
 }
 
 async function tryHubs<T>(
-  target: { readonly env: Pick<WorkerEnv, 'HUB'>; readonly config: Config },
-  job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
-  call: (hub: HubStub, body: Uint8Array<ArrayBuffer>, late: AbortSignal) => Promise<T>,
+  { env, config }: Target,
+  { request, payload }: Job,
+  call: Pick<HubCall<T>, 'signal' | 'read'>,
 ): Promise<T> {
-  const hubs = eligibleHubs(job.request.policy, target.config)
-  if (hubs.length === 0) {
-    throw new AppError(
-      'residency_unsatisfiable',
-      `No hub keeps records in ${job.request.policy.storage} (storage.jurisdiction).`,
-      {
-        meta: {
-          rule: 'storage.jurisdiction',
-          needed: `a hub in jurisdiction ${job.request.policy.storage}`,
-        },
-      },
-    )
-  }
-  const { request, payload } = job
+  const hubs = requireHubs(request.policy, config)
   const startedMs = performance.now()
   const late = AbortSignal.timeout(LIMITS.requestTimeoutMs)
   const hopeless = new Set<HubConfig>()
@@ -95,8 +96,9 @@ async function tryHubs<T>(
     const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
     if (timeoutMs < 1) break
     try {
-      const stub = openHub(target.env, hub, target.config)
-      return await call(stub, packEnvelope({ ...request, timeoutMs, warmOnly }, payload), late)
+      const stub = openHub(env, hub, config)
+      const body = packEnvelope({ ...request, timeoutMs, warmOnly }, payload)
+      return await callHub(stub, body, { signal: call.signal, read: call.read, late })
     } catch (error) {
       const refusal = refusalOf(error)
       const { mayAskElsewhere, tryHubs } = refusal.steering

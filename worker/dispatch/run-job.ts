@@ -26,6 +26,8 @@ export interface PricedWork {
 
 export interface AnsweredJob extends DispatchResult {
   readonly jobId: JobId
+  /** Of the payload, in its order. */
+  readonly outputs: DispatchOutcome['answer']['outputs']
 }
 
 /** A streaming answer; its receipt exists once `outcome` resolves. */
@@ -55,7 +57,7 @@ export async function runJob(
   c.set('timing', result.outcome.timing)
   for (const [name, value] of Object.entries(outcomeHeaders(result.outcome))) c.header(name, value)
   logAnswer(c, request, result.outcome)
-  return { ...result, jobId: request.jobId }
+  return { ...result, jobId: request.jobId, outputs: result.outcome.answer.outputs }
 }
 
 /** Runs a job whose answer is streamed. Headers name node and place, but no receipt yet. */

@@ -112,7 +112,7 @@ export async function clientAddress(request: Request, config: Deployment): Promi
   return edgeFacts(request).clientIp?.replace(/:\d+$/, '') ?? ''
 }
 
-const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
+export const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 /** Headers that proxies add: such a request was forwarded for somebody else. */
 const FORWARDED: readonly string[] = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']
 

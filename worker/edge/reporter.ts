@@ -1,7 +1,4 @@
-/**
- * Identifies who stands behind a node's report that a kernel hung its device. The node's own
- * identity costs nothing.
- */
+/** Names the party behind a connection: who reports, and who shares seats. A node's own identity costs nothing. */
 import type { TenantId } from '#shared/base/ids.ts'
 import { toBase64Url } from '#shared/base/base64.ts'
 import { macOf } from '#worker/platform/mac.ts'
@@ -12,16 +9,28 @@ export interface NodeBacking {
   readonly address: string
 }
 
-/** Long enough to make collisions between reporters impossible in practice. */
-const REPORTER_CHARS = 22
+/** Long enough to rule out collisions. */
+const NAME_CHARS = 22
 
-/** A name that reveals neither customer nor address without the secret. */
-export async function reporterOf(
-  { voucher, address }: NodeBacking,
-  secret: string,
-): Promise<string> {
+/** Who reports a kernel that hung a device. The name reveals neither customer nor address without the secret. */
+export function reporterOf({ voucher, address }: NodeBacking, secret: string): Promise<string> {
   const who = voucher === null ? `network ${networkOf(address)}` : `tenant ${voucher}`
-  return toBase64Url(await macOf(`reporter ${who}`, secret)).slice(0, REPORTER_CHARS)
+  return nameOf(`reporter ${who}`, secret)
+}
+
+/** Who shares a hub's seats: an address block, or the tenant that vouches for the node. */
+export function blockOf({ voucher, address }: NodeBacking, secret: string): Promise<string> {
+  return nameOf(voucher === null ? `block ${addressBlock(address)}` : `tenant ${voucher}`, secret)
+}
+
+async function nameOf(party: string, secret: string): Promise<string> {
+  return toBase64Url(await macOf(party, secret)).slice(0, NAME_CHARS)
+}
+
+/** The block that one party usually holds, an IPv4 /24 or an IPv6 /64: addresses are cheaper by the block than singly. */
+export function addressBlock(address: string): string {
+  const network = networkOf(address)
+  return /^\d+\.\d+\.\d+\.\d+$/.test(network) ? network.replace(/\.\d+$/, '') : network
 }
 
 /** What one party gets for free with a connection: an IPv4 address, or the 2^64 addresses of an IPv6 network. */

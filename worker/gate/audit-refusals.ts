@@ -1,8 +1,7 @@
 /** Writes refusals and their rules into the tenant's audit log, after the answer. */
 import { createMiddleware } from 'hono/factory'
 import { errorCode, toAppError, type ErrorCode } from '#shared/base/errors.ts'
-import { callerOf, type AppEnv } from './context.ts'
-import { openTenant } from '#worker/protocols/durable-objects.ts'
+import { callerOf, ownTenant, type AppEnv } from './context.ts'
 import { keepAlive } from './keep-alive.ts'
 
 /** Refusals about placement, capacity and money. Malformed requests say nothing about where data went. */
@@ -22,7 +21,7 @@ export const auditRefusals = createMiddleware<AppEnv>(async (c, next) => {
   const code = errorCode(c.error)
   if (code === undefined || !AUDITED.includes(code)) return
   const { rule } = toAppError(c.error).meta
-  const { isolate, config } = c.var
+  const { isolate } = c.var
   const caller = callerOf(c)
   const refusal = {
     jobId: c.var.jobId ?? null,
@@ -32,7 +31,7 @@ export const auditRefusals = createMiddleware<AppEnv>(async (c, next) => {
     policyId: c.var.policy?.id ?? null,
   }
   const sent = isolate.refusals.note(caller.tenant, refusal, (refusals) =>
-    openTenant(c.env, caller.tenant, config).recordRefusals(refusals),
+    ownTenant(c).recordRefusals(refusals),
   )
   if (sent !== undefined) keepAlive(c, sent)
 })

@@ -51,6 +51,14 @@ export const requireOperatorOrLoopback = createMiddleware<AppEnv>(async (c, next
   return await requireOperator(c, next)
 })
 
+/** ADMISSION_SECRET. @param without what a deployment does not do without it @throws {AppError} forbidden */
+export function deploymentSecret(c: AppContext, without: string): string {
+  const { admissionSecret } = c.var.config
+  if (admissionSecret !== undefined) return admissionSecret
+  const detail = `This deployment has no ADMISSION_SECRET, so it ${without}.`
+  throw new AppError('forbidden', detail)
+}
+
 /** @throws {AppError} unauthenticated, with one text for every fault of a key */
 async function readCaller(c: AppContext): Promise<Caller> {
   const sealed = bearerToken(c)

@@ -15,7 +15,8 @@ import type { RateLimit } from '#worker/platform/rate-limit.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import type { TenantCache } from './tenant-cache.ts'
 import type { OnceJob } from '#worker/protocols/idempotency.ts'
-import type { TenantSnapshot } from '#worker/protocols/tenant.ts'
+import { openTenant } from '#worker/protocols/durable-objects.ts'
+import type { TenantApi, TenantSnapshot } from '#worker/protocols/tenant.ts'
 
 /** State that one isolate keeps between requests. */
 export interface Isolate {
@@ -75,4 +76,9 @@ export function callerOf(c: AppContext): Caller {
   const { caller } = c.var
   invariant(caller, 'a caller with a key')
   return caller
+}
+
+/** The Durable Object of the caller's tenant. */
+export function ownTenant(c: AppContext): TenantApi {
+  return openTenant(c.env, callerOf(c).tenant, c.var.config)
 }

@@ -1,6 +1,6 @@
 /** Parses `x-littoral-deadline-ms`: how long the caller waits, counted from the request's arrival. */
 import { LIMITS } from '#shared/base/limits.ts'
-import { invalidRequest } from '#worker/body/faults.ts'
+import { invalidAt } from '#worker/body/faults.ts'
 
 export const DEADLINE_HEADER = 'x-littoral-deadline-ms'
 
@@ -9,10 +9,8 @@ export function parseDeadline(header: string | undefined): number | undefined {
   if (header === undefined) return undefined
   const deadlineMs = /^[1-9][0-9]{0,8}$/.test(header) ? Number(header) : Infinity
   if (deadlineMs <= LIMITS.requestTimeoutMs) return deadlineMs
-  throw invalidRequest([
-    {
-      pointer: '/headers/x-littoral-deadline-ms',
-      detail: `is "${header.slice(0, 20)}", must be whole milliseconds from 1 to ${LIMITS.requestTimeoutMs}`,
-    },
-  ])
+  throw invalidAt(
+    '/headers/x-littoral-deadline-ms',
+    `is "${header.slice(0, 20)}", must be whole milliseconds from 1 to ${LIMITS.requestTimeoutMs}`,
+  )
 }

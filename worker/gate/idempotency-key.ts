@@ -1,7 +1,7 @@
 /** Digests of an Idempotency-Key and its request, and the seal that only the same request opens. */
 import { bytesToHex } from 'viem'
 import { LIMITS } from '#shared/base/limits.ts'
-import { invalidRequest } from '#worker/body/faults.ts'
+import { invalidAt } from '#worker/body/faults.ts'
 import type { IdempotentRequest } from '#worker/protocols/idempotency.ts'
 
 /** Headers that change a request's meaning. */
@@ -30,12 +30,10 @@ export function parseIdempotencyKey(header: string): string {
   const isOne = quoted !== null || !(header.startsWith('"') || header.includes(', '))
   const isPlain = /^[\x20-\x7e]+$/.test(key) && key.length <= LIMITS.idempotencyKeyChars
   if (isOne && isPlain) return key
-  throw invalidRequest([
-    {
-      pointer: '/headers/idempotency-key',
-      detail: `must be one key of 1 to ${LIMITS.idempotencyKeyChars} printable ASCII characters`,
-    },
-  ])
+  throw invalidAt(
+    '/headers/idempotency-key',
+    `must be one key of 1 to ${LIMITS.idempotencyKeyChars} printable ASCII characters`,
+  )
 }
 
 /**

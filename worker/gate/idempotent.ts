@@ -11,8 +11,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { newJobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
-import { callerOf, type AppContext, type AppEnv } from './context.ts'
-import { openTenant } from '#worker/protocols/durable-objects.ts'
+import { ownTenant, type AppContext, type AppEnv } from './context.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { parseIdempotencyKey, sealRequest, type SealedRequest } from './idempotency-key.ts'
 import type { IdempotencyVerdict, KeptAnswer, OnceJob } from '#worker/protocols/idempotency.ts'
@@ -33,7 +32,7 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
   const key = parseIdempotencyKey(header)
   const bytes = await readBytes(c)
   const sealed = await sealRequest(key, c.req.raw, bytes)
-  const tenant = openTenant(c.env, callerOf(c).tenant, c.var.config)
+  const tenant = ownTenant(c)
   const { key: digest, fingerprint } = sealed
   const verdict = await tenant.beginIdempotent({ key: digest, fingerprint })
   if (verdict.kind !== 'run') return await answerAgain(c, verdict, sealed)

@@ -5,8 +5,7 @@
 import { createMiddleware } from 'hono/factory'
 import { toAppError } from '#shared/base/errors.ts'
 import type { MicroUsd } from '#shared/receipt/money.ts'
-import { callerOf, type AppContext, type AppEnv } from './context.ts'
-import { openTenant } from '#worker/protocols/durable-objects.ts'
+import { callerOf, ownTenant, type AppContext, type AppEnv } from './context.ts'
 import type { QuotaStanding } from '#worker/protocols/quota-leases.ts'
 import { keepAlive } from './keep-alive.ts'
 
@@ -16,11 +15,10 @@ const WINDOW_SECONDS = 60
 
 /** Counts the request, and refuses it when the quota is used up. */
 export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
-  const { config, isolate } = c.var
-  const caller = callerOf(c)
-  const lease = () => openTenant(c.env, caller.tenant, config).leaseRequests()
+  const lease = () => ownTenant(c).leaseRequests()
   try {
-    const standing = await isolate.quotas.take(caller.tenant, lease, (work) => keepAlive(c, work))
+    const { quotas } = c.var.isolate
+    const standing = await quotas.take(callerOf(c).tenant, lease, (work) => keepAlive(c, work))
     setStanding(c, standing)
   } catch (error) {
     const { standing } = toAppError(error).meta as { standing?: QuotaStanding }
@@ -46,10 +44,8 @@ export function reserveSpend(
   c: AppContext,
   microUsd: number,
 ): Promise<(spentMicroUsd: number) => void> {
-  const { config, isolate } = c.var
-  const caller = callerOf(c)
-  return isolate.quotas.reserve(caller.tenant, microUsd, (wanted) =>
-    openTenant(c.env, caller.tenant, config).leaseSpend(wanted),
+  return c.var.isolate.quotas.reserve(callerOf(c).tenant, microUsd, (wanted) =>
+    ownTenant(c).leaseSpend(wanted),
   )
 }
 

@@ -3,6 +3,8 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { Refusal } from '#worker/protocols/audit.ts'
 
+type Bare = Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>
+
 export interface RefusalLog {
   /**
    * Adds a refusal.
@@ -11,7 +13,7 @@ export interface RefusalLog {
    */
   note(
     tenant: TenantId,
-    refusal: Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>,
+    refusal: Bare,
     send: (refusals: readonly Refusal[]) => Promise<void>,
   ): Promise<void> | undefined
 }
@@ -42,8 +44,6 @@ export function createRefusalLog({ nowMs, wait }: RefusalLogDeps): RefusalLog {
     },
   }
 }
-
-type Bare = Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>
 
 function count(kinds: Map<string, Refusal>, refusal: Bare, atMs: number): void {
   const { by, code, rule, policyId } = refusal

@@ -8,7 +8,7 @@ import { nameCountries } from '#shared/law/country-words.ts'
 import { neededIngress } from '#shared/law/explain.ts'
 import { countryCode, intersect, isRegion, type CountrySet } from '#shared/law/region.ts'
 import { callerOf, type AppContext, type AppEnv, type Caller } from './context.ts'
-import { invalidRequest } from '#worker/body/faults.ts'
+import { invalidAt } from '#worker/body/faults.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 
@@ -35,9 +35,7 @@ export interface Residency {
 export async function chooseResidency(c: AppContext, body: ResidencyChoice): Promise<Residency> {
   const named = headerPolicy(c)
   if (named !== undefined && body.policy !== undefined && named !== body.policy) {
-    throw invalidRequest([
-      { pointer: '/policy', detail: `is ${body.policy}, the header says ${named}` },
-    ])
+    throw invalidAt('/policy', `is ${body.policy}, the header says ${named}`)
   }
   if (named === undefined && body.policy !== undefined) {
     await admitIngress(c, findPolicy(callerOf(c), body.policy))
@@ -87,7 +85,7 @@ export function findPolicy({ snapshot }: Caller, id: string): CompiledPolicy {
       ? `no policy "${id}"`
       : `policy "${id}" was retired on ${new Date(retired.retiredAtMs).toISOString()} and takes no new jobs`
   const known = snapshot.policies.map(({ policy }) => policy.id).join(', ')
-  throw invalidRequest([{ pointer: '/policy', detail: `${what}; there are ${known}` }])
+  throw invalidAt('/policy', `${what}; there are ${known}`)
 }
 
 function headerPolicy(c: AppContext): string | undefined {
@@ -102,8 +100,7 @@ function headerPolicy(c: AppContext): string | undefined {
 function headerRegions(c: AppContext): string[] | undefined {
   const header = c.req.header('x-littoral-residency')
   if (header === undefined) return undefined
-  const fault = (detail: string) =>
-    invalidRequest([{ pointer: '/headers/x-littoral-residency', detail }])
+  const fault = (detail: string) => invalidAt('/headers/x-littoral-residency', detail)
   if (/\s/.test(header.trim())) {
     throw fault('is there twice, or has a space in it; write it once and without spaces: EU,CH')
   }

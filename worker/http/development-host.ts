@@ -1,11 +1,10 @@
 /** Checks the `host` header: exactly one, well formed, and in a development build a local name. */
 import { createMiddleware } from 'hono/factory'
 import { AppError } from '#shared/base/errors.ts'
+import { LOOPBACK_HOSTS } from '#worker/edge/place.ts'
 import type { AppEnv } from '#worker/gate/context.ts'
 
 declare const __SIMULATED_PLACES__: boolean
-
-const LOCAL_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 
 /** A name, an IPv4 address, or an IPv6 address in brackets, each with or without a port (RFC 9110, 7.2). */
 const HOST = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
@@ -22,7 +21,7 @@ export const oneHost = createMiddleware<AppEnv>(async (c, next) => {
 export const developmentHost = createMiddleware<AppEnv>(async (c, next) => {
   if (__SIMULATED_PLACES__) {
     const { hostname } = new URL(c.req.url)
-    if (!LOCAL_HOSTS.includes(hostname)) {
+    if (!LOOPBACK_HOSTS.includes(hostname)) {
       throw new AppError('forbidden', `A development build does not answer as ${hostname}.`)
     }
   }

@@ -6,7 +6,7 @@ import type { FieldFault } from '#shared/base/errors.ts'
 import { memoize } from '#shared/base/memoize.ts'
 import { Policy } from '#shared/law/policy.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
-import { invalidRequest, toPointer } from '#worker/body/faults.ts'
+import { invalidAt, invalidRequest, toPointer } from '#worker/body/faults.ts'
 import { nearestName, notKnown, plainName, wordsOf } from '#worker/body/near-names.ts'
 
 /** Set at build time: production builds read no simulated place, so they do not know these names. */
@@ -95,7 +95,7 @@ export function queryNames(handler: Handler | object): readonly string[] {
 export function isAsked(c: AppContext, name: string): boolean {
   const value = c.req.query(name) ?? 'false'
   if (value === 'true' || value === 'false') return value === 'true'
-  throw invalidRequest([{ pointer: toPointer(['query', name]), detail: 'must be true or false' }])
+  throw invalidAt(toPointer(['query', name]), 'must be true or false')
 }
 
 export const knownHeaders = createMiddleware<AppEnv>(async (c, next) => {

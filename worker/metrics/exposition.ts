@@ -14,6 +14,14 @@ export interface Family {
   readonly samples: readonly Sample[]
 }
 
+export function gauge(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name, help, type: 'gauge', samples }
+}
+
+export function counter(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name, help, type: 'counter', samples }
+}
+
 export const EXPOSITION_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 export function exposeFamilies(families: readonly Family[]): string {

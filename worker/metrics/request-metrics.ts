@@ -1,5 +1,5 @@
 /** Counts one isolate's requests by route, never by client input. */
-import type { Family, Sample } from './exposition.ts'
+import { counter, gauge, type Family, type Sample } from './exposition.ts'
 
 export interface RequestMetrics {
   /** @param seconds until the answer's headers; a stream continues after them */
@@ -54,24 +54,19 @@ export function createRequestMetrics(nowMs: () => number): RequestMetrics {
     },
     refused: (code) => void refusals.set(code, (refusals.get(code) ?? 0) + 1),
     families: () => [
-      {
-        name: 'littoral_isolate_start_time_seconds',
-        help: 'When the isolate that answers this began to count; counters of requests are its own',
-        type: 'gauge',
-        samples: [{ value: (startedMs ??= nowMs()) / 1000 }],
-      },
-      {
-        name: 'littoral_http_requests_total',
-        help: 'Requests answered, by route, method and status',
-        type: 'counter',
-        samples: [...requests.values()],
-      },
-      {
-        name: 'littoral_http_errors_total',
-        help: 'Errors answered, by code; `internal` is a fault of this deployment',
-        type: 'counter',
-        samples: [...refusals].map(([code, value]) => ({ labels: { code }, value })),
-      },
+      gauge(
+        'littoral_isolate_start_time_seconds',
+        'When the isolate that answers this began to count; counters of requests are its own',
+        [{ value: (startedMs ??= nowMs()) / 1000 }],
+      ),
+      counter('littoral_http_requests_total', 'Requests answered, by route, method and status', [
+        ...requests.values(),
+      ]),
+      counter(
+        'littoral_http_errors_total',
+        'Errors answered, by code; `internal` is a fault of this deployment',
+        [...refusals].map(([code, value]) => ({ labels: { code }, value })),
+      ),
       {
         name: 'littoral_http_request_duration_seconds',
         help: "Time until an answer's headers, by route",

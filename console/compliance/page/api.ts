@@ -1,5 +1,5 @@
 /** Calls the HTTP API with one tenant's key. The key exists only in this closure. */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { ProblemReply } from '#shared/api/problem.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'

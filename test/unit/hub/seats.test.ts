@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import { chooseSeat, chooseWaiting, type Seated } from '#worker/hub/entrance/seats.ts'
-import { addressBlock } from '#worker/edge/address-block.ts'
+import { addressBlock } from '#worker/edge/reporter.ts'
 
 const seat = (nodeId: string, change: Partial<Seated> = {}): Seated => ({
   nodeId,

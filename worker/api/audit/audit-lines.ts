@@ -83,25 +83,9 @@ function readEvent({ type }: LogEntry, detail: unknown): AuditEvent {
 function factsOf(event: AuditEvent): Facts {
   switch (event.type) {
     case 'job.admitted': {
-      const {
-        jobId: job,
-        attempt,
-        policyId,
-        policyVersion,
-        policyHash,
-        allowed,
-        atMs,
-      } = event.detail
-      const allowedCountries = codes(allowed)
-      return {
-        job,
-        attempt,
-        policy: policyId,
-        policyVersion,
-        policyHash,
-        allowedCountries,
-        issuedAt: when(atMs),
-      }
+      const { jobId: job, attempt, policyId: policy, policyVersion, policyHash } = event.detail
+      const [allowedCountries, issuedAt] = [codes(event.detail.allowed), when(event.detail.atMs)]
+      return { job, attempt, policy, policyVersion, policyHash, allowedCountries, issuedAt }
     }
     case 'job.placed': {
       const { jobId: job, receiptId: receipt, hub, nodeId: node, place } = event.detail

@@ -1,14 +1,41 @@
 /** `/v1/compliance`: documents required by law, derived from the actual state. */
 import { Hono } from 'hono'
 import { z } from 'zod'
-import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
+import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { groupFacts } from '#shared/law/region-notes.ts'
-import { homeOf, openTenant } from '#worker/protocols/durable-objects.ts'
+import { homeOf } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import type { JurisdictionsReply } from './jurisdictions.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
 import { recordAsCsv, recordOfProcessing } from './record-of-processing.ts'
+
+/** The reply for the EU Data Act. */
+export const JurisdictionsReply = z.object({
+  object: z.literal('jurisdictions'),
+  article: z.string(),
+  deployment: z.enum(['Cloudflare', 'self-hosted']),
+  /** The jurisdiction of each service's infrastructure. */
+  infrastructure: z.array(z.object({ service: z.string(), jurisdiction: z.string() })),
+  /** Measures against unlawful access and transfer by governments of third countries. */
+  measures: z.array(
+    z.object({
+      kind: z.enum(['technical', 'organisational', 'contractual']),
+      measure: z.string(),
+    }),
+  ),
+  /** The country groups that policies can name, each dated, with notes on surprising members. */
+  groups: z.array(
+    z.object({
+      name: z.string(),
+      asOf: z.string(),
+      source: z.string(),
+      countries: z.array(z.string()),
+      notes: z.array(z.string()),
+    }),
+  ),
+  contact: z.string().nullable(),
+})
+type JurisdictionsReply = z.infer<typeof JurisdictionsReply>
 
 export const complianceRoutes = new Hono<AppEnv>()
   .get('/v1/compliance/ropa', requireScope('audit'), takesQuery('format'), showRecord)
@@ -18,9 +45,9 @@ const RecordQuery = z.strictObject({ format: z.enum(['json', 'csv']).default('js
 
 async function showRecord(c: AppContext): Promise<Response> {
   const { format } = parseBody(RecordQuery, c.req.query())
-  const { config, isolate } = c.var
+  const { isolate } = c.var
   const caller = callerOf(c)
-  const tenant = openTenant(c.env, caller.tenant, config)
+  const tenant = ownTenant(c)
   const facts = await tenant.ropaFacts()
   const { logSize } = facts
   await tenant.recordExport({ format: 'ropa', from: 0, to: logSize, by: caller.keyId })

@@ -5,8 +5,8 @@ import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchId } from '#worker/protocols/batch.ts'
-import { callerOf, type AppContext } from '#worker/gate/context.ts'
-import { openHub, openTenant } from '#worker/protocols/durable-objects.ts'
+import { callerOf, ownTenant, type AppContext } from '#worker/gate/context.ts'
+import { openHub } from '#worker/protocols/durable-objects.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import type { Erased, TenantApi } from '#worker/protocols/tenant.ts'
@@ -15,7 +15,7 @@ import type { Erased, TenantApi } from '#worker/protocols/tenant.ts'
 export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureReply> {
   requireAdmin(c)
   await handOver(c, jobId)
-  const tenant = openTenant(c.env, callerOf(c).tenant, c.var.config)
+  const tenant = ownTenant(c)
   const erased = await tenant.eraseJob(jobId, callerOf(c).keyId)
   return { ...(await prove(c, tenant, erased)), jobId }
 }
@@ -49,15 +49,13 @@ export async function eraseBatch(
   { id, batch }: { readonly id: BatchId; readonly batch: BatchApi },
 ): Promise<BatchErasureReply> {
   requireAdmin(c)
-  const { config } = c.var
-  const caller = callerOf(c)
-  const tenant = openTenant(c.env, caller.tenant, config)
+  const tenant = ownTenant(c)
   await batch.cancel()
   const proofs: ErasureReply[] = []
   const pending: Bytes32[] = []
   for await (const receipts of receiptsOf(c, batch)) {
     pending.push(...(await findWaiting(c, tenant, receipts)))
-    const erased = await tenant.eraseReceipts(id, receipts, caller.keyId)
+    const erased = await tenant.eraseReceipts(id, receipts, callerOf(c).keyId)
     if (erased !== null) proofs.push(await prove(c, tenant, erased))
   }
   if (pending.length === 0) await batch.acknowledge()

@@ -6,8 +6,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { bundleText, openBundle, type BundleSource } from './collect-bundle.ts'
-import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
-import { openTenant } from '#worker/protocols/durable-objects.ts'
+import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
 import {
   BundleRequest,
@@ -24,40 +23,18 @@ import { takesQuery } from '#worker/http/known-names.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 import type { BundlePage } from '#worker/protocols/audit.ts'
 
+const auditor = requireScope('audit')
+const takes = ({ shape }: { readonly shape: object }) => takesQuery(...Object.keys(shape))
+
 export const auditRoutes = new Hono<AppEnv>()
   .get('/v1/audit/key', showKey)
-  .get(
-    '/v1/audit/events',
-    requireScope('audit'),
-    takesQuery(...Object.keys(SearchQuery.shape)),
-    searchEvents,
-  )
-  .get('/v1/audit/checkpoint', requireScope('audit'), showCheckpoint)
-  .get(
-    '/v1/audit/inclusion',
-    requireScope('audit'),
-    takesQuery(...Object.keys(InclusionQuery.shape)),
-    proveInclusion,
-  )
-  .get(
-    '/v1/audit/consistency',
-    requireScope('audit'),
-    takesQuery(...Object.keys(ConsistencyQuery.shape)),
-    proveConsistency,
-  )
-  .get(
-    '/v1/audit/export',
-    requireScope('audit'),
-    takesQuery(...Object.keys(ExportRequest.shape)),
-    exportEvents,
-  )
-  .get(
-    '/v1/audit/bundle',
-    requireScope('audit'),
-    takesQuery(...Object.keys(BundleRequest.shape)),
-    bundleRange,
-  )
-  .get('/v1/jobs/:id/proof', requireScope('audit'), bundleJob)
+  .get('/v1/audit/events', auditor, takes(SearchQuery), searchEvents)
+  .get('/v1/audit/checkpoint', auditor, showCheckpoint)
+  .get('/v1/audit/inclusion', auditor, takes(InclusionQuery), proveInclusion)
+  .get('/v1/audit/consistency', auditor, takes(ConsistencyQuery), proveConsistency)
+  .get('/v1/audit/export', auditor, takes(ExportRequest), exportEvents)
+  .get('/v1/audit/bundle', auditor, takes(BundleRequest), bundleRange)
+  .get('/v1/jobs/:id/proof', auditor, bundleJob)
 
 async function showKey(c: AppContext): Promise<Response> {
   const seed = Bytes32.safeParse(c.var.config.logKey)
@@ -69,31 +46,31 @@ async function showKey(c: AppContext): Promise<Response> {
 async function searchEvents(c: AppContext): Promise<Response> {
   const { type, job, from, to, before, limit } = parseBody(SearchQuery, c.req.query())
   const query = { type, jobId: job, fromMs: from, toMs: to, before, limit }
-  const { entries, next } = await openOwn(c).auditSearch(query)
+  const { entries, next } = await ownTenant(c).auditSearch(query)
   return c.json({ object: 'list', data: entries, next })
 }
 
 async function showCheckpoint(c: AppContext): Promise<Response> {
-  const { note, size, root } = await openOwn(c).signedCheckpoint()
+  const { note, size, root } = await ownTenant(c).signedCheckpoint()
   if (c.req.header('accept')?.startsWith('text/plain')) return c.text(note)
   return c.json({ checkpoint: note, size, root })
 }
 
 async function proveInclusion(c: AppContext): Promise<Response> {
   const leaf = parseBody(InclusionQuery, c.req.query())
-  return c.json({ proof: await openOwn(c).auditInclusion(leaf) })
+  return c.json({ proof: await ownTenant(c).auditInclusion(leaf) })
 }
 
 async function proveConsistency(c: AppContext): Promise<Response> {
   const sizes = parseBody(ConsistencyQuery, c.req.query())
-  return c.json({ proof: await openOwn(c).auditConsistency(sizes) })
+  return c.json({ proof: await ownTenant(c).auditConsistency(sizes) })
 }
 
 async function bundleRange(c: AppContext): Promise<Response> {
   const query = toBundleQuery(parseBody(BundleRequest, c.req.query()))
   const bundle = await openBundle(sourceOf(c), query)
   const { from, to } = bundle.head.range
-  await openOwn(c).recordExport({ format: 'bundle', from, to, by: callerOf(c).keyId })
+  await ownTenant(c).recordExport({ format: 'bundle', from, to, by: callerOf(c).keyId })
   return streamed(c, bundleText(bundle), {
     type: 'application/json',
     name: `bundle-${from}-${to}.json`,
@@ -105,17 +82,14 @@ async function bundleJob(c: AppContext): Promise<Response> {
   if (!jobId.success) throw new AppError('not_found', 'Proofs are of single jobs: job_<32 hex>.')
   const selection = { ...NOT_NARROWED, job: jobId.data }
   const bundle = await openBundle(sourceOf(c), { from: null, to: null, selection })
-  return streamed(c, bundleText(bundle), {
-    type: 'application/json',
-    name: `${jobId.data}.json`,
-  })
+  return streamed(c, bundleText(bundle), { type: 'application/json', name: `${jobId.data}.json` })
 }
 
 /** Streams page by page, so that a long log needs little memory. The export itself is logged first. */
 async function exportEvents(c: AppContext): Promise<Response> {
   const { format, ...asked } = parseBody(ExportRequest, c.req.query())
   const query = toBundleQuery(asked)
-  const tenant = openOwn(c)
+  const tenant = ownTenant(c)
   const range = await tenant.auditCut(query)
   const { from, to } = range
   await tenant.recordExport({ format, from, to, by: callerOf(c).keyId })
@@ -173,8 +147,4 @@ function streamed(
 
 function sourceOf(c: AppContext): BundleSource {
   return { env: c.env, config: c.var.config, tenant: callerOf(c).tenant }
-}
-
-function openOwn(c: AppContext): TenantApi {
-  return openTenant(c.env, callerOf(c).tenant, c.var.config)
 }

@@ -1,7 +1,7 @@
 /** Converts a WGSL kernel with its buffers to and from kernel work. */
 import { concatBytes } from 'viem'
 import { z } from 'zod'
-import { AppError, type FieldFault } from '#shared/base/errors.ts'
+import type { FieldFault } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import {
   BufferAccess,
@@ -15,7 +15,7 @@ import {
 import { LIMITS } from '#shared/base/limits.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
-import { invalidRequest } from '#worker/body/faults.ts'
+import { invalidRequest, tooLarge } from '#worker/body/faults.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
 export const Binding = z.int().min(0).max(15)
@@ -131,10 +131,8 @@ function decodeBuffers(given: ComputeRequest['buffers']): {
     if (bytes !== undefined) parts.push(bytes)
   }
   if (!buffers.some((buffer) => buffer.return)) {
-    faults.push({
-      pointer: '/buffers',
-      detail: 'none has "return": true, so nothing would come back',
-    })
+    const detail = 'none has "return": true, so nothing would come back'
+    faults.push({ pointer: '/buffers', detail })
   }
   if (faults.length > 0) throw invalidRequest(faults)
   checkTotals(buffers)
@@ -152,10 +150,4 @@ function checkTotals(buffers: readonly KernelBuffer[]): void {
   if (returned > LIMITS.jobOutputBytes) {
     throw tooLarge('/buffers', `return ${returned} bytes, at most ${LIMITS.jobOutputBytes}`)
   }
-}
-
-function tooLarge(pointer: string, detail: string): AppError {
-  return new AppError('too_large', `${pointer}: ${detail}`, {
-    meta: { errors: [{ pointer, detail }] },
-  })
 }

@@ -26,15 +26,10 @@ async function compute(c: AppContext): Promise<Response> {
 async function runWgsl(c: AppContext, body: unknown): Promise<Response> {
   const request = parseBody(ComputeRequest, body)
   const { work, payload } = await decodeCompute(request)
-  const priced = {
-    work,
-    payload,
-    units: kernelUnits(work),
-    priceMicroUsd: KERNEL_PRICE_MICRO_USD,
-  }
-  const { outcome, payload: bytes, jobId } = await runJob(c, priced, request)
-  const answer = { outputs: outcome.answer.outputs, payload: bytes }
-  return c.json(encodeCompute(answer, { id: jobId, receipt: outcome.receiptId }))
+  const units = kernelUnits(work)
+  const priced = { work, payload, units, priceMicroUsd: KERNEL_PRICE_MICRO_USD }
+  const job = await runJob(c, priced, request)
+  return c.json(encodeCompute(job, { id: job.jobId, receipt: job.outcome.receiptId }))
 }
 
 async function runLibrary(c: AppContext, body: unknown): Promise<Response> {
@@ -42,9 +37,8 @@ async function runLibrary(c: AppContext, body: unknown): Promise<Response> {
   const { work, payload, resolved } = decodeLibrary(request)
   const { units } = resolved
   const priced = { work, payload, units, priceMicroUsd: LIBRARY_PRICE_MICRO_USD }
-  const { outcome, payload: bytes, jobId } = await runJob(c, priced, request)
-  const answer = { outputs: outcome.answer.outputs, payload: bytes }
-  return c.json(encodeLibrary(answer, { id: jobId, receipt: outcome.receiptId }, request))
+  const job = await runJob(c, priced, request)
+  return c.json(encodeLibrary(job, { id: job.jobId, receipt: job.outcome.receiptId }, request))
 }
 
 function listKernels(c: AppContext): Response {

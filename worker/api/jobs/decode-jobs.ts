@@ -5,9 +5,8 @@ import { AppError, type FieldFault } from '#shared/base/errors.ts'
 import type { Datatype, KernelBuffer, KernelWork } from '#shared/job/job.ts'
 import { LIBRARY_PRICE_MICRO_USD } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
+import type { ModelManifest } from '#shared/job/model.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/receipt/pricing.ts'
-import { countUnits } from '#shared/job/tensor.ts'
 import { countRange } from '#worker/jobs/run/plan.ts'
 import type {
   BatchInput,
@@ -20,10 +19,10 @@ import type {
 } from '#worker/protocols/batch.ts'
 import { decodeBase64 } from '#shared/base/base64.ts'
 import { decodeCompute, type ComputeRequest } from '#worker/api/compute/compute.ts'
-import { invalidRequest, parseBody } from '#worker/body/faults.ts'
+import { invalidAt, invalidRequest, parseBody, tooLarge } from '#worker/body/faults.ts'
 import type { JobsRequest } from './jobs.ts'
 import { decodeLibrary, LibraryRequest } from '#worker/api/compute/library.ts'
-import { decodeInfer } from '#worker/api/oip/oip.ts'
+import { decodeInfer, priceModel } from '#worker/api/oip/oip.ts'
 
 export type DecodedJobs = Pick<
   BatchSpec,
@@ -41,13 +40,13 @@ export async function decodeJobs(
 ): Promise<DecodedJobs> {
   const isOne = (a: unknown, b: unknown) => (a === undefined) !== (b === undefined)
   if (!isOne(request.kernel, request.model)) {
-    throw fault('/kernel', 'exactly one of "kernel" and "model" is needed')
+    throw invalidAt('/kernel', 'exactly one of "kernel" and "model" is needed')
   }
   if (!isOne(request.inputs, request.range)) {
-    throw fault('/inputs', 'exactly one of "inputs" and "range" is needed')
+    throw invalidAt('/inputs', 'exactly one of "inputs" and "range" is needed')
   }
   if (typeof request.kernel !== 'string' && Object.keys(request.params).length > 0)
-    throw fault('/params', 'are for kernels of the library')
+    throw invalidAt('/params', 'are for kernels of the library')
   const decoded = await decodeItems(request, findModel)
   const { items } = decoded.input
   const inputBytes =
@@ -112,14 +111,8 @@ async function decodeKernelItems(request: JobsRequest): Promise<Decoded> {
   if (range !== undefined) own.add(range.binding)
   const template = makeTemplate(work, own, range?.binding)
   const units = template.units
-  const items =
-    request.inputs === undefined
-      ? []
-      : decodeBuffers(request.inputs, template.work.buffers, own).map((bytes) => ({
-          work: null,
-          units,
-          bytes,
-        }))
+  const parts = decodeBuffers(request.inputs ?? [], template.work.buffers, own)
+  const items = parts.map((bytes) => ({ work: null, units, bytes }))
   const count = range === undefined ? items.length : countItems(range)
   const outputs = work.buffers
     .filter((buffer) => buffer.return)
@@ -140,7 +133,8 @@ const RANGE_BYTES = 16
 
 function countItems(range: Omit<Range, 'seed'>): number {
   const { start, end } = range
-  if (end <= start) throw fault('/range/end', `is ${end}, must be greater than the start, ${start}`)
+  if (end <= start)
+    throw invalidAt('/range/end', `is ${end}, must be greater than the start, ${start}`)
   const count = countRange(range)
   if (count <= LIMITS.jobsItems) return count
   throw tooLarge('/range', `makes ${count} items, at most ${LIMITS.jobsItems} are taken`)
@@ -156,7 +150,7 @@ function makeTemplate(
     own.has(buffer.binding) ? { ...buffer, filled: true } : buffer,
   )
   if (always !== undefined && buffers.filter(({ binding }) => binding === always).length !== 1) {
-    throw fault('/range/binding', `${always} is taken by another buffer`)
+    throw invalidAt('/range/binding', `${always} is taken by another buffer`)
   }
   const parts = buffers
     .filter((buffer) => buffer.filled)
@@ -224,48 +218,45 @@ function decodeLibraryItems(request: JobsRequest, kernel: string): Decoded {
     return { work, units: resolved.units, bytes: payload }
   })
   checkOutputTotal([{ sizeBytes: outputBytes }], 1)
-  return {
-    items: items.length,
-    priceMicroUsd: LIBRARY_PRICE_MICRO_USD,
-    template: null,
-    range: null,
-    outputs: [...outputs].map(([name, datatypes]) => ({ name, datatypes: [...datatypes] })),
-    input: { shared: new Uint8Array(), reduce: new Uint8Array(), items },
-  }
+  const known = [...outputs].map(([name, datatypes]) => ({ name, datatypes: [...datatypes] }))
+  return separateItems(items, known, LIBRARY_PRICE_MICRO_USD)
 }
 
 const LibraryTensors = z.object({ inputs: LibraryRequest.shape.inputs })
 
 /** Each item's tensors, for a model or a library kernel. */
 function eachTensors({ range, buffers, inputs = [] }: JobsRequest) {
-  if (range !== undefined) throw fault('/range', 'is for WGSL kernels; this needs "inputs"')
-  if (buffers.length > 0) throw fault('/buffers', 'are for WGSL kernels; this has "inputs"')
+  if (range !== undefined) throw invalidAt('/range', 'is for WGSL kernels; this needs "inputs"')
+  if (buffers.length > 0) throw invalidAt('/buffers', 'are for WGSL kernels; this has "inputs"')
   return inputs.map((input, index) => {
     const at = `/inputs/${index}`
-    if (input.inputs === undefined) throw fault(at, 'needs "inputs", its tensors')
-    if (input.buffers !== undefined) throw fault(`${at}/buffers`, 'is for WGSL kernels')
+    if (input.inputs === undefined) throw invalidAt(at, 'needs "inputs", its tensors')
+    if (input.buffers !== undefined) throw invalidAt(`${at}/buffers`, 'is for WGSL kernels')
     return { tensors: input.inputs, at }
   })
 }
 
 function decodeModelItems(request: JobsRequest, manifest: ModelManifest): Decoded {
   if (manifest.outputs.length === 0) {
-    throw fault('/model', `${manifest.id} generates text, which batches do not do`)
+    throw invalidAt('/model', `${manifest.id} generates text, which batches do not do`)
   }
-  const digest = manifestDigest(manifest)
   const items = eachTensors(request).map(({ tensors, at }): ItemInput => {
-    const { headers, payload } = below(at, () => decodeInfer(manifest, { inputs: tensors }))
-    const work = { kind: 'model' as const, model: manifest.id, digest, inputs: headers }
-    return { work, units: countUnits(manifest, headers), bytes: payload }
+    const batch = below(at, () => decodeInfer(manifest, { inputs: tensors }))
+    const { work, units, payload } = priceModel(manifest, batch)
+    return { work, units, bytes: payload }
   })
-  return {
-    items: items.length,
-    priceMicroUsd: manifest.priceMicroUsd,
-    template: null,
-    range: null,
-    outputs: manifest.outputs.map(({ name, datatype }) => ({ name, datatypes: [datatype] })),
-    input: { shared: new Uint8Array(), reduce: new Uint8Array(), items },
-  }
+  const outputs = manifest.outputs.map(({ name, datatype }) => ({ name, datatypes: [datatype] }))
+  return separateItems(items, outputs, manifest.priceMicroUsd)
+}
+
+/** Items that share neither work nor bytes. */
+function separateItems(
+  items: readonly ItemInput[],
+  outputs: readonly ItemOutput[],
+  priceMicroUsd: number,
+): Decoded {
+  const input = { shared: new Uint8Array(), reduce: new Uint8Array(), items }
+  return { items: items.length, priceMicroUsd, template: null, range: null, outputs, input }
 }
 
 async function decodeReduce(
@@ -278,18 +269,18 @@ async function decodeReduce(
   const output = outputs.find((candidate) => candidate.name === name) ?? source
   if (output === undefined) {
     const known = outputs.map((candidate) => candidate.name).join(', ')
-    throw fault('/reduce/output', `must be one of the items' outputs: ${known}`)
+    throw invalidAt('/reduce/output', `must be one of the items' outputs: ${known}`)
   }
   if ('op' in reduce) {
     const { op, datatype } = reduce
     const other = output.datatypes?.find((known) => known !== datatype)
     if (other !== undefined)
-      throw fault('/reduce/datatype', `is ${datatype}, "${output.name}" is ${other}`)
+      throw invalidAt('/reduce/datatype', `is ${datatype}, "${output.name}" is ${other}`)
     const plan = { kind: 'named' as const, op, datatype, output: output.name }
     return { reduce: plan, bytes: new Uint8Array() }
   }
   if (output.sizeBytes === undefined) {
-    throw fault(
+    throw invalidAt(
       '/reduce',
       'only the outputs of a WGSL kernel, whose size is known, can be reduced by another',
     )
@@ -341,20 +332,7 @@ async function belowAsync<T>(root: string, decode: () => Promise<T>): Promise<T>
 
 function rooted(root: string, error: unknown): unknown {
   if (!(error instanceof AppError) || error.meta.errors === undefined) return error
-  const errors = error.meta.errors.map(({ pointer, detail }) => ({
-    pointer: `${root}${pointer}`,
-    detail,
-  }))
+  const errors = error.meta.errors.map((each) => ({ ...each, pointer: `${root}${each.pointer}` }))
   const detail = errors.map((each) => `${each.pointer}: ${each.detail}`).join('; ')
   return new AppError(error.code, detail, { meta: { ...error.meta, errors } })
-}
-
-function fault(pointer: string, detail: string): AppError {
-  return invalidRequest([{ pointer, detail }])
-}
-
-function tooLarge(pointer: string, detail: string): AppError {
-  return new AppError('too_large', `${pointer}: ${detail}`, {
-    meta: { errors: [{ pointer, detail }] },
-  })
 }

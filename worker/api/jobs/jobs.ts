@@ -1,6 +1,5 @@
 /** Requests and replies of `/v1/jobs`. */
 import { z } from 'zod'
-import { KernelFeature, WgslIdentifier } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import {
   BatchId,
@@ -9,21 +8,14 @@ import {
   REDUCED_DATATYPES,
   REDUCTIONS,
 } from '#worker/protocols/batch.ts'
-import { Binding, EmptyBuffer, FilledBuffer } from '#worker/api/compute/compute.ts'
+import { Binding, ComputeRequest, EmptyBuffer, FilledBuffer } from '#worker/api/compute/compute.ts'
 import { LibraryRequest } from '#worker/api/compute/library.ts'
 import { InferTensor } from '#worker/api/oip/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
+const Kernel = ComputeRequest.shape.kernel
+const Output = z.union([Binding, z.string().min(1).max(128)]).optional()
 const U32 = z.int().min(0).max(0xffff_ffff)
-
-const Count = z.int().min(1).max(65_535)
-
-const Kernel = z.strictObject({
-  wgsl: z.string().min(1),
-  entryPoint: WgslIdentifier,
-  workgroups: z.tuple([Count, Count, Count]),
-  requires: z.array(KernelFeature).max(LIMITS.kernelFeatures).optional(),
-})
 
 /** A buffer with different bytes for each item, from `inputs[i].buffers`. */
 const ItemBuffer = EmptyBuffer.extend({ perItem: z.literal(true) })
@@ -55,13 +47,13 @@ const RangeInput = z.strictObject({
 const NamedReduce = z.strictObject({
   op: z.enum(REDUCTIONS),
   /** Which of the items' outputs; optional if there is only one. */
-  output: z.union([Binding, z.string().min(1).max(128)]).optional(),
+  output: Output,
   datatype: z.enum(REDUCED_DATATYPES),
 })
 
 const KernelReduce = z.strictObject({
   kernel: Kernel,
-  output: z.union([Binding, z.string().min(1).max(128)]).optional(),
+  output: Output,
   /** The buffer that receives all items' outputs in order. */
   binding: Binding,
   /** The other buffers. */

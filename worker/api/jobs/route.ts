@@ -16,15 +16,15 @@ import {
 import { reservedBytes } from './size.ts'
 import { newSecret, readSecret } from '#worker/jobs/delivery/webhook.ts'
 import { webhookUrlFault } from '#worker/jobs/delivery/webhook-url.ts'
-import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
+import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
-import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
-import { openBatch, openTenant } from '#worker/protocols/durable-objects.ts'
+import { requireHubs } from '#worker/dispatch/dispatch.ts'
+import { openBatch } from '#worker/protocols/durable-objects.ts'
 import { AskedBatchId, AskedJobId } from '#worker/body/asked-id.ts'
 import { encodeBase64 } from '#shared/base/base64.ts'
 import { eraseBatch, eraseJob } from '#worker/api/audit/erasure.ts'
 import { decodeJobs } from './decode-jobs.ts'
-import { invalidRequest, parseBody } from '#worker/body/faults.ts'
+import { invalidAt, parseBody } from '#worker/body/faults.ts'
 import { JobsRequest } from './jobs.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
@@ -61,12 +61,7 @@ async function createBatch(c: AppContext): Promise<Response> {
   const caller = callerOf(c)
   const { policy, allowed } = await chooseResidency(c, request)
   checkRetention(request, policy)
-  if (eligibleHubs(policy, config).length === 0) {
-    const detail = `No hub keeps records in ${policy.storage}.`
-    throw new AppError('residency_unsatisfiable', detail, {
-      meta: { rule: 'storage.jurisdiction' },
-    })
-  }
+  requireHubs(policy, config)
   // Id and secret derive from the idempotency key, so a repeated request is the same batch.
   const seed = hexToBytes(`0x${takeJobId(c).jobId.slice('job_'.length)}`)
   const id = newBatchId(batchHome(policy, caller.tenant, config), () => seed)
@@ -93,7 +88,7 @@ async function createBatch(c: AppContext): Promise<Response> {
   const settle = await reserveSpend(c, costMicroUsd)
   try {
     const eraseAtMs = isolate.nowMs() + spec.deadlineMs + spec.retentionMs + ERASE_SLACK_MS
-    await openTenant(c.env, caller.tenant, config).addBatch(id, {
+    await ownTenant(c).addBatch(id, {
       eraseAtMs,
       sizeBytes: reservedBytes(spec, input),
     })
@@ -117,7 +112,7 @@ function checkRetention(
 ): void {
   if (retentionMinutes <= retentionDays * MINUTES_A_DAY) return
   const detail = `policy ${id} keeps records for ${retentionDays} days: at most ${retentionDays * MINUTES_A_DAY} minutes`
-  throw invalidRequest([{ pointer: '/retentionMinutes', detail }])
+  throw invalidAt('/retentionMinutes', detail)
 }
 
 /** Most time by which an entry outlives its batch. */
@@ -127,10 +122,10 @@ async function readWebhook(c: AppContext, given: JobsRequest['webhook']): Promis
   if (given === undefined) return null
   const { url, secret = await ownSecret(c) } = given
   const urlFault = webhookUrlFault(url, { loopback: __SIMULATED_PLACES__ })
-  if (urlFault !== undefined) throw invalidRequest([{ pointer: '/webhook/url', detail: urlFault }])
+  if (urlFault !== undefined) throw invalidAt('/webhook/url', urlFault)
   if (readSecret(secret) === undefined) {
     const detail = 'must be "whsec_" and the base64 of 24 to 64 bytes'
-    throw invalidRequest([{ pointer: '/webhook/secret', detail }])
+    throw invalidAt('/webhook/secret', detail)
   }
   return { url, secret }
 }
@@ -148,7 +143,7 @@ async function listBatches(c: AppContext): Promise<Response> {
   const caller = callerOf(c)
   const query = parseBody(z.object({ after: AskedBatchId.optional() }), c.req.query())
   const ingress = await ingressOf(c)
-  const all = await openTenant(c.env, caller.tenant, config).listBatches()
+  const all = await ownTenant(c).listBatches()
   const from = query.after === undefined ? 0 : all.findIndex(({ id }) => id === query.after) + 1
   const page = all.slice(from, from + LIST_PAGE)
   const states = await Promise.all(

@@ -2,11 +2,10 @@
 import { Hono } from 'hono'
 import { SCOPES } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
-import { openTenant } from '#worker/protocols/durable-objects.ts'
+import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
-import { requireScope } from '#worker/gate/auth.ts'
+import { deploymentSecret, requireScope } from '#worker/gate/auth.ts'
 import { parseJson } from '#worker/body/parse-json.ts'
 import { readBytes, readJson } from '#worker/gate/body.ts'
 import { isAsked, takesQuery } from '#worker/http/known-names.ts'
@@ -25,14 +24,14 @@ export const keyRoutes = new Hono<AppEnv>()
 async function createKey(c: AppContext): Promise<Response> {
   const request = parseBody(KeyRequest, await readJson(c, KEY_BODY_BYTES))
   const { tenant, keyId } = callerOf(c)
-  const secret = sealingSecret(c)
-  const created = await openOwn(c).createOwnKey(keyId, request)
+  const secret = deploymentSecret(c, 'makes no keys')
+  const created = await ownTenant(c).createOwnKey(keyId, request)
   changed(c, 'key.created', created.id)
   return c.json({ tenant, ...created, key: await sealKey(created.key, secret) }, 201)
 }
 
 async function listKeys(c: AppContext): Promise<Response> {
-  return c.json({ tenant: callerOf(c).tenant, keys: await openOwn(c).listKeys() })
+  return c.json({ tenant: callerOf(c).tenant, keys: await ownTenant(c).listKeys() })
 }
 
 /** Describes the key that asks, for pages. */
@@ -49,8 +48,8 @@ async function rotateKey(c: AppContext): Promise<Response> {
   const bytes = await readBytes(c, KEY_BODY_BYTES)
   const { overlapSeconds } = parseBody(KeyRotation, bytes.length === 0 ? {} : parseJson(bytes))
   const { tenant, keyId: by } = callerOf(c)
-  const secret = sealingSecret(c)
-  const rotated = await openOwn(c).rotateOwnKey({ by, id: ownId(c) }, overlapSeconds * 1000)
+  const secret = deploymentSecret(c, 'makes no keys')
+  const rotated = await ownTenant(c).rotateOwnKey({ by, id: ownId(c) }, overlapSeconds * 1000)
   changed(c, 'key.rotated', rotated.id)
   return c.json({ tenant, ...rotated, key: await sealKey(rotated.key, secret) })
 }
@@ -58,7 +57,7 @@ async function rotateKey(c: AppContext): Promise<Response> {
 async function revokeKey(c: AppContext): Promise<Response> {
   const { keyId: by } = callerOf(c)
   const lastAdmin = isAsked(c, 'last_admin')
-  const revoked = await openOwn(c).revokeOwnKey({ by, id: ownId(c) }, lastAdmin)
+  const revoked = await ownTenant(c).revokeOwnKey({ by, id: ownId(c) }, lastAdmin)
   changed(c, 'key.revoked', revoked.id)
   return c.json(revoked)
 }
@@ -76,14 +75,4 @@ function ownId(c: AppContext): string {
   const id = c.req.param('id') ?? ''
   if (keyIdTenant(id) === callerOf(c).tenant) return id
   throw new AppError('not_found', `There is no key ${id.slice(0, 64)}.`)
-}
-
-function sealingSecret(c: AppContext): string {
-  const { admissionSecret } = c.var.config
-  if (admissionSecret !== undefined) return admissionSecret
-  throw new AppError('forbidden', 'This deployment has no ADMISSION_SECRET, so it makes no keys.')
-}
-
-function openOwn(c: AppContext) {
-  return openTenant(c.env, callerOf(c).tenant, c.var.config)
 }

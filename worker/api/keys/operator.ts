@@ -6,9 +6,9 @@ import { NodeId, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub, openTenant } from '#worker/protocols/durable-objects.ts'
-import { invalidRequest, parseBody } from '#worker/body/faults.ts'
+import { invalidAt, parseBody } from '#worker/body/faults.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
-import { requireOperator } from '#worker/gate/auth.ts'
+import { deploymentSecret, requireOperator } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
 import { keyIdTenant } from '#worker/protocols/api-key.ts'
@@ -31,12 +31,9 @@ async function createKey(c: AppContext): Promise<Response> {
   const request = parseBody(NewKey, await readJson(c, KEY_BODY_BYTES))
   const { tenant } = request
   const { config, isolate, requestId } = c.var
-  const { admissionSecret } = config
-  if (admissionSecret === undefined) {
-    throw new AppError('forbidden', 'This deployment has no ADMISSION_SECRET, so it makes no keys.')
-  }
+  const secret = deploymentSecret(c, 'makes no keys')
   const created = await openTenant(c.env, tenant, config).createKey(request)
-  const key = await sealKey(created.key, admissionSecret)
+  const key = await sealKey(created.key, secret)
   isolate.tenants.forget(tenant)
   isolate.log.info('key.created', { requestId, tenant, keyId: created.id })
   return c.json({ tenant, ...created, key }, 201)
@@ -45,7 +42,7 @@ async function createKey(c: AppContext): Promise<Response> {
 async function listKeys(c: AppContext): Promise<Response> {
   const tenant = TenantId.safeParse(c.req.query('tenant'))
   if (!tenant.success) {
-    throw invalidRequest([{ pointer: '/tenant', detail: 'name the tenant: ?tenant=acme' }])
+    throw invalidAt('/tenant', 'name the tenant: ?tenant=acme')
   }
   const keys = await openTenant(c.env, tenant.data, c.var.config).listKeys()
   return c.json({ tenant: tenant.data, keys })
@@ -78,7 +75,7 @@ async function attest(c: AppContext): Promise<Response> {
   const leftMs = expiresAtMs - isolate.nowMs()
   if (leftMs <= 0 || leftMs > LIMITS.attestationMs || expiresAtMs <= issuedAtMs) {
     const detail = `ends between now and ${LIMITS.attestationMs / 86_400_000} days from now, after it was issued`
-    throw invalidRequest([{ pointer: '/statement/expiresAtMs', detail }])
+    throw invalidAt('/statement/expiresAtMs', detail)
   }
   await Promise.all(config.hubs.map((hub) => openHub(c.env, hub, config).attest(attestation)))
   isolate.log.info('node.attested', { requestId, nodeId, country, expiresAtMs })

@@ -1,7 +1,8 @@
-/** Admits nodes: a token over HTTP, then a WebSocket to a hub with that token. */
+/** Admits nodes (a token over HTTP, then a WebSocket to a hub with that token), and shows auditors their evidence. */
 import { Hono } from 'hono'
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import { AppError } from '#shared/base/errors.ts'
+import { NodeId } from '#shared/base/ids.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { manifestDigest } from '#shared/job/model.ts'
 import {
@@ -10,15 +11,14 @@ import {
   verifyAdmission,
   type AdmissionClaims,
 } from '#worker/edge/admission.ts'
-import { addressBlock, blockOf } from '#worker/edge/address-block.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub, type HubApi } from '#worker/protocols/durable-objects.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { hubAddress } from './hub-address.ts'
 import { ADMISSION_HEADER, type Admission } from '#worker/protocols/hub.ts'
-import { optionalKey } from '#worker/gate/auth.ts'
+import { deploymentSecret, optionalKey, requireScope } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
-import { reporterOf } from '#worker/edge/reporter.ts'
+import { addressBlock, blockOf, reporterOf } from '#worker/edge/reporter.ts'
 import { observeNode, type NodeSighting } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import { liveHubs } from '#worker/dispatch/live-models.ts'
@@ -28,20 +28,17 @@ const ADMISSION_BODY_BYTES = 4 * 1024
 export const nodeRoutes = new Hono<AppEnv>()
   .post('/v1/nodes/admission', optionalKey, admit)
   .get('/p2p/:hub', forward)
+  .get('/v1/nodes/:id/evidence', requireScope('audit'), showEvidence)
 
 async function admit(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
   isolate.admissions.take(addressBlock(c.var.address))
   const node = parseBody(AdmissionRequest, await readJson(c, ADMISSION_BODY_BYTES))
   const backing = vouched(c)
-  const grant = await signAdmission(
-    { ...node, ...backing },
-    { secret: admissionSecret(c), nowMs: isolate.nowMs(), random: isolate.random },
-  )
-  const measuring = await signAdmission(
-    { ...node, ...backing, purpose: 'measure' },
-    { secret: admissionSecret(c), nowMs: isolate.nowMs(), random: isolate.random },
-  )
+  const secret = deploymentSecret(c, 'admits no nodes')
+  const deps = { secret, nowMs: isolate.nowMs(), random: isolate.random }
+  const grant = await signAdmission({ ...node, ...backing }, deps)
+  const measuring = await signAdmission({ ...node, ...backing, purpose: 'measure' }, deps)
   const { observation } = await observeNode(c.req.raw, config)
   const place = concludeEvidence(
     { ...node, hub: '', observation, echoes: [], attestation: null },
@@ -91,11 +88,9 @@ async function forward(c: AppContext): Promise<Response> {
   }
   const hub = config.hubs.find(({ name }) => name === c.req.param('hub'))
   if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
-  const secret = admissionSecret(c)
-  const claims = await verifyAdmission(c.req.query('token') ?? '', {
-    secret,
-    nowMs: isolate.nowMs(),
-  })
+  const secret = deploymentSecret(c, 'admits no nodes')
+  const token = c.req.query('token') ?? ''
+  const claims = await verifyAdmission(token, { secret, nowMs: isolate.nowMs() })
   const stub = openHub(c.env, hub, config)
   const sighting = await observeNode(c.req.raw, config)
   // Judged by this connection: the token may have been requested from elsewhere.
@@ -138,8 +133,18 @@ async function transportToHub(
   return transportRttMs + Math.ceil(performance.now() - startedMs)
 }
 
-function admissionSecret(c: AppContext): string {
-  const { admissionSecret: secret } = c.var.config
-  if (secret !== undefined) return secret
-  throw new AppError('forbidden', 'This deployment has no ADMISSION_SECRET, so it admits no nodes.')
+async function showEvidence(c: AppContext): Promise<Response> {
+  const { config } = c.var
+  const missing = new AppError(
+    'not_found',
+    'No such node is connected now; receipts keep the evidence of their time.',
+  )
+  const id = NodeId.safeParse(c.req.param('id'))
+  if (!id.success) throw missing
+  const records = await Promise.all(
+    config.hubs.map((hub) => openHub(c.env, hub, config).evidence(id.data)),
+  )
+  const record = records.find((each) => each !== null)
+  if (record === undefined) throw missing
+  return c.json(record)
 }

@@ -4,7 +4,7 @@
  * (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol/binary-tensor-data-extension).
  */
 import type { FieldFault } from '#shared/base/errors.ts'
-import { invalidRequest } from '#worker/body/faults.ts'
+import { invalidAt } from '#worker/body/faults.ts'
 import type { EncodedInfer, InferTensor } from './oip.ts'
 
 export const JSON_LENGTH_HEADER = 'inference-header-content-length'
@@ -22,12 +22,10 @@ export function splitBody(body: Uint8Array, jsonLength: string | undefined): Spl
   const length = /^[1-9][0-9]{0,9}$/.test(jsonLength) ? Number(jsonLength) : NaN
   if (length <= body.length)
     return { json: body.subarray(0, length), binary: body.subarray(length) }
-  throw invalidRequest([
-    {
-      pointer: `/headers/${JSON_LENGTH_HEADER}`,
-      detail: `is "${jsonLength.slice(0, 20)}", must be the length of the JSON in bytes, 1 to ${body.length} of this body`,
-    },
-  ])
+  throw invalidAt(
+    `/headers/${JSON_LENGTH_HEADER}`,
+    `is "${jsonLength.slice(0, 20)}", must be the length of the JSON in bytes, 1 to ${body.length} of this body`,
+  )
 }
 
 /**

@@ -8,8 +8,8 @@ import { concatBytes } from 'viem'
 import { z } from 'zod'
 import { DATATYPE_BYTES, sliceTensors, type Datatype, type TensorHeader } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { ModelManifest, ModelTensor } from '#shared/job/model.ts'
-import { checkTensors } from '#shared/job/tensor.ts'
+import { manifestDigest, type ModelManifest, type ModelTensor } from '#shared/job/model.ts'
+import { checkTensors, countUnits } from '#shared/job/tensor.ts'
 import type { FieldFault } from '#shared/base/errors.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
 import { encodeFiles } from './file-input.ts'
@@ -135,6 +135,17 @@ export function decodeInfer(
   const payload = concatBytes(parts)
   checkTensors(manifest, headers, payload)
   return { headers, payload }
+}
+
+/** A model job's work, and the most that it can cost. */
+export function priceModel(manifest: ModelManifest, { headers, payload }: TensorBatch) {
+  const digest = manifestDigest(manifest)
+  return {
+    work: { kind: 'model' as const, model: manifest.id, digest, inputs: headers },
+    payload,
+    units: countUnits(manifest, headers),
+    priceMicroUsd: manifest.priceMicroUsd,
+  }
 }
 
 export function encodeInfer(

@@ -3,11 +3,17 @@ import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { manifestDigest, type ModelManifest, type ModelTensor } from '#shared/job/model.ts'
-import { countUnits } from '#shared/job/tensor.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { parseOpenBody } from '#worker/body/open-body.ts'
 import { BINARY_EXTENSION, joinBody, JSON_LENGTH_HEADER, splitBody } from './oip-binary.ts'
-import { checkNamed, checkWanted, decodeInfer, encodeInfer, InferRequest } from './oip.ts'
+import {
+  checkNamed,
+  checkWanted,
+  decodeInfer,
+  encodeInfer,
+  InferRequest,
+  priceModel,
+} from './oip.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { parseJson } from '#worker/body/parse-json.ts'
 import { readBytes } from '#worker/gate/body.ts'
@@ -87,17 +93,10 @@ async function infer(c: AppContext): Promise<Response> {
   const digest = manifestDigest(manifest)
   checkNamed(request, { manifest, digest })
   checkWanted(manifest, request.outputs)
-  const { headers, payload } = decodeInfer(manifest, request, binary)
-  const priced = {
-    work: { kind: 'model' as const, model: manifest.id, digest, inputs: headers },
-    payload,
-    units: countUnits(manifest, headers),
-    priceMicroUsd: manifest.priceMicroUsd,
-  }
-  const { outcome, payload: bytes, jobId } = await runJob(c, priced, request)
-  const answer = { outputs: outcome.answer.outputs, payload: bytes }
-  const about = { id: request.id ?? jobId, manifest, version: digest }
-  const reply = joinBody(encodeInfer(answer, about, request))
+  const priced = priceModel(manifest, decodeInfer(manifest, request, binary))
+  const job = await runJob(c, priced, request)
+  const about = { id: request.id ?? job.jobId, manifest, version: digest }
+  const reply = joinBody(encodeInfer(job, about, request))
   return c.body(reply.body, 200, reply.headers)
 }
 

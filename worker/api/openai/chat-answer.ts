@@ -2,10 +2,11 @@
 import { z } from 'zod'
 import type { TextDelta, TokenLogprob } from '#shared/job/text.ts'
 import {
+  ChunkEnd,
   FinishReason,
   lastChunks,
-  LittoralMember,
-  TextUsage,
+  WholeEnd,
+  wholeEnd,
   type TextAbout,
   type TextClose,
   type TextDialect,
@@ -41,9 +42,7 @@ export const ChatCompletion = z.strictObject({
       finish_reason: FinishReason,
     }),
   ]),
-  usage: TextUsage,
-  system_fingerprint: z.string(),
-  littoral: LittoralMember,
+  ...WholeEnd,
 })
 export type ChatCompletion = z.infer<typeof ChatCompletion>
 
@@ -66,12 +65,7 @@ export const ChatCompletionChunk = z.strictObject({
       }),
     )
     .max(1),
-  /** Only with `stream_options.include_usage`: null until the last chunk. */
-  usage: TextUsage.nullish(),
-  /** On the last chunks, because the provider is known only then. */
-  system_fingerprint: z.string().optional(),
-  /** On the last chunk. */
-  littoral: LittoralMember.optional(),
+  ...ChunkEnd,
 })
 export type ChatCompletionChunk = z.infer<typeof ChatCompletionChunk>
 
@@ -115,9 +109,7 @@ function writeChat(
         finish_reason: close.end.finish,
       },
     ],
-    usage: close.usage,
-    system_fingerprint: close.fingerprint,
-    littoral: close.littoral,
+    ...wholeEnd(close),
   }
 }
 

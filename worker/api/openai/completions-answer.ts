@@ -2,10 +2,11 @@
 import { z } from 'zod'
 import type { TextDelta, TokenLogprob } from '#shared/job/text.ts'
 import {
+  ChunkEnd,
   FinishReason,
   lastChunks,
-  LittoralMember,
-  TextUsage,
+  WholeEnd,
+  wholeEnd,
   type TextAbout,
   type TextClose,
   type TextDialect,
@@ -38,9 +39,7 @@ const Head = {
 export const Completion = z.strictObject({
   ...Head,
   choices: z.tuple([Choice.extend({ finish_reason: FinishReason })]),
-  usage: TextUsage,
-  system_fingerprint: z.string(),
-  littoral: LittoralMember,
+  ...WholeEnd,
 })
 export type Completion = z.infer<typeof Completion>
 
@@ -48,9 +47,7 @@ export type Completion = z.infer<typeof Completion>
 export const CompletionChunk = z.strictObject({
   ...Head,
   choices: z.array(Choice).max(1),
-  usage: TextUsage.nullish(),
-  system_fingerprint: z.string().optional(),
-  littoral: LittoralMember.optional(),
+  ...ChunkEnd,
 })
 export type CompletionChunk = z.infer<typeof CompletionChunk>
 
@@ -90,9 +87,7 @@ function writeCompletion(
         finish_reason: close.end.finish,
       },
     ],
-    usage: close.usage,
-    system_fingerprint: close.fingerprint,
-    littoral: close.littoral,
+    ...wholeEnd(close),
   }
 }
 

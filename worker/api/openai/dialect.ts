@@ -20,15 +20,32 @@ export const LittoralMember = z.strictObject({
 })
 export type LittoralMember = z.infer<typeof LittoralMember>
 
-export const TextUsage = z.strictObject({
+const TextUsage = z.strictObject({
   /** Counted by the node's tokenizer; not used for billing. */
   prompt_tokens: z.int(),
   completion_tokens: z.int(),
   total_tokens: z.int(),
 })
-export type TextUsage = z.infer<typeof TextUsage>
+type TextUsage = z.infer<typeof TextUsage>
 
 export const FinishReason = z.enum(['stop', 'length'])
+
+/** Members that end a whole answer. */
+export const WholeEnd = {
+  usage: TextUsage,
+  system_fingerprint: z.string(),
+  littoral: LittoralMember,
+}
+
+/** The same in chunks. */
+export const ChunkEnd = {
+  /** Only with `stream_options.include_usage`: null until the last chunk. */
+  usage: TextUsage.nullish(),
+  /** On the last chunks, because the provider is known only then. */
+  system_fingerprint: z.string().optional(),
+  /** On the last chunk. */
+  littoral: LittoralMember.optional(),
+}
 
 /** Common to all chunks of one answer. */
 export interface TextAbout {
@@ -91,6 +108,10 @@ export function littoralMember({
     evidence: `${place.evidence}; source=${place.source}`,
     provider: answer.provider,
   }
+}
+
+export function wholeEnd({ usage, fingerprint, littoral }: TextClose) {
+  return { usage, system_fingerprint: fingerprint, littoral }
 }
 
 /** The last chunks: the finish, then the usage if requested. The very last has the `littoral` member. */

@@ -1,6 +1,6 @@
 /** Converts OpenAI's embeddings (https://platform.openai.com/docs/api-reference/embeddings) to and from model work. */
 import { z } from 'zod'
-import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
+import { AppError, toAppError } from '#shared/base/errors.ts'
 import { sliceTensors, type TensorHeader } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
@@ -8,7 +8,7 @@ import { checkTensors, decodeFloats, encodeBytes } from '#shared/job/tensor.ts'
 import { encodeBase64 } from '#shared/base/base64.ts'
 import { LittoralMember } from './dialect.ts'
 import { LabelFields } from './sampling.ts'
-import { invalidRequest } from '#worker/body/faults.ts'
+import { invalidAt, refuseAt, tooLarge } from '#worker/body/faults.ts'
 import type { TensorBatch } from '#worker/api/oip/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
@@ -55,15 +55,11 @@ export type EmbeddingsResponse = z.infer<typeof EmbeddingsResponse>
 export function decodeEmbeddings(manifest: ModelManifest, request: EmbeddingsRequest): TensorBatch {
   const [input] = manifest.inputs
   if (manifest.task !== 'embedding' || input === undefined) {
-    throw invalidRequest([
-      { pointer: '/model', detail: `${manifest.id} makes no embeddings; see GET /v1/models` },
-    ])
+    throw invalidAt('/model', `${manifest.id} makes no embeddings; see GET /v1/models`)
   }
   const size = manifest.outputs[0]?.shape.at(-1)
   if (request.dimensions !== undefined && request.dimensions !== size) {
-    throw invalidRequest([
-      { pointer: '/dimensions', detail: `${manifest.id} gives ${size} dimensions and no other` },
-    ])
+    throw invalidAt('/dimensions', `${manifest.id} gives ${size} dimensions and no other`)
   }
   const texts = inputTexts(request)
   checkSizes(request, texts)
@@ -116,19 +112,13 @@ export function pointAtInput(error: unknown, request: EmbeddingsRequest): AppErr
 function checkSizes(request: EmbeddingsRequest, texts: readonly string[]): void {
   if (texts.length > LIMITS.embeddingInputs) {
     const detail = `are ${texts.length} texts, at most ${LIMITS.embeddingInputs} are taken`
-    throw refusal('too_large', { pointer: '/input', detail })
+    throw tooLarge('/input', detail)
   }
   const encoder = new TextEncoder()
   const long = texts.findIndex((text) => encoder.encode(text).length > LIMITS.textBytes)
   if (long === -1) return
   const detail = `is longer than ${LIMITS.textBytes} bytes`
-  throw refusal('context_length_exceeded', { pointer: inputPointer(request, long), detail })
-}
-
-function refusal(code: 'too_large' | 'context_length_exceeded', fault: FieldFault): AppError {
-  return new AppError(code, `${fault.pointer}: ${fault.detail}`, {
-    meta: { errors: [fault] },
-  })
+  throw refuseAt('context_length_exceeded', inputPointer(request, long), detail)
 }
 
 function inputPointer({ input }: EmbeddingsRequest, index: number): string {

@@ -1,8 +1,7 @@
 /** OpenAI's API as far as Littoral has it: chat, completions, embeddings, models. */
 import { Hono } from 'hono'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { manifestDigest } from '#shared/job/model.ts'
-import { countUnits } from '#shared/job/tensor.ts'
+import { priceModel } from '#worker/api/oip/oip.ts'
 import { findManifest } from '#worker/body/find-manifest.ts'
 import { parseOpenBody } from '#worker/body/open-body.ts'
 import { tellIgnored } from '#worker/body/tell-ignored.ts'
@@ -64,26 +63,13 @@ async function complete(c: AppContext): Promise<Response> {
 async function embed(c: AppContext): Promise<Response> {
   const request = tellIgnored(c, parseOpenBody(EmbeddingsRequest, await readJson(c)))
   const manifest = findManifest(request.model)
-  const { headers, payload } = decodeEmbeddings(manifest, request)
-  const { outcome, payload: bytes } = await runJob(
-    c,
-    {
-      work: {
-        kind: 'model',
-        model: manifest.id,
-        digest: manifestDigest(manifest),
-        inputs: headers,
-      },
-      payload,
-      units: countUnits(manifest, headers),
-      priceMicroUsd: manifest.priceMicroUsd,
-    },
-    request,
-  ).catch((error: unknown) => Promise.reject(pointAtInput(error, request)))
-  const answer = { outputs: outcome.answer.outputs, payload: bytes }
+  const priced = priceModel(manifest, decodeEmbeddings(manifest, request))
+  const job = await runJob(c, priced, request).catch((error: unknown) =>
+    Promise.reject(pointAtInput(error, request)),
+  )
   const body: EmbeddingsResponse = {
-    ...encodeEmbeddings(answer, request),
-    littoral: littoralMember(outcome),
+    ...encodeEmbeddings(job, request),
+    littoral: littoralMember(job.outcome),
   }
   return c.json(body)
 }

@@ -6,7 +6,7 @@ import type { TextWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import { mostTextUnits, type TextInput } from '#shared/job/text.ts'
-import { invalidRequest } from '#worker/body/faults.ts'
+import { invalidAt, invalidRequest } from '#worker/body/faults.ts'
 
 const StopText = z.string().min(1).max(256)
 
@@ -83,7 +83,7 @@ export function decodeText(
 ): PricedText {
   if (manifest.task !== 'chat') {
     const detail = `${manifest.id} writes no text; see GET /v1/models`
-    throw invalidRequest([{ pointer: '/model', detail }])
+    throw invalidAt('/model', detail)
   }
   const mostTokens = Math.min(manifest.contextTokens ?? LIMITS.textTokens, LIMITS.textTokens)
   const faults = [...ownFaults]

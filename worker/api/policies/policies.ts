@@ -9,13 +9,8 @@ import { groupNotes } from '#shared/law/region-notes.ts'
 import { policyFaults } from '#shared/law/policy-faults.ts'
 import { describePlaces } from '#shared/law/country-words.ts'
 import { listCountries } from '#shared/law/region.ts'
-import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
-import {
-  canStore,
-  openTenant,
-  homeOf,
-  tenantJurisdiction,
-} from '#worker/protocols/durable-objects.ts'
+import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
+import { canStore, homeOf, tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
 import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '#worker/gate/auth.ts'
@@ -34,7 +29,7 @@ export const policyRoutes = new Hono<AppEnv>()
   .post('/v1/policies/:id/retire', requireScope('policy'), retirePolicy)
 
 async function listPolicies(c: AppContext): Promise<Response> {
-  const all = await openOwn(c).allPolicies()
+  const all = await ownTenant(c).allPolicies()
   const policies = all.filter(({ retiredAtMs }) => retiredAtMs === null).map(showPolicy)
   const retired = all.filter(({ retiredAtMs }) => retiredAtMs !== null).map(showPolicy)
   return c.json({ default: callerOf(c).snapshot.defaultPolicyId, policies, retired })
@@ -64,7 +59,7 @@ async function publishPolicy(c: AppContext): Promise<Response> {
     await readJson(c, LIMITS.policyBodyBytes),
   )
   const policy = parsePolicy(c, body)
-  const published = await openOwn(c).publishPolicy(policy, callerOf(c).keyId)
+  const published = await ownTenant(c).publishPolicy(policy, callerOf(c).keyId)
   c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json({
     ...showPolicy(published),
@@ -75,14 +70,14 @@ async function publishPolicy(c: AppContext): Promise<Response> {
 
 /** Retires a policy. Its versions and receipts stay valid and readable. */
 async function retirePolicy(c: AppContext): Promise<Response> {
-  const retired = await openOwn(c).retirePolicy(readId(c), callerOf(c).keyId)
+  const retired = await ownTenant(c).retirePolicy(readId(c), callerOf(c).keyId)
   c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json(showPolicy(retired))
 }
 
 async function makeDefault(c: AppContext): Promise<Response> {
   const id = readId(c)
-  await openOwn(c).setDefaultPolicy(id, callerOf(c).keyId)
+  await ownTenant(c).setDefaultPolicy(id, callerOf(c).keyId)
   c.var.isolate.tenants.forget(callerOf(c).tenant)
   return c.json({ default: id })
 }
@@ -94,7 +89,7 @@ export async function findVersion(
   version: number,
 ): Promise<PublishedPolicy> {
   const isNumber = Number.isSafeInteger(version) && version > 0
-  const found = isNumber ? await openOwn(c).policyVersion(id, version) : null
+  const found = isNumber ? await ownTenant(c).policyVersion(id, version) : null
   if (found !== null) return found
   throw new AppError('not_found', `There is no version ${version} of a policy "${id}".`)
 }
@@ -116,7 +111,7 @@ async function versionsOf(
   c: AppContext,
   id: string,
 ): Promise<[PublishedPolicy, ...PublishedPolicy[]]> {
-  const [newest, ...older] = await openOwn(c).policyVersions(id)
+  const [newest, ...older] = await ownTenant(c).policyVersions(id)
   if (newest === undefined) throw new AppError('not_found', `There is no policy "${id}".`)
   return [newest, ...older]
 }
@@ -148,10 +143,6 @@ function showPolicy({ policy, compiled, publishedAtMs, retiredAtMs }: PublishedP
     computeIn: describePlaces(policy.compute),
     computeCountries: listCountries(compiled.compute),
   }
-}
-
-function openOwn(c: AppContext) {
-  return openTenant(c.env, callerOf(c).tenant, c.var.config)
 }
 
 function readId(c: AppContext): string {

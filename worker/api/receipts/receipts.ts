@@ -1,12 +1,13 @@
-/** `GET /v1/receipts/{id}` for the caller's own receipts, and `GET /v1/earnings`. */
+/** Receipts, earnings, and the chain that they are settled on. */
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { ReceiptDocument, SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { Config, HubConfig } from '#worker/platform/config.ts'
-import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
-import { openHub, openLedger, openTenant, homeOf } from '#worker/protocols/durable-objects.ts'
+import { readPublicChain } from '#worker/platform/public-chain.ts'
+import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
+import { openHub, openLedger, homeOf } from '#worker/protocols/durable-objects.ts'
 import { AskedBytes32 } from '#worker/body/asked-id.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
@@ -18,6 +19,7 @@ const AskedKey = z.strictObject({ x: AskedBytes32, y: AskedBytes32 })
 export const receiptRoutes = new Hono<AppEnv>()
   .get('/v1/receipts/:id', requireScope('audit', 'infer'), getReceipt)
   .get('/v1/earnings', takesQuery('x', 'y'), getEarnings)
+  .get('/v1/chain', showChain)
 
 async function getReceipt(c: AppContext): Promise<Response> {
   const id = AskedBytes32.safeParse(c.req.param('id'))
@@ -28,8 +30,7 @@ async function getReceipt(c: AppContext): Promise<Response> {
 /** A receipt that the tenant has, with its state in the ledger. */
 async function findSettled(c: AppContext, id: Bytes32): Promise<ReceiptDocument | undefined> {
   const { config } = c.var
-  const caller = callerOf(c)
-  const recorded = await openTenant(c.env, caller.tenant, config).receipt(id)
+  const recorded = await ownTenant(c).receipt(id)
   if (recorded === null) return undefined
   const { ticket } = recorded.receipt.receipt
   const hub = config.hubs.find(({ name }) => name === ticket.hub)
@@ -67,6 +68,12 @@ async function getEarnings(c: AppContext): Promise<Response> {
 function hubLedger(c: AppContext, hub: HubConfig | undefined): LedgerApi {
   const config: Config = c.var.config
   return openLedger(c.env, homeOf(hub?.jurisdiction ?? 'any', config), config)
+}
+
+function showChain(c: AppContext): Response {
+  const chain = readPublicChain(c.env)
+  if (chain === null) throw new AppError('not_found', 'This deployment settles on no chain.')
+  return c.json(chain)
 }
 
 function notFound(): AppError {

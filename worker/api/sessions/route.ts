@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
-import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
+import { requireHubs } from '#worker/dispatch/dispatch.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import { SESSION_HEADER, type SessionGrant } from '#worker/protocols/hub.ts'
 import { readRefusal } from '#worker/protocols/steering.ts'
@@ -43,11 +43,7 @@ async function open(c: AppContext): Promise<Response> {
     ingress: (await observeIngress(c.req.raw, config)).country,
     traceparent,
   }
-  const hubs = eligibleHubs(policy, config)
-  if (hubs.length === 0)
-    throw new AppError('residency_unsatisfiable', `No hub keeps records in ${policy.storage}.`, {
-      meta: { rule: 'storage.jurisdiction' },
-    })
+  const hubs = requireHubs(policy, config)
   let refusal: AppError | undefined
   for (const hub of hubs) {
     const offered = c.req.header('sec-websocket-protocol')?.includes(SESSION_PROTOCOL) === true
