@@ -19,7 +19,7 @@ export function renderOperation(route: Route, components: Description['component
     <p class="summary">${summary}</p>
     ${description !== '' && html`<p>${description}</p>`}
     <details>
-      <summary>What ${method.toUpperCase()} <code>${path}</code> takes and answers</summary>
+      <summary>Request and replies of ${method.toUpperCase()} <code>${path}</code></summary>
       ${renderParameters(route.parameters)}
       ${requestBody !== undefined && renderContent('Body', requestBody.content)}
       ${Object.entries(responses).map(([status, response]) =>
@@ -57,7 +57,7 @@ function renderContent(title: string, content: Response['content']): Html[] {
 
 function renderResponse(status: string, response: Response): Html {
   const { description, headers, content, 'x-other-media': others } = response
-  const title = status === 'default' ? 'Any refusal' : `Answer ${status}`
+  const title = status === 'default' ? 'Any error' : `Reply ${status}`
   const names = Object.keys(headers)
   return html`<h4>${title}</h4>
     <p>${description}</p>
@@ -68,7 +68,7 @@ function renderResponse(status: string, response: Response): Html {
         ${names.map((name) => html`<code title="${headers[name]?.description}">${name}</code> `)}
       </p>`
     }
-    ${renderContent('As', content)} ${renderContent('Or, where asked for, as', others)}`
+    ${renderContent('Body', content)} ${renderContent('Body on request', others)}`
 }
 
 function resolveResponse(response: Response, { responses }: Description['components']): Response {
