@@ -92,7 +92,8 @@ async function readPins(path: string): Promise<Pins> {
   try {
     return Pins.parse(parseStrict(text))
   } catch (cause) {
-    const detail = cause instanceof AppError ? toAppError(cause).detail : 'it does not fit the schema'
+    const detail =
+      cause instanceof AppError ? toAppError(cause).detail : 'it does not fit the schema'
     throw new AppError('invalid_request', `--pins ${path} is not a file of pins: ${detail}`, {
       cause,
     })

@@ -7,7 +7,7 @@ import type { WorkerEnv } from '#worker/platform/config.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { createSqliteStorage } from './sqlite-storage.ts'
-import { remote } from './storage/remote.ts'
+import { remote } from './remote.ts'
 import { namespaceOf } from './worker-config.ts'
 
 const SECRET = 'the secret of this app'

@@ -1,38 +1,11 @@
-/** The result of one check in a proof. */
+/** The result of one check in a proof. Pure, so that `prove-job.ts` runs outside a browser. */
 import type { LineResult } from '#shared/verify/line.ts'
-import { h } from '../page/dom.ts'
-import { sign, type Sign, type Tone } from '../page/parts.ts'
 
 export interface Finding {
   readonly result: LineResult
   readonly text: string
 }
 
-interface Look {
-  readonly sign: Sign
-  readonly tone: Tone
-  readonly words: string
-}
-
-export const LOOKS: Readonly<Record<LineResult, Look>> = {
-  passed: { sign: 'passed', tone: 'good', words: 'verified' },
-  absent: { sign: 'open', tone: 'quiet', words: 'not part of this deployment' },
-  simulated: { sign: 'warned', tone: 'warn', words: 'simulated place' },
-  open: { sign: 'open', tone: 'quiet', words: 'not checked' },
-  pending: { sign: 'open', tone: 'quiet', words: 'not settled yet' },
-  missing: { sign: 'warned', tone: 'warn', words: 'MISSING' },
-  failed: { sign: 'failed', tone: 'bad', words: 'FAILED' },
-}
-
 export function finding(isOk: boolean, text: string): Finding {
   return { result: isOk ? 'passed' : 'failed', text }
-}
-
-export function findingList(findings: readonly Finding[]): HTMLElement {
-  const drawn = findings.map(({ result, text }) => {
-    const { sign: kind, words } = LOOKS[result]
-    const label = result === 'passed' ? '' : h('strong', {}, `${words}: `)
-    return h('li', { class: `finding-${kind}` }, sign(kind), h('span', {}, label, text))
-  })
-  return h('ul', { class: 'findings' }, drawn)
 }

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import { remote } from '#test/support/storage/remote.ts'
+import { remote } from '#test/support/remote.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'

@@ -190,7 +190,7 @@ describe('the command line', () => {
     [['--body', '{}', '--concurrency', '0'], '--concurrency'],
     [['--body', '{}', '--nonsense', '0'], 'nonsense'],
     [['--body', '{}', '--cert', 'a.pem'], '--cert-key'],
-    [['--body', '{}', '--ca', 'nowhere.pem'], '--ca nowhere.pem is not there'],
+    [['--body', '{}', '--ca', 'nowhere.pem'], '--ca nowhere.pem does not exist'],
   ])('refuses %j by name, in one line that refers to --help', (more, word) => {
     expect(() => parseOptions([...args, ...more], env)).toThrow(word)
     expect(() => parseOptions([...args, ...more], env)).toThrow(

@@ -8,7 +8,7 @@ import type { WorkerEnv } from '#worker/platform/config.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import { idempotent } from '#worker/gate/idempotent.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import { remote } from '#test/support/storage/remote.ts'
+import { remote } from '#test/support/remote.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 
