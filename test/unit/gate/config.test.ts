@@ -59,7 +59,7 @@ it('attesters that are not keys are refused', () => {
   expect(readConfig(env({ ATTESTERS: `${word}.${word}` })).attesters).toEqual([
     { x: word, y: word },
   ])
-  expect(() => readConfig(env({ ATTESTERS: 'me' }))).toThrow(/ATTESTERS: me is no public key/)
+  expect(() => readConfig(env({ ATTESTERS: 'me' }))).toThrow(/ATTESTERS: me is not a public key/)
 })
 
 it('a mistyped audit log key is refused and not shown', () => {
