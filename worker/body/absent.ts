@@ -4,8 +4,8 @@ import { z } from 'zod'
 type Schema = z.core.$ZodType
 
 /**
- * Removes null members that the schema makes optional or does not know.
- * Values that a schema leaves open, such as tensor data or a JSON schema, stay as they are.
+ * Removes null members that the schema makes optional or does not know. Values that a schema leaves
+ * open, such as tensor data or a JSON schema, stay as they are.
  */
 export function withoutNulls(schema: Schema, body: unknown): unknown {
   return strip(choices(schema), body)

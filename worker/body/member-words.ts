@@ -1,7 +1,7 @@
 /**
  * Classifies a member by the words in its name: places and protection, the answer, or a label that
- * changes nothing.
- * Only the list of labels lets a member pass, so a word that is missing from a list is refused.
+ * changes nothing. Only the list of labels lets a member pass, so a word that is missing from a
+ * list is refused.
  */
 import {
   DATA_CLASSES,

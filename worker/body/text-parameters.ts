@@ -1,7 +1,6 @@
 /**
  * OpenAI parameters that Littoral does not support. Each is refused by name, never silently
- * dropped,
- * unless its value has no effect: `n: 1`, `presence_penalty: 0`, `modalities: ["text"]`.
+ * dropped, unless its value has no effect: `n: 1`, `presence_penalty: 0`, `modalities: ["text"]`.
  */
 import type { FieldFault } from '#shared/base/errors.ts'
 import { isNothing, unknownMembers } from './unknown-members.ts'

@@ -119,8 +119,7 @@ function preferNamed(turns: readonly HubTurn[], named: readonly string[]): HubTu
 
 /**
  * Chooses the refusal to report: lost node, busy nodes, missing feature, then the rule that nodes
- * passed furthest.
- * A hub without nodes says nothing about places.
+ * passed furthest. A hub without nodes says nothing about places.
  */
 function nearer(before: HubRefusal | undefined, refusal: HubRefusal): HubRefusal {
   if (before === undefined || before.steering.hasNoNodes) return refusal

@@ -13,7 +13,7 @@ export interface LiveHub {
 
 /** All hubs that answer. Others are left out and logged. */
 export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
-  const { config, isolate } = c.var
+  const { config } = c.var
   const asked = config.hubs.map(async (hub) => ({
     config: hub,
     status: await openHub(c.env, hub, config).status(),
@@ -21,7 +21,7 @@ export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
   const answers = await Promise.allSettled(asked)
   return answers.flatMap((answer, i) => {
     if (answer.status === 'fulfilled') return [answer.value]
-    isolate.log.error('hub.failed', {
+    c.var.log.error('hub.failed', {
       hub: config.hubs[i]?.name,
       cause: answer.reason instanceof Error ? answer.reason.message : 'unknown',
     })

@@ -126,7 +126,7 @@ function timeLeft(deadlineMs: number | undefined, spentMs: number): number {
 function logAnswer(c: AppContext, request: DispatchRequest, outcome: DispatchOutcome): void {
   const { requestId, jobId } = request
   const { nodeId, units } = outcome
-  c.var.isolate.log.info('job.answered', { requestId, jobId, nodeId, units })
+  c.var.log.info('job.answered', { requestId, jobId, nodeId, units })
 }
 
 export function outcomeHeaders(outcome: DispatchOutcome): Record<string, string> {

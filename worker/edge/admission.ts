@@ -1,9 +1,7 @@
 /**
  * Admission tokens. A node requests one over HTTP and presents it when it opens a WebSocket to a
- * hub.
- * Without it the socket is refused before any libp2p handshake.
- * A token is an HMAC-SHA256 over a short JSON body. It names one node, works for one socket, and
- * lives a minute.
+ * hub. Without it the socket is refused before any libp2p handshake. A token is an HMAC-SHA256 over
+ * a short JSON body. It names one node, works for one socket, and lives a minute.
  */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'

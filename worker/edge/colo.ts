@@ -1,9 +1,8 @@
 /**
  * Countries of Cloudflare's data centres, by the IATA code in `request.cf.colo`: the place where
- * TLS ends.
- * The main ones, as of 2026-11, from https://www.cloudflarestatus.com (codes) and IATA (countries).
- * An unlisted data centre is an unknown place, which no policy's ingress allows, so it fails
- * closed.
+ * TLS ends. The main ones, as of 2026-11, from https://www.cloudflarestatus.com (codes) and IATA
+ * (countries). An unlisted data centre is an unknown place, which no policy's ingress allows, so it
+ * fails closed.
  */
 import { countryBit, UNKNOWN_COUNTRY } from '#shared/law/region.ts'
 

@@ -1,12 +1,9 @@
 /**
  * Networks whose addresses do not reveal where a machine or its user is: clouds, hosting companies
- * and VPN carriers.
- * Each number is one under which the company is commonly known to announce its own addresses.
- * PeeringDB (https://www.peeringdb.com) and the regional registries say more; entries were not
- * verified one by one.
- * The list is incomplete: small hosting companies, VPNs over home lines and leased address blocks
- * are missing.
- * See `docs/design/place.md`.
+ * and VPN carriers. Each number is one under which the company is commonly known to announce its
+ * own addresses. PeeringDB (https://www.peeringdb.com) and the regional registries say more;
+ * entries were not verified one by one. The list is incomplete: small hosting companies, VPNs over
+ * home lines and leased address blocks are missing. See `docs/design/place.md`.
  */
 
 /** The date of the list, included in every record that was concluded with it. */

@@ -43,6 +43,8 @@ export interface Caller {
 
 export interface Variables {
   readonly isolate: Isolate
+  /** The isolate's log with this request's trace id. */
+  readonly log: Log
   readonly config: Config
   readonly requestId: string
   readonly startedMs: number

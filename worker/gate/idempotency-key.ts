@@ -20,8 +20,8 @@ export interface SealedRequest extends IdempotentRequest {
 }
 
 /**
- * Removes the quotes of a structured-field string; both spellings are the same key.
- * A repeated header arrives joined by ", ", which no unquoted key contains.
+ * Removes the quotes of a structured-field string; both spellings are the same key. A repeated
+ * header arrives joined by ", ", which no unquoted key contains.
  * @throws {AppError} invalid_request
  */
 export function parseIdempotencyKey(header: string): string {

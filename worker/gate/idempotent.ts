@@ -1,9 +1,8 @@
 /**
  * Implements `Idempotency-Key`
- * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
- * However often a request is sent, it is one job and one charge.
- * The first request runs to its end even when its caller leaves; the others wait and get the same
- * answer.
+ * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/). However often a
+ * request is sent, it is one job and one charge. The first request runs to its end even when its
+ * caller leaves; the others wait and get the same answer.
  */
 import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'

@@ -94,8 +94,7 @@ function headerPolicy(c: AppContext): string | undefined {
 
 /**
  * Parses `x-littoral-residency: EU,CH`. A repeated header (gateway and client) arrives as one list
- * with a space.
- * The union would be wider than either header, so such a list is refused.
+ * with a space. The union would be wider than either header, so such a list is refused.
  */
 function headerRegions(c: AppContext): string[] | undefined {
   const header = c.req.header('x-littoral-residency')

@@ -11,9 +11,9 @@ export function answerProblem(error: unknown, c: AppContext): Response {
   isolate.metrics.refused(appError.code)
   const { code } = appError
   if (code === 'internal') {
-    isolate.log.error('request.failed', { requestId, path: c.req.path, cause: describe(appError) })
+    c.var.log.error('request.failed', { requestId, path: c.req.path, cause: describe(appError) })
   } else {
-    isolate.log.debug('request.refused', { requestId, path: c.req.path, code })
+    c.var.log.debug('request.refused', { requestId, path: c.req.path, code })
   }
   const headers = new Headers({ 'content-type': 'application/problem+json' })
   if (retryable) {

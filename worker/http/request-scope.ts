@@ -13,7 +13,8 @@ const REQUEST_ID = /^[A-Za-z0-9_.-]{8,128}$/
 export function requestScope(isolate: Isolate) {
   return createMiddleware<AppEnv>(async (c, next) => {
     const trace = childContext(c.req.header('traceparent'), isolate.random)
-    c.set('isolate', { ...isolate, log: isolate.log.with({ traceId: trace.traceId }) })
+    c.set('isolate', isolate)
+    c.set('log', isolate.log.with({ traceId: trace.traceId }))
     c.set('traceparent', formatTraceparent(trace))
     c.set('answerHeaders', new Map())
     c.set('config', readConfig(c.env))

@@ -13,9 +13,8 @@ const HEARTBEAT = ': waiting\n\n'
 const DONE = 'data: [DONE]\n\n'
 
 /**
- * Writes one `data:` line for each event, then `data: [DONE]`.
- * An error is the last event, `{ error }` in OpenAI's form, without `[DONE]`. Events are pulled
- * only when the reader is ready.
+ * Writes one `data:` line for each event, then `data: [DONE]`. An error is the last event, `{ error
+ * }` in OpenAI's form, without `[DONE]`. Events are pulled only when the reader is ready.
  */
 export function writeEvents(
   events: AsyncIterable<object>,

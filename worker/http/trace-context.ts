@@ -33,8 +33,8 @@ export function formatTraceparent({ traceId, parentId, isSampled }: TraceContext
 }
 
 /**
- * The trace context of a request's work: a child of the caller's span, or a new trace.
- * A new trace is not sampled, because nothing here records spans.
+ * The trace context of a request's work: a child of the caller's span, or a new trace. A new trace
+ * is not sampled, because nothing here records spans.
  */
 export function childContext(header: string | undefined, random: RandomBytes): TraceContext {
   const parent = header === undefined ? undefined : parseTraceparent(header)

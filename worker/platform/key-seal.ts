@@ -1,6 +1,6 @@
 /**
- * API keys carry a mark that only this deployment can make. Guessed keys are refused at once:
- * they open no Durable Object and evict nobody from the isolate's cache.
+ * API keys carry a mark that only this deployment can make. Guessed keys are refused at once: they
+ * open no Durable Object and evict nobody from the isolate's cache.
  */
 import { toHex } from 'viem'
 import { equalText } from './constant-time.ts'

@@ -1,6 +1,6 @@
 /**
- * Migrates a Durable Object's tables from version to version.
- * A store of an unknown version is refused by name and left untouched.
+ * Migrates a Durable Object's tables from version to version. A store of an unknown version is
+ * refused by name and left untouched.
  */
 import { AppError } from '#shared/base/errors.ts'
 import type { Row, SqlStorage } from './storage.ts'

@@ -69,7 +69,9 @@ describe('[E8] simulated places', () => {
 
   it('keep a production build from starting, with the reason', async () => {
     const started = startTestWorker('production', { SIMULATED_PLACES: 'true' })
-    await expect(started).rejects.toThrow(/SIMULATED_PLACES is set: it does not start/)
+    await expect(started).rejects.toThrow(
+      /SIMULATED_PLACES is set, and a production build does not start/,
+    )
   })
 
   it('are accepted by a development build, and signed as simulated', async () => {

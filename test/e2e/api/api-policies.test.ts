@@ -98,46 +98,43 @@ describe('[A6] policies', () => {
     expect((await embed({}, options)).headers.get('x-littoral-policy')).toBe('nordic@1')
   })
 
-  const eu = { compute: { allow: ['EU'] } }
+  const allow = (regions: string[], deny?: string[]) => ({ compute: { allow: regions, deny } })
+  const eu = allow(['EU'])
+  const phi = { ...eu, dataClass: 'phi' }
   const CONTRADICTIONS: readonly (readonly [string, object, string, RegExp])[] = [
     ['no compute', {}, '/compute', /must be an object/],
-    [
-      'an unknown country',
-      { compute: { allow: ['EU', 'MARS'] } },
-      '/compute/allow/1',
-      /"MARS" is neither/,
-    ],
-    ['a code in small letters', { compute: { allow: ['de'] } }, '/compute/allow/0', /write DE/],
-    ['UK for GB', { compute: { allow: ['UK'] } }, '/compute/allow/0', /write GB/],
+    ['an unknown country', allow(['EU', 'MARS']), '/compute/allow/1', /"MARS" is neither/],
+    ['a code in small letters', allow(['de']), '/compute/allow/0', /write DE/],
+    ['UK for GB', allow(['UK']), '/compute/allow/0', /write GB/],
     [
       'an unknown group',
       { ...eu, ingress: { allow: ['BRICS'] } },
       '/ingress/allow/0',
       /EU, EEA, ADEQUATE, US_ALL, WORLD/,
     ],
-    ['an empty allow list', { compute: { allow: [] } }, '/compute/allow', /name at least one/],
+    ['an empty allow list', allow([]), '/compute/allow', /name at least one/],
     ['an empty ingress', { ...eu, ingress: { allow: [] } }, '/ingress/allow', /name at least one/],
     [
       'allow minus deny empty',
-      { compute: { allow: ['EU'], deny: ['EEA'] } },
+      allow(['EU'], ['EEA']),
       '/compute/deny',
       /no node could ever run a job/,
     ],
-    ['phi on public nodes', { ...eu, dataClass: 'phi' }, '/nodeTrust', /set it to "dedicated"/],
+    ['phi on public nodes', phi, '/nodeTrust', /set it to "dedicated"/],
     [
       'phi on verified nodes',
-      { ...eu, dataClass: 'phi', nodeTrust: 'verified' },
+      { ...phi, nodeTrust: 'verified' },
       '/nodeTrust',
       /dedicated nodes only/,
     ],
     [
       'an opt-in for phi',
-      { ...eu, dataClass: 'phi', nodeTrust: 'dedicated', personalOnPublicNodes: true },
+      { ...phi, nodeTrust: 'dedicated', personalOnPublicNodes: true },
       '/personalOnPublicNodes',
       /opens nothing for phi/,
     ],
     [
-      'an opt-in for special data',
+      'an opt-in for special',
       { ...eu, dataClass: 'special', personalOnPublicNodes: true },
       '/personalOnPublicNodes',
       /leave it out/,

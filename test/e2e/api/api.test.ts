@@ -116,24 +116,20 @@ describe('[A1] every answer', () => {
     expect(await idOf('x'.repeat(200))).toMatch(/^req_/)
   })
 
-  it('may be read by a page of any origin, without credentials', async () => {
-    const headers = { origin: 'https://app.example', 'access-control-request-method': 'POST' }
-    const reply = await worker.call('OPTIONS', '/v1/embeddings', { headers })
-    expect(reply.status).toBe(204)
-    expect(reply.headers.get('access-control-allow-origin')).toBe('*')
-    expect(reply.headers.has('access-control-allow-credentials')).toBe(false)
-  })
-
-  it('lets a page of any origin send any header, and read any', async () => {
+  it('may be read by pages of any origin, with any header but without credentials', async () => {
     const asked = 'authorization,x-stainless-arch,x-of-tomorrow'
+    const origin = 'https://app.example'
     const headers = {
-      origin: 'https://app.example',
+      origin,
       'access-control-request-method': 'POST',
       'access-control-request-headers': asked,
     }
     const preflight = await worker.call('OPTIONS', '/v1/chat/completions', { headers })
+    expect(preflight.status).toBe(204)
+    expect(preflight.headers.get('access-control-allow-origin')).toBe('*')
     expect(preflight.headers.get('access-control-allow-headers')).toBe(asked)
-    const reply = await worker.call('GET', '/v2', { headers: { origin: 'https://app.example' } })
+    expect(preflight.headers.has('access-control-allow-credentials')).toBe(false)
+    const reply = await worker.call('GET', '/v2', { headers: { origin } })
     expect(reply.headers.get('access-control-expose-headers')).toBe('*')
   })
 
@@ -236,15 +232,8 @@ describe('[A3] an invalid request', () => {
   it('is answered with a pointer to the fault', async () => {
     const pointer = async (reply: Promise<Reply>) =>
       problem(await reply, 'invalid_request').errors?.[0]?.pointer
-    expect(await pointer(infer({ shape: [2] }))).toBe('/inputs/0/data')
-    expect(await pointer(infer({ shape: [1, 1] }))).toBe('/inputs/0/shape')
-    expect(await pointer(infer({ datatype: 'FP32', data: [1] }))).toBe('/inputs/0/datatype')
     expect(await pointer(infer({ data: [null] }))).toBe('/inputs/0/data/0')
-    expect(await pointer(infer({ data: 'AQAAA', parameters: { encoding: 'base64' } }))).toBe(
-      '/inputs/0/data',
-    )
     expect(await pointer(embed({ dimensions: 1 }))).toBe('/dimensions')
-    expect(await pointer(embed({ input: [[1, 2]] }))).toBe('/input')
     expect(await pointer(post('/v1/compute', { ...COMPUTE, buffers: [] }))).toBe('/buffers')
   })
 
@@ -260,13 +249,6 @@ describe('[A3] an invalid request', () => {
     const reply = await worker.call('POST', '/v1/embeddings', { key, body, headers })
     expect(problem(reply, 'unsupported_media_type').detail).toContain('gzip')
     expect(reply.headers.get('accept-encoding')).toBe('identity')
-  })
-
-  it('that is not JSON says so', async () => {
-    problem(
-      await worker.call('POST', '/v1/embeddings', { key, body: '{"model":' }),
-      'invalid_request',
-    )
   })
 
   it("is understood by OpenAI's own client", async () => {
@@ -307,13 +289,6 @@ describe('[A4] an oversized body', () => {
       },
     })
     problem(await worker.call('POST', '/v1/embeddings', { key, body }), 'too_large')
-  })
-
-  it.each([
-    ['300 KB of WGSL', { kernel: { ...COMPUTE.kernel, wgsl: 'x'.repeat(300_000) } }],
-    ['a huge buffer', { buffers: [{ ...COMPUTE.buffers[0], sizeBytes: 2 ** 31 }] }],
-  ])('is refused for its parts too: %s', async (_, part) => {
-    problem(await post('/v1/compute', { ...COMPUTE, ...part }), 'too_large')
   })
 
   it('harms nobody else', async () => {

@@ -37,44 +37,24 @@ describe('messages', () => {
     ])
   })
 
-  it.each([
-    [
-      'an image',
-      {
-        role: 'user',
-        content: [
-          { type: 'text', text: 'see' },
-          { type: 'image_url', image_url: { url: 'x' } },
-        ],
-      },
-      '/messages/1/content/1/type',
-    ],
-    [
-      'a recording',
-      { role: 'user', content: [{ type: 'input_audio', input_audio: {} }] },
-      '/messages/1/content/0/type',
-    ],
-    [
-      'a file',
-      { role: 'user', content: [{ type: 'file', file: {} }] },
-      '/messages/1/content/0/type',
-    ],
-    ['a tool’s answer', { role: 'tool', content: 'x', tool_call_id: 'a' }, '/messages/1/role'],
-    [
-      'a tool’s call',
-      { role: 'assistant', content: 'x', tool_calls: [{}] },
-      '/messages/1/tool_calls',
-    ],
-    ['a participant’s name', { role: 'user', content: 'x', name: 'ann' }, '/messages/1/name'],
-    ['a role that nobody has', { role: 'oracle', content: 'x' }, '/messages/1/role'],
-    ['no content', { role: 'user', content: null }, '/messages/1/content'],
-    ['parts without text', { role: 'user', content: [{ type: 'text' }] }, '/messages/1/content'],
-    ['a number for content', { role: 'user', content: 7 }, '/messages/1/content'],
-    ['nothing at all', null, '/messages/1'],
+  const user = (content: unknown) => ({ role: 'user', content })
+  const image = { type: 'image_url', image_url: { url: 'x' } }
+  it.each<[string, unknown, string]>([
+    ['an image', user([{ type: 'text', text: 'see' }, image]), '/content/1/type'],
+    ['a recording', user([{ type: 'input_audio', input_audio: {} }]), '/content/0/type'],
+    ['a file', user([{ type: 'file', file: {} }]), '/content/0/type'],
+    ['a tool’s answer', { role: 'tool', content: 'x', tool_call_id: 'a' }, '/role'],
+    ['a tool’s call', { role: 'assistant', content: 'x', tool_calls: [{}] }, '/tool_calls'],
+    ['a participant’s name', { ...user('x'), name: 'ann' }, '/name'],
+    ['an unknown role', { role: 'oracle', content: 'x' }, '/role'],
+    ['no content', user(null), '/content'],
+    ['parts without text', user([{ type: 'text' }]), '/content'],
+    ['a number for content', user(7), '/content'],
+    ['nothing at all', null, ''],
   ])('are refused with a pointer to the fault: %s', (_what, message, pointer) => {
     const { code, pointers } = refusal(() => chat({ messages: [...HELLO, message] }))
     expect(code).toBe('invalid_request')
-    expect(pointers).toContain(pointer)
+    expect(pointers).toContain(`/messages/1${pointer}`)
   })
 
   it.each([[[]], ['hello'], [undefined]])('are refused when there are none: %j', (messages) => {

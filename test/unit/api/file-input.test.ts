@@ -33,50 +33,34 @@ const encodeAll = (text: string) =>
 const binary = (bytes: Uint8Array) => ({ parameters: { binary_data_size: bytes.length } })
 
 describe('a file', () => {
+  const [head, tail] = [base64.slice(0, 4), base64.slice(4)]
+  it.each<[string, string]>([
+    ['base64', base64],
+    ['base64 in lines', `${head}\r\n${tail}\n`],
+    ['base64 of the alphabet for URLs', Buffer.from(file).toString('base64url')],
+    ['base64 without padding', base64.replace(/=+$/, '')],
+    ['base64 with a form feed', `${head}\f${tail}`],
+    ['a data URL', `data:image/png;base64,${base64}`],
+    ['a data URL of another picture type', `data:image/jpg;base64,${base64}`],
+    ['a data URL with parameters', `DATA:image/png;name=a.png;BASE64,${base64}`],
+    ['a data URL without a type', `data:;base64,${base64}`],
+    ['a percent-encoded data URL', `data:image/png;base64,${encode(base64)}`],
+    ['a data URL with each byte percent-encoded', `data:;base64,${encodeAll(base64)}`],
+    ['a data URL with %3D for padding', `data:;base64,${base64.replaceAll('=', '%3d')}`],
+    ['a data URL with blanks around it', ` \n\tdata:image/png;base64,${base64} \n`],
+    ['a data URL with a quoted comma', `data:image/png;name="a,\\",b;.png";base64,${base64}`],
+    ['a data URL with a long head', `data:image/png;name=${'a'.repeat(4_000)};base64,${base64}`],
+    ['a data URL with a form feed in it', `data:;base64,${head}\f\t${tail}`],
+    ['a data URL with encoded line breaks', `data:;base64,${head}%0D%0A${tail}%0A`],
+    ['a data URL with a fragment', `data:image/png; base64 ,${base64}#picture`],
+  ])('comes as %s, in an array or alone', (_, text) => {
+    for (const data of [[text], text]) expect(decode('pp-ocr', { data }).payload).toEqual(framed)
+  })
+
+  const encoding = { parameters: { encoding: 'base64' } }
   it.each<[string, object, Uint8Array?]>([
-    ['base64 in an array', { data: [base64] }],
-    ['base64 alone', { data: base64 }],
-    ['base64 in lines', { data: [`${base64.slice(0, 4)}\r\n${base64.slice(4)}\n`] }],
-    ['base64 of the alphabet for URLs', { data: [Buffer.from(file).toString('base64url')] }],
-    ['base64 without padding', { data: [base64.replace(/=+$/, '')] }],
-    ['a data URL', { data: [`data:image/png;base64,${base64}`] }],
-    ['a data URL of another picture type', { data: [`data:image/jpg;base64,${base64}`] }],
-    ['a data URL with parameters', { data: [`DATA:image/png;name=a.png;BASE64,${base64}`] }],
-    ['a data URL without a type', { data: [`data:;base64,${base64}`] }],
-    [
-      'a data URL with its base64 percent-encoded',
-      { data: [`data:image/png;base64,${encode(base64)}`] },
-    ],
-    ['a data URL with each byte percent-encoded', { data: [`data:;base64,${encodeAll(base64)}`] }],
-    [
-      'a data URL with %3D for padding',
-      { data: [`data:;base64,${base64.replaceAll('=', '%3d')}`] },
-    ],
-    ['a data URL with blanks around it', { data: [` \n\tdata:image/png;base64,${base64} \n`] }],
-    [
-      'a data URL with a comma in quotes',
-      { data: [`data:image/png;name="a,\\",b;.png";base64,${base64}`] },
-    ],
-    [
-      'a data URL with a long head',
-      { data: [`data:image/png;name=${'a'.repeat(4_000)};base64,${base64}`] },
-    ],
-    [
-      'a data URL with a form feed in it',
-      { data: [`data:;base64,${base64.slice(0, 4)}\f\t${base64.slice(4)}`] },
-    ],
-    [
-      'a data URL with encoded line breaks',
-      { data: [`data:;base64,${base64.slice(0, 4)}%0D%0A${base64.slice(4)}%0A`] },
-    ],
-    ['a data URL with a fragment', { data: [`data:image/png; base64 ,${base64}#picture`] }],
-    ['base64 with a form feed', { data: [`${base64.slice(0, 4)}\f${base64.slice(4)}`] }],
-    ['a data URL alone', { data: `data:image/png;base64,${base64}` }],
-    ['base64 that is also said to be it', { data: [base64], parameters: { encoding: 'base64' } }],
-    [
-      'base64 of the framed tensor',
-      { data: Buffer.from(framed).toString('base64'), parameters: { encoding: 'base64' } },
-    ],
+    ['explicit base64', { data: [base64], ...encoding }],
+    ['base64 of the framed tensor', { data: Buffer.from(framed).toString('base64'), ...encoding }],
     ['bytes after the JSON', binary(file), file],
     ['framed bytes after the JSON', binary(framed), framed],
   ])('comes as %s', (_, tensor, after) => {
@@ -102,39 +86,29 @@ describe('a file', () => {
 })
 
 describe('an invalid file', () => {
-  it.each<[string, string, object, string]>([
-    ['a sentence', 'pp-ocr', { data: ['hello world'] }, '/inputs/0/data/0'],
-    ['base64 that lost a plus', 'pp-ocr', { data: ['AAA AAAA'] }, '/inputs/0/data/0'],
-    ['a path', 'pp-ocr', { data: ['./meter.png'] }, '/inputs/0/data/0'],
-    ['an address', 'pp-ocr', { data: ['https://example.org/meter.png'] }, '/inputs/0/data/0'],
-    ['cut base64', 'pp-ocr', { data: [`${base64.slice(0, 4)}A`] }, '/inputs/0/data/0'],
-    ['a data URL of text', 'pp-ocr', { data: [`data:,hello`] }, '/inputs/0/data/0'],
-    [
-      'a data URL whose plus was lost',
-      'pp-ocr',
-      { data: ['data:;base64,AAA%20AAAA'] },
-      '/inputs/0/data/0',
-    ],
-    [
-      'a data URL with half a percent',
-      'pp-ocr',
-      { data: ['data:;base64,AAA%3'] },
-      '/inputs/0/data/0',
-    ],
-    ['a data URL of other bytes', 'pp-ocr', { data: ['data:;base64,AAA%ff'] }, '/inputs/0/data/0'],
-    [
-      'a data URL without its end',
-      'pp-ocr',
-      { data: [`data:image/png;name=";base64,${base64}`] },
-      '/inputs/0/data/0',
-    ],
-    ['a sound', 'pp-ocr', { data: [`data:audio/wav;base64,${base64}`] }, '/inputs/0/data/0'],
-    ['a picture', 'silero-vad', { data: [`data:image/png;base64,${base64}`] }, '/inputs/0/data/0'],
-    ['a list of bytes', 'pp-ocr', { data: [137] }, '/inputs/0/data/0'],
-    ['two files', 'pp-ocr', { data: [base64, base64] }, '/inputs/0/data'],
-    ['nothing', 'pp-ocr', {}, '/inputs/0/data'],
-  ])('%s is refused with a pointer', (_, id, tensor, pointer) => {
-    expect(refusal(id, tensor)?.pointer).toBe(pointer)
+  it.each<[string, string, string?]>([
+    ['a sentence', 'hello world'],
+    ['base64 that lost a plus', 'AAA AAAA'],
+    ['a path', './meter.png'],
+    ['an address', 'https://example.org/meter.png'],
+    ['cut base64', `${base64.slice(0, 4)}A`],
+    ['a data URL of text', `data:,hello`],
+    ['a data URL whose plus was lost', 'data:;base64,AAA%20AAAA'],
+    ['a data URL with half a percent', 'data:;base64,AAA%3'],
+    ['a data URL of other bytes', 'data:;base64,AAA%ff'],
+    ['a data URL without its end', `data:image/png;name=";base64,${base64}`],
+    ['a sound', `data:audio/wav;base64,${base64}`],
+    ['a picture', `data:image/png;base64,${base64}`, 'silero-vad'],
+  ])('%s is refused with a pointer', (_, text, id = 'pp-ocr') => {
+    expect(refusal(id, { data: [text] })?.pointer).toBe('/inputs/0/data/0')
+  })
+
+  it.each<[string, object, string]>([
+    ['a list of bytes', { data: [137] }, '/inputs/0/data/0'],
+    ['two files', { data: [base64, base64] }, '/inputs/0/data'],
+    ['nothing', {}, '/inputs/0/data'],
+  ])('%s is refused with a pointer', (_, tensor, pointer) => {
+    expect(refusal('pp-ocr', tensor)?.pointer).toBe(pointer)
   })
 })
 

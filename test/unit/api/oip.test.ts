@@ -63,52 +63,27 @@ describe('decoding an infer request', () => {
     expect(payload[5]).toBe(255)
   })
 
-  it.each([
-    ['a wrong shape', { inputs: [{ ...image, shape: [1, 3, 3] }, scale] }, '/inputs/0/data'],
-    ['a shape the model has not', { inputs: [{ ...image, shape: [6] }, scale] }, '/inputs/0/shape'],
-    ['a wrong type', { inputs: [{ ...image, datatype: 'FP32' }, scale] }, '/inputs/0/datatype'],
-    ['an unknown type', { inputs: [{ ...image, datatype: 'FP16' }, scale] }, '/inputs/0/datatype'],
-    ['null for a number', { inputs: [image, { ...scale, data: [null] }] }, '/inputs/1/data/0'],
-    ['NaN as a text', { inputs: [image, { ...scale, data: ['NaN'] }] }, '/inputs/1/data/0'],
-    ['a float too large', { inputs: [image, { ...scale, data: [1e39] }] }, '/inputs/1/data/0'],
-    [
-      'a byte out of range',
-      { inputs: [{ ...image, data: [1, 2, 3, 4, 5, 256] }, scale] },
-      '/inputs/0/data/5',
-    ],
-    [
-      'truncated base64',
-      { inputs: [{ ...image, data: 'AQIDBAX', parameters: { encoding: 'base64' } }, scale] },
-      '/inputs/0/data',
-    ],
-    [
-      'base64 of too few bytes',
-      { inputs: [{ ...image, data: 'AQID', parameters: { encoding: 'base64' } }, scale] },
-      '/inputs/0/data',
-    ],
-    [
-      'NaN bytes in base64',
-      {
-        inputs: [
-          image,
-          {
-            ...scale,
-            data: Buffer.from(new Float32Array([Number.NaN]).buffer).toString('base64'),
-            parameters: { encoding: 'base64' },
-          },
-        ],
-      },
-      '/inputs/1/data/0',
-    ],
+  const withImage = (change: object) => ({ inputs: [{ ...image, ...change }, scale] })
+  const withScale = (change: object) => ({ inputs: [image, { ...scale, ...change }] })
+  const base64 = (data: string) => ({ data, parameters: { encoding: 'base64' } })
+  const nan = Buffer.from(new Float32Array([Number.NaN]).buffer).toString('base64')
+  it.each<[string, unknown, string]>([
+    ['a wrong shape', withImage({ shape: [1, 3, 3] }), '/inputs/0/data'],
+    ['a shape that the model lacks', withImage({ shape: [6] }), '/inputs/0/shape'],
+    ['a wrong type', withImage({ datatype: 'FP32' }), '/inputs/0/datatype'],
+    ['an unknown type', withImage({ datatype: 'FP16' }), '/inputs/0/datatype'],
+    ['null for a number', withScale({ data: [null] }), '/inputs/1/data/0'],
+    ['NaN as a text', withScale({ data: ['NaN'] }), '/inputs/1/data/0'],
+    ['a float too large', withScale({ data: [1e39] }), '/inputs/1/data/0'],
+    ['a byte out of range', withImage({ data: [1, 2, 3, 4, 5, 256] }), '/inputs/0/data/5'],
+    ['truncated base64', withImage(base64('AQIDBAX')), '/inputs/0/data'],
+    ['base64 of too few bytes', withImage(base64('AQID')), '/inputs/0/data'],
+    ['NaN bytes in base64', withScale(base64(nan)), '/inputs/1/data/0'],
     ['a missing input', { inputs: [image] }, '/inputs'],
     ['an input twice', { inputs: [image, scale, scale] }, '/inputs/2/name'],
-    [
-      'an input that the model lacks',
-      { inputs: [image, scale, { ...scale, name: 'x' }] },
-      '/inputs/2/name',
-    ],
+    ['an unknown input', { inputs: [image, scale, { ...scale, name: 'x' }] }, '/inputs/2/name'],
     ['no inputs at all', {}, '/inputs'],
-    ['a body that is no object', 7, ''],
+    ['a body that is not an object', 7, ''],
   ])('[A3] refuses %s and points at it', (_, body, pointer) => {
     const faults = faultsOf(() => decode(body))
     expect(faults.code).toBe('invalid_request')

@@ -2,6 +2,7 @@
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { silentLog } from '#shared/base/log.ts'
 import { countryBit } from '#shared/law/region.ts'
 import type { AppEnv } from '#worker/gate/context.ts'
 import type { WorkerEnv } from '#worker/platform/config.ts'
@@ -34,6 +35,7 @@ it('[G8] a kept answer stores no receipt or node in the clear, and replays both'
       c.set('config', { deployment: 'any', ingressCountry: countryBit('DE') } as never)
       c.set('answerHeaders', new Map())
       c.set('isolate', createIsolate())
+      c.set('log', silentLog)
       c.set('policy', snapshot.policies[0]?.compiled)
       await next()
     })

@@ -21,8 +21,8 @@ export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureRepl
 }
 
 /**
- * Refuses while a receipt is still on its way, because it would arrive after the erasure. @throws
- * {AppError} no_capacity
+ * Refuses while a receipt is still on its way, because it would arrive after the erasure.
+ * @throws {AppError} no_capacity
  */
 async function handOver(c: AppContext, jobId: JobId): Promise<void> {
   const { config } = c.var
@@ -39,9 +39,8 @@ async function handOver(c: AppContext, jobId: JobId): Promise<void> {
 }
 
 /**
- * Cancels the batch, then erases its items' receipts and its stored data.
- * Receipts that a hub still holds are reported as pending, and the batch stays until all are
- * erased.
+ * Cancels the batch, then erases its items' receipts and its stored data. Receipts that a hub still
+ * holds are reported as pending, and the batch stays until all are erased.
  * @throws {AppError} forbidden, not_found
  */
 export async function eraseBatch(

@@ -1,8 +1,7 @@
 /**
  * The record of processing activities, GDPR Art. 30
- * (https://eur-lex.europa.eu/eli/reg/2016/679/oj), derived from
- * the active policies and actual placements. Facts that only the controller knows are listed as
- * missing.
+ * (https://eur-lex.europa.eu/eli/reg/2016/679/oj), derived from the active policies and actual
+ * placements. Facts that only the controller knows are listed as missing.
  */
 import { z } from 'zod'
 import { describePlaces } from '#shared/law/country-words.ts'

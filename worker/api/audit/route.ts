@@ -121,7 +121,7 @@ function streamed(
   { type, name }: { readonly type: string; readonly name: string },
 ): Response {
   const encoder = new TextEncoder()
-  const { requestId, isolate } = c.var
+  const { requestId } = c.var
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
@@ -129,7 +129,7 @@ function streamed(
         if (done === true) controller.close()
         else controller.enqueue(encoder.encode(value))
       } catch (cause) {
-        isolate.log.error('export.failed', { requestId, name, cause: String(cause) })
+        c.var.log.error('export.failed', { requestId, name, cause: String(cause) })
         controller.error(cause)
       }
     },

@@ -15,9 +15,8 @@ const NARROW: readonly (readonly [Jurisdiction, string])[] = [
 
 /**
  * Returns the policy's pin, else the tenant's, else, on Cloudflare, the jurisdiction around all
- * allowed countries.
- * This keeps results from another continent that nobody forbade. A self-hosted deployment has only
- * one place.
+ * allowed countries. This keeps results from another continent that nobody forbade. A self-hosted
+ * deployment has only one place.
  */
 export function batchHome(
   policy: Pick<CompiledPolicy, 'storage' | 'compute'>,

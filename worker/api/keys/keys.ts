@@ -67,7 +67,7 @@ function changed(c: AppContext, event: string, keyId: string): void {
   const { isolate, requestId } = c.var
   const caller = callerOf(c)
   isolate.tenants.forget(caller.tenant)
-  isolate.log.info(event, { requestId, tenant: caller.tenant, keyId, by: caller.keyId })
+  c.var.log.info(event, { requestId, tenant: caller.tenant, keyId, by: caller.keyId })
 }
 
 /** @throws {AppError} not_found, also for another tenant's key */

@@ -35,7 +35,7 @@ async function createKey(c: AppContext): Promise<Response> {
   const created = await openTenant(c.env, tenant, config).keys.create(request)
   const key = await sealKey(created.key, secret)
   isolate.tenants.forget(tenant)
-  isolate.log.info('key.created', { requestId, tenant, keyId: created.id })
+  c.var.log.info('key.created', { requestId, tenant, keyId: created.id })
   return c.json({ tenant, ...created, key }, 201)
 }
 
@@ -55,7 +55,7 @@ async function revokeKey(c: AppContext): Promise<Response> {
   const { config, isolate, requestId } = c.var
   const revoked = await openTenant(c.env, tenant, config).keys.revoke(id)
   isolate.tenants.forget(tenant)
-  isolate.log.info('key.revoked', { requestId, tenant, keyId: id })
+  c.var.log.info('key.revoked', { requestId, tenant, keyId: id })
   return c.json(revoked)
 }
 
@@ -78,7 +78,7 @@ async function attest(c: AppContext): Promise<Response> {
     throw invalidAt('/statement/expiresAtMs', detail)
   }
   await Promise.all(config.hubs.map((hub) => openHub(c.env, hub, config).attest(attestation)))
-  isolate.log.info('node.attested', { requestId, nodeId, country, expiresAtMs })
+  c.var.log.info('node.attested', { requestId, nodeId, country, expiresAtMs })
   return c.json(attestation, 201)
 }
 
@@ -93,12 +93,12 @@ async function listAttestations(c: AppContext): Promise<Response> {
 async function unattest(c: AppContext): Promise<Response> {
   const nodeId = NodeId.safeParse(c.req.param('node'))
   if (!nodeId.success) throw new AppError('not_found', 'There is no such node.')
-  const { config, isolate, requestId } = c.var
+  const { config, requestId } = c.var
   const had = await Promise.all(
     config.hubs.map((hub) => openHub(c.env, hub, config).unattest(nodeId.data)),
   )
   if (!had.includes(true)) throw new AppError('not_found', `Nobody attested ${nodeId.data}.`)
-  isolate.log.info('node.unattested', { requestId, nodeId: nodeId.data })
+  c.var.log.info('node.unattested', { requestId, nodeId: nodeId.data })
   return c.json({ nodeId: nodeId.data, attested: false })
 }
 
@@ -111,9 +111,9 @@ async function showQuota(c: AppContext): Promise<Response> {
 async function setQuota(c: AppContext): Promise<Response> {
   const tenant = readTenant(c)
   const change = parseBody(QuotaChange, await readJson(c, KEY_BODY_BYTES))
-  const { config, isolate, requestId } = c.var
+  const { config, requestId } = c.var
   const state = await openTenant(c.env, tenant, config).quota.set(change)
-  isolate.log.info('quota.set', {
+  c.var.log.info('quota.set', {
     requestId,
     tenant,
     requestsPerMinute: state.requestsPerMinute,

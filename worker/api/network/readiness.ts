@@ -44,13 +44,13 @@ export function readinessOf({ hubs, ledgers }: DeploymentState, config: Config):
 
 /** There is one ledger for each jurisdiction with a hub. */
 export async function readLedgers(c: AppContext): Promise<LedgerState[]> {
-  const { config, isolate } = c.var
+  const { config } = c.var
   const homes = new Set(config.hubs.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
   const asked = [...homes].map(async (home): Promise<LedgerState> => {
     try {
       return { home, health: await openLedger(c.env, home, config).health() }
     } catch (error) {
-      isolate.log.error('ledger.silent', { home, cause: String(error) })
+      c.var.log.error('ledger.silent', { home, cause: String(error) })
       return { home, health: null }
     }
   })

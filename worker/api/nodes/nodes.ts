@@ -78,8 +78,7 @@ function vouched(c: AppContext): Pick<AdmissionClaims, 'trust' | 'networks' | 'v
 
 /**
  * Checks the token before any libp2p handshake, observes the connection's place, and hands the
- * socket to the hub.
- * The hub gets a fresh request, so no header from outside reaches it.
+ * socket to the hub. The hub gets a fresh request, so no header from outside reaches it.
  */
 async function forward(c: AppContext): Promise<Response> {
   const { config, isolate } = c.var
@@ -120,8 +119,8 @@ async function forward(c: AppContext): Promise<Response> {
 
 /**
  * Adds the node's round trip to the edge and the edge's to the hub: the least time that a signed
- * echo can take.
- * The second is an upper bound, so a far or sleeping hub never makes a node look relayed.
+ * echo can take. The second is an upper bound, so a far or sleeping hub never makes a node look
+ * relayed.
  */
 async function transportToHub(
   { transportRttMs }: NodeSighting,

@@ -85,8 +85,8 @@ function isOfKind(type: string, kind: string): boolean {
 }
 
 /**
- * Decodes base64 in lines, of either alphabet, with or without padding.
- * A space within a line is refused, because it may have been a plus sign.
+ * Decodes base64 in lines, of either alphabet, with or without padding. A space within a line is
+ * refused, because it may have been a plus sign.
  */
 function decodeLoose(text: string): Uint8Array | undefined {
   const lines = text.trim().replaceAll(/[\r\n\f\t]+ */g, '')

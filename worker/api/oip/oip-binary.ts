@@ -1,6 +1,6 @@
 /**
- * The Open Inference Protocol's binary tensor extension: bytes of tensors follow the JSON,
- * and a header says where the JSON ends
+ * The Open Inference Protocol's binary tensor extension: bytes of tensors follow the JSON, and a
+ * header says where the JSON ends
  * (https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol/binary-tensor-data-extension).
  */
 import type { FieldFault } from '#shared/base/errors.ts'
@@ -29,8 +29,8 @@ export function splitBody(body: Uint8Array, jsonLength: string | undefined): Spl
 }
 
 /**
- * Cuts the bytes after the JSON into inputs, in order; undefined for inputs without any.
- * Sizes that do not add up are faults.
+ * Cuts the bytes after the JSON into inputs, in order; undefined for inputs without any. Sizes that
+ * do not add up are faults.
  */
 export function cutBinary(
   inputs: readonly InferTensor[],

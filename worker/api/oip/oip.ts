@@ -1,8 +1,7 @@
 /**
  * Converts Open Inference Protocol v2 (https://github.com/open-inference/open-inference-protocol)
- * to and from model work.
- * Tensors come as JSON, as bytes after the JSON (`oip-binary.ts`), or as base64 inside it, which is
- * our extension.
+ * to and from model work. Tensors come as JSON, as bytes after the JSON (`oip-binary.ts`), or as
+ * base64 inside it, which is our extension.
  */
 import { concatBytes } from 'viem'
 import { z } from 'zod'

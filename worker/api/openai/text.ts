@@ -104,14 +104,14 @@ function reading<T>(read: () => T): T {
 }
 
 function logFault(c: AppContext, error: unknown): void {
-  const { requestId, isolate } = c.var
+  const { requestId } = c.var
   const code = errorCode(error)
   const facts = { requestId, path: c.req.path }
   if (code !== undefined && code !== 'internal') {
-    isolate.log.debug('stream.failed', { ...facts, code })
+    c.var.log.debug('stream.failed', { ...facts, code })
     return
   }
-  isolate.log.error('stream.failed', {
+  c.var.log.error('stream.failed', {
     ...facts,
     cause: error instanceof Error ? (error.stack ?? error.message) : 'unknown',
   })

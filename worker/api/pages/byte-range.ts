@@ -7,9 +7,9 @@ export interface ByteRange {
 }
 
 /**
- * Parses `bytes=100-` and `bytes=100-199`.
- * Undefined without a range, or for one that may be ignored (several, a suffix, other units).
- * Null when it lies outside (https://www.rfc-editor.org/rfc/rfc9110#section-14.2).
+ * Parses `bytes=100-` and `bytes=100-199`. Undefined without a range, or for one that may be
+ * ignored (several, a suffix, other units). Null when it lies outside
+ * (https://www.rfc-editor.org/rfc/rfc9110#section-14.2).
  */
 export function parseRange(
   header: string | undefined,

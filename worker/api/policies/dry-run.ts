@@ -117,7 +117,7 @@ interface AskedHub {
 
 /** Asks every allowed hub for its nodes. Other hubs are only listed. */
 async function askHubs(c: AppContext, policy: CompiledPolicy): Promise<AskedHub[]> {
-  const { config, isolate } = c.var
+  const { config } = c.var
   const eligible = new Set(eligibleHubs(policy, config))
   const asked = config.hubs.map(async (hub): Promise<AskedHub> => {
     const isEligible = eligible.has(hub)
@@ -125,7 +125,7 @@ async function askHubs(c: AppContext, policy: CompiledPolicy): Promise<AskedHub[
     try {
       return { hub, isEligible, standings: await openHub(c.env, hub, config).standings() }
     } catch (cause) {
-      isolate.log.error('hub.failed', { hub: hub.name, cause: String(cause) })
+      c.var.log.error('hub.failed', { hub: hub.name, cause: String(cause) })
       return { hub, isEligible, standings: undefined }
     }
   })
