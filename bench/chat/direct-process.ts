@@ -1,8 +1,7 @@
 /** Starts the direct end and asks it for one answer at a time. */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { TextTiming } from '../harness/direct-text.ts'
-import type { AskDirect, FromDirect } from './messages.ts'
+import type { AskDirect, FromDirect, TextTiming } from './direct-end.ts'
 
 export interface DirectProcess {
   readonly pid: number

@@ -176,8 +176,7 @@ export async function send(
   account: PrivateKeyAccount,
   call: ContractCall,
 ): Promise<Bytes32> {
-  const { transport, reader } = connect(rpc)
-  const wallet = createWalletClient({ account, transport, chain: await localChain(rpc) })
+  const { reader, wallet } = await openWallet(rpc, account)
   const { request } = await reader.simulateContract({ account, ...call } as Parameters<
     typeof reader.simulateContract
   >[0])
@@ -198,9 +197,7 @@ function asOwner(
 }
 
 async function deploy(rpc: string, name: ContractName, args: readonly unknown[]): Promise<Address> {
-  const { transport, reader } = connect(rpc)
-  const account = privateKeyToAccount(PUBLISHED_OWNER_KEY)
-  const wallet = createWalletClient({ account, transport, chain: await localChain(rpc) })
+  const { reader, wallet } = await openWallet(rpc, privateKeyToAccount(PUBLISHED_OWNER_KEY))
   const { abi, bytecode } = await readArtifact(name)
   const hash = await wallet.deployContract({ abi, bytecode, args })
   const { contractAddress } = await reader.waitForTransactionReceipt({ hash, timeout: 30_000 })
@@ -209,22 +206,22 @@ async function deploy(rpc: string, name: ContractName, args: readonly unknown[])
 }
 
 async function giveGas(rpc: string, to: Address): Promise<void> {
-  const { transport, reader } = connect(rpc)
+  const { reader, wallet } = await openWallet(rpc, privateKeyToAccount(PUBLISHED_OWNER_KEY))
   if ((await reader.getBalance({ address: to })) >= GAS_MONEY / 2n) return
-  const account = privateKeyToAccount(PUBLISHED_OWNER_KEY)
-  const wallet = createWalletClient({ account, transport, chain: await localChain(rpc) })
   const hash = await wallet.sendTransaction({ to, value: GAS_MONEY })
   await reader.waitForTransactionReceipt({ hash, timeout: 30_000 })
 }
 
-async function localChain(rpc: string) {
-  const id = await connect(rpc).reader.getChainId()
-  return defineChain({
+async function openWallet(rpc: string, account: PrivateKeyAccount) {
+  const { transport, reader } = connect(rpc)
+  const id = await reader.getChainId()
+  const chain = defineChain({
     id,
     name: `chain ${id}`,
     nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
     rpcUrls: { default: { http: [rpc] } },
   })
+  return { reader, wallet: createWalletClient({ account, transport, chain }) }
 }
 
 async function hasCode(rpc: string, deployment: Deployment): Promise<boolean> {
