@@ -33,11 +33,11 @@ export function openBatchDatabase(storage: DurableStorage) {
     exists,
     create: (): void => openSchema(storage, BATCH_SCHEMA),
     erase: (): void => storage.transactionSync(() => dropTables(storage)),
-    setting(name: string): string | undefined {
+    setting: (name: string): string | undefined => {
       const [row] = rows('SELECT value FROM settings WHERE name = ?', name)
       return row === undefined ? undefined : String(row['value'])
     },
-    set(name: string, value: string | null): void {
+    set: (name: string, value: string | null): void => {
       if (value === null) rows('DELETE FROM settings WHERE name = ?', name)
       else rows('INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)', name, value)
     },

@@ -15,6 +15,7 @@ import type {
   Fault,
   ItemResult,
   ResultPage,
+  ResultQuery,
 } from '#worker/protocols/batch.ts'
 
 /** Index of the reducing kernel's item. */
@@ -113,8 +114,7 @@ export function createItemStore(database: BatchDatabase) {
     /** Queues running items again, after a restart. */
     requeueLost: (): void =>
       void rows("UPDATE items SET state = 'queued', job_id = NULL WHERE state = 'running'"),
-    page: (query: { readonly after: number; readonly limit: number }): ResultPage['results'] =>
-      readPage(database, query),
+    page: (query: ResultQuery): ResultPage['results'] => readPage(database, query),
     result(index: number): ItemResult | undefined {
       const [row] = rows("SELECT * FROM items WHERE idx = ? AND state = 'done'", index)
       return row === undefined ? undefined : toResult(database, row)
@@ -181,10 +181,7 @@ function recordAnswer({ rows, blobs }: BatchDatabase, answer: RecordedAnswer): b
 }
 
 /** Stays within a page's bytes, but returns at least one result if there is one. */
-function readPage(
-  database: BatchDatabase,
-  query: { readonly after: number; readonly limit: number },
-): ItemResult[] {
+function readPage(database: BatchDatabase, query: ResultQuery): ItemResult[] {
   const found = database.rows(
     `SELECT * FROM items WHERE idx > ? AND idx >= 0 AND NOT ${OPEN} ORDER BY idx LIMIT ?`,
     query.after,
