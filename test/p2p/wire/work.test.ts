@@ -217,12 +217,12 @@ describe('endings', () => {
       told.push([
         failureOf(toAppError(signal.reason)).whose,
         code,
-        /holds that against/.test(detail),
+        /prefers other nodes/.test(detail),
       ])
       throw signal.reason
     })
     for (const reason of [
-      new AppError('cancelled', 'The caller hung up.'),
+      new AppError('cancelled', 'The caller left.'),
       new AppError('node_timeout', 'No answer within 5 ms.'),
       new SilentNode('node_timeout', 'The node was silent for 5 ms.'),
     ]) {
