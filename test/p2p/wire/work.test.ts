@@ -17,6 +17,7 @@ import {
 } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import {
+  codeOf,
   createTestHandler,
   createTestHub,
   invertBytes,
@@ -79,12 +80,6 @@ async function run(link: WorkLink, payload: Uint8Array, signal?: AbortSignal): P
   })
   return { result, output: new Uint8Array(Buffer.concat(chunks)) }
 }
-
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'fulfilled',
-    (error: unknown) => errorCode(error) ?? String(error),
-  )
 
 describe('one stream', () => {
   test('[W1] greets, measures the round trip and runs a job', async () => {
