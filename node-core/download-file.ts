@@ -9,10 +9,8 @@ import type { FileBody, FileSource } from './file-source.ts'
 /** Where the bytes go. It may hold the start of the file from an earlier try. */
 export interface FileSink {
   readonly sizeBytes: number
-  /** Reads what it holds, in order. */
   read(): AsyncIterable<Uint8Array>
   append(bytes: Uint8Array): Promise<void>
-  /** Removes everything. */
   clear(): Promise<void>
 }
 
@@ -120,7 +118,6 @@ async function receive(
   }
 }
 
-/** Aborts when nothing has arrived for too long. */
 function createStall({ name }: FileSource, { stallMs = LIMITS.modelStallMs }: DownloadOptions) {
   const controller = new AbortController()
   const give = () =>

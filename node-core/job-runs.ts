@@ -23,7 +23,6 @@ export interface JobRunsDeps {
   readonly state: OwnState
   /** The presence record that the hub has of this node. */
   readonly presence: () => Promise<SignedPresence>
-  /** Called when the engine's models have changed. */
   readonly offerChanged: () => void
   readonly now: () => number
   readonly log: Log
@@ -72,7 +71,6 @@ export class JobRuns {
     }
   }
 
-  /** Ends all running jobs with this error. */
   giveBack(error: AppError): void {
     for (const controller of this.#running.values()) controller.abort(error)
   }

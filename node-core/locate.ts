@@ -12,7 +12,6 @@ const DETAIL_CHARACTERS = 4096
 export interface LocateOptions {
   readonly origin: string
   readonly nodeId: string
-  /** Alpha-2 code of the country that the node claims. */
   readonly claim: string
   /** API key with scope `node`: makes this a verified node. */
   readonly key?: string | undefined

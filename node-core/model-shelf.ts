@@ -23,7 +23,6 @@ export interface ModelShelfDeps {
 }
 
 export interface FetchModelOptions {
-  /** Multiaddrs of other nodes that serve the files. */
   readonly peers: readonly string[]
   readonly signal: AbortSignal
 }
@@ -33,30 +32,13 @@ export interface LoadOptions {
   readonly signal: AbortSignal
 }
 
-export interface ModelShelf {
-  models(): readonly AdmittedModel[]
-  /** Digests of models that could be loaded and are not. */
-  loadable(): Bytes32[]
-  /**
-   * Loads a model, unloading idle ones for it.
-   * @throws {AppError} model_not_found for an unknown digest, rate_limited, no_capacity when it does not fit beside the
-   * models in use, file_corrupt, or why the engine refused it
-   */
-  load(digest: Bytes32, options: LoadOptions): Promise<AdmittedModel>
-  /**
-   * Loads models while there is room, unloading none. If all fit, the smallest comes first. The next files are fetched
-   * while one model is prepared.
-   */
-  preload(ids: readonly string[], signal: AbortSignal, onEach?: () => void): Promise<void>
-  /** Keeps a model loaded while a job uses it. @returns ends that */
-  use(id: string): () => void
-}
+export type ModelShelf = Pick<Shelf, keyof Shelf>
 
 export function createModelShelf(deps: ModelShelfDeps): ModelShelf {
   return new Shelf(deps)
 }
 
-class Shelf implements ModelShelf {
+class Shelf {
   readonly #deps: ModelShelfDeps
   readonly #byDigest: ReadonlyMap<Bytes32, ModelManifest>
   readonly #uses = new Map<string, number>()
@@ -80,6 +62,7 @@ class Shelf implements ModelShelf {
     return this.#deps.engine.models
   }
 
+  /** Digests of models that could be loaded and are not. */
   loadable(): Bytes32[] {
     const warm = new Set(this.models().map(({ digest }) => digest))
     return [...this.#byDigest]
@@ -92,6 +75,11 @@ class Shelf implements ModelShelf {
       .slice(0, LIMITS.presenceModels)
   }
 
+  /**
+   * Loads a model, unloading idle ones for it.
+   * @throws {AppError} model_not_found for an unknown digest, rate_limited, no_capacity when it does not fit beside the
+   * models in use, file_corrupt, or why the engine refused it
+   */
   async load(digest: Bytes32, options: LoadOptions): Promise<AdmittedModel> {
     const manifest = this.#byDigest.get(digest)
     if (manifest === undefined)
@@ -108,6 +96,7 @@ class Shelf implements ModelShelf {
     return loading
   }
 
+  /** Loads models while there is room, unloading none. The next files are fetched while one model is prepared. */
   async preload(
     ids: readonly string[],
     signal: AbortSignal,
@@ -116,6 +105,7 @@ class Shelf implements ModelShelf {
     const { manifests, log } = this.#deps
     const wanted = manifests.filter(({ id }) => ids.includes(id))
     const sizeBytes = wanted.reduce((sum, manifest) => sum + modelBytes(manifest), 0)
+    // If all fit, the smallest comes first; otherwise the most wanted does.
     const inTurn =
       sizeBytes <= this.#deps.memoryBytes
         ? wanted.toSorted((a, b) => modelBytes(a) - modelBytes(b))
@@ -131,6 +121,7 @@ class Shelf implements ModelShelf {
     )
   }
 
+  /** Keeps a model loaded while a job uses it. @returns ends that */
   use(id: string): () => void {
     this.#uses.set(id, (this.#uses.get(id) ?? 0) + 1)
     let isUsed = true

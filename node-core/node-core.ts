@@ -69,7 +69,6 @@ class Core implements NodeCore, WorkHandler {
   readonly #state: OwnState
   readonly #jobs: JobRuns
   #sequence: number
-  /** The presence record that the hub has of this node. */
   #lastPresence: Promise<SignedPresence>
   #membership: HubMembership | undefined
   #node: Awaited<ReturnType<typeof createPeerNode>> | undefined

@@ -7,7 +7,6 @@ import { failureOf, type JobFailure } from './job-failure.ts'
 
 export type NodePhase = 'starting' | 'connecting' | 'online' | 'waiting' | 'paused' | 'stopped'
 
-/** A finished job as the owner sees it: its kind, never its content. */
 export interface JobSummary {
   readonly jobId: string
   /** Model id, or `kernel`. */
@@ -32,7 +31,6 @@ export interface NodeState {
   readonly jobsFailed: number
   /** Sum of the receipts signed since the start. */
   readonly earnedMicroUsd: string
-  /** Receipts that no hub has acknowledged yet. */
   readonly unacknowledged: number
   readonly lastJobs: readonly JobSummary[]
   /** Failure of the last job; null after a success. */

@@ -6,7 +6,6 @@ export interface ShelfModel {
   readonly id: string
   readonly sizeBytes: number
   readonly usedAtMs: number
-  /** In use, or used too recently to unload. */
   readonly isKept: boolean
 }
 

@@ -5,7 +5,6 @@ import type { StoredReceipt } from '#p2p/stream/messages.ts'
 export interface ReceiptStore {
   /** Resolves once the receipt would survive the end of this process. */
   put(id: Bytes32, stored: StoredReceipt): Promise<void>
-  /** Forgets receipts that a hub acknowledged. */
   remove(ids: readonly Bytes32[]): Promise<void>
   pending(): Promise<readonly StoredReceipt[]>
 }

@@ -23,7 +23,6 @@ export interface FileNodeOptions {
   readonly mayDialPrivate?: boolean
 }
 
-/** Most connections at once. */
 const MAX_CONNECTIONS = 32
 
 export async function createFileNode(options: FileNodeOptions): Promise<FileNode> {

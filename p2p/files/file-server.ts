@@ -33,7 +33,6 @@ export interface FileServerOptions {
 export async function serveFiles(node: FileNode, options: FileServerOptions): Promise<void> {
   const { find, log, clock = systemClock, bytesPerSecond = LIMITS.fileBytesPerSecond } = options
   const rate = createRateBucket(bytesPerSecond, clock)
-  /** Running transfers by peer. */
   const transfers = new Map<string, number>()
   const count = (peer: string, change: 1 | -1) => {
     const left = (transfers.get(peer) ?? 0) + change
@@ -135,7 +134,6 @@ async function sendFile(
   }
 }
 
-/** Calls `onSilent` when the other side has sent nothing for too long. */
 function createSilence(clock: Clock, onSilent: () => void) {
   let cancel = clock.after(LIMITS.modelStallMs, onSilent)
   return {

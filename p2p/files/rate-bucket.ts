@@ -2,7 +2,6 @@
 import type { Clock } from '#p2p/stream/clock.ts'
 
 export interface RateBucket {
-  /** Resolves when these bytes may be sent. */
   take(sizeBytes: number): Promise<void>
 }
 

@@ -102,7 +102,6 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return all
 }
 
-/** A Buffer's bytes as a plain array. */
 function plain(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -110,7 +110,6 @@ export function subscribePresence(
   pubsub.subscribe(topic)
 }
 
-/** The budgets of the peers last heard. */
 function createBudgets() {
   const budgets = new BoundedMap<string, Budget>(LIMITS.presenceNodes)
   const create = () =>
@@ -124,7 +123,6 @@ function createBudgets() {
   }
 }
 
-/** The highest sequence of each node last heard. */
 function createSequences() {
   const highest = new BoundedMap<string, number>(LIMITS.presenceNodes)
   return {

@@ -10,7 +10,6 @@ const ACK_IDS = 256
 
 export interface AckCoalescer {
   push(ids: readonly Bytes32[]): void
-  /** Sends what has gathered. */
   flush(): void
   /** Forgets what has gathered, since the stream has ended. The node will offer those receipts again. */
   drop(): void

@@ -11,7 +11,6 @@ const FRAME_COST_BYTES = 1024
 /** Smallest grant. A receiver saves grants up, so that they cost almost nothing. */
 export const GRANT_BYTES: number = LIMITS.jobWindowBytes / 4
 
-/** Credit for a frame with a body of this size. */
 export function frameCost(bodyBytes: number): number {
   return Math.max(bodyBytes, FRAME_COST_BYTES)
 }

@@ -37,7 +37,6 @@ const KINDS = {
 
 export type FrameKind = keyof typeof KINDS
 
-/** The longest body that a frame of this kind may have. */
 export function longestBody(kind: FrameKind): number {
   const rule = KINDS[kind]
   return 'most' in rule ? rule.most : rule.exactly
@@ -67,7 +66,6 @@ export function jsonFrame(kind: FrameKind, job: number, value: unknown): Frame {
   return { kind, job, body: new TextEncoder().encode(JSON.stringify(value)) }
 }
 
-/** A frame of the stream itself, with raw bytes. */
 export function bytesFrame(kind: 'echo' | 'echoed', body: Uint8Array): Frame {
   return { kind, job: 0, body }
 }
@@ -133,7 +131,6 @@ export interface FrameDecoder {
    * @throws {AppError} invalid_request, too_large
    */
   push(chunk: Uint8Array, onFrame: (frame: Frame) => void): void
-  /** Bytes of the incomplete frame. */
   pendingBytes(): number
 }
 

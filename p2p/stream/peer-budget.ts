@@ -12,7 +12,6 @@ export interface Budget {
 }
 
 export interface BudgetOptions {
-  /** Most that can be spent at once. */
   readonly most: number
   readonly perSecond: number
   readonly clock: Pick<Clock, 'nowMs'>

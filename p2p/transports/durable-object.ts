@@ -44,7 +44,6 @@ export interface TransportComponents {
 }
 
 export interface DurableObjectTransport {
-  /** For `transports` of one libp2p node. */
   (components: TransportComponents): Transport
   /**
    * Upgrades an accepted inbound socket; resolves when the connection is up.

@@ -18,7 +18,6 @@ export const ECHO_PROTOCOL = '/littoral/echo/1.0.0'
 
 const NONCE_BYTES = 32
 
-/** The node's reply to an echo frame. */
 export async function answerEcho(
   frame: Frame,
   parties: EchoParties,
@@ -51,7 +50,6 @@ export interface EchoRun {
   readonly result: Promise<EchoResult>
   /** Takes an `echoed` frame. @throws {AppError} invalid_request after too many unasked ones */
   onFrame(frame: Frame): void
-  /** Ends the measurement with the stream. */
   lose(error: AppError): void
 }
 

@@ -53,7 +53,6 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
   let unwinding = 0
   let lastNumber = 0
 
-  /** Sends the node's last frame of a job. */
   const end = (number: number, frame: Frame) => {
     if (!jobs.has(number)) return
     frames.send(frame)

@@ -41,7 +41,6 @@ export interface JobCall {
   onFrame(frame: Frame): 'open' | 'ended'
   /** Whether the caller has its outcome. The node may still owe its reply to a cancel. */
   isOver(): boolean
-  /** Ends the job with the stream. */
   lose(error: AppError): void
 }
 

@@ -68,7 +68,6 @@ export interface WorkLink {
    * @throws {AppError} no_capacity while another runs, node_timeout, node_lost, forbidden for another key's signature
    */
   measure(options: Omit<EchoRunOptions, 'clock' | 'log'>): Promise<EchoResult>
-  /** Tells the node how the hub sees it now. */
   tell(standing: Standing): void
   /** Tells the node that these receipts are stored durably. */
   acknowledge(ids: readonly Bytes32[]): void

@@ -21,7 +21,6 @@ export interface WorkRunOptions {
 
 export interface LoadOutcome {
   readonly presence: SignedPresence
-  /** Why the model was not loaded. */
   readonly error: unknown
 }
 

@@ -28,7 +28,6 @@ export interface ServeWorkOptions {
   readonly signal?: AbortSignal
   /** libp2p identity of the hub at the other end, which the node names in signed echoes. */
   readonly hubPeerId?: string
-  /** Called after the handler has been welcomed. */
   readonly onWelcome?: (welcome: Welcome) => void
 }
 

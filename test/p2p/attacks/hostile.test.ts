@@ -14,7 +14,7 @@ import { WORK_VERSION, type Hello } from '#p2p/stream/messages.ts'
 import { readWireError } from '#p2p/stream/wire-error.ts'
 import { openWork, type WorkLink } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
-import { AppError, errorCode } from '#shared/base/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import {
@@ -24,6 +24,7 @@ import {
 } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import {
+  codeOf,
   createTestHandler,
   createTestHub,
   seededBytes,
@@ -40,12 +41,6 @@ beforeAll(async () => {
   node = await network.connect()
 })
 afterAll(() => network.close())
-
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'fulfilled',
-    (error: unknown) => errorCode(error) ?? String(error),
-  )
 
 /** One end of a stream that a test drives by hand. */
 function byHand(stream: Stream) {

@@ -179,7 +179,7 @@ describe('a hub that dispatches over real work streams', () => {
     const request = await kernelRequest(EU, payload)
     const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
     expect(outcome.nodeId).toBe(honest?.nodeId)
-    expect(hub.directory.get(greedy.nodeId)?.quarantine).toContain('bills')
+    expect(hub.directory.get(greedy.nodeId)?.quarantine).toContain('do not match the ticket')
     expect(hub.outbox.next()).toHaveLength(1)
   })
 
@@ -349,7 +349,7 @@ describe('a hub that dispatches over real work streams', () => {
     if (member === undefined) throw new Error('not a member')
     hub.directory.remove(member)
     hub.directory.add({ ...member, quarantine: null })
-    expect(hub.directory.get(lying.nodeId)?.quarantine).toContain('bills')
+    expect(hub.directory.get(lying.nodeId)?.quarantine).toContain('do not match the ticket')
   })
 })
 

@@ -111,7 +111,7 @@ describe('the error with which a node ends a job', () => {
         'no_capacity',
         'node_lost',
       ]).toContain(read.code)
-      expect(read.detail).toMatch(/^The node gave the job (back|up)/)
+      expect(read.detail).toMatch(/^The node (gave the job back|abandoned the job)/)
       expect(read.detail.length).toBeLessThan(1_200)
       expect(hub.bans.barOf(request.work)).toBe('none')
     }

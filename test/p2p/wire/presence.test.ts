@@ -10,20 +10,13 @@ import {
   signPresence,
   subscribePresence,
 } from '#p2p/peers/presence.ts'
-import { errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
-import { createTestNode, presenceRecord } from '#test/support/hub/work.ts'
-
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'fulfilled',
-    (error: unknown) => errorCode(error) ?? String(error),
-  )
+import { codeOf, createTestNode, presenceRecord } from '#test/support/hub/work.ts'
 
 describe('a record', () => {
   test('[P1] is read back as it was signed', async () => {

@@ -17,6 +17,7 @@ import {
 } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import {
+  codeOf,
   createTestHandler,
   createTestHub,
   invertBytes,
@@ -79,12 +80,6 @@ async function run(link: WorkLink, payload: Uint8Array, signal?: AbortSignal): P
   })
   return { result, output: new Uint8Array(Buffer.concat(chunks)) }
 }
-
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => 'fulfilled',
-    (error: unknown) => errorCode(error) ?? String(error),
-  )
 
 describe('one stream', () => {
   test('[W1] greets, measures the round trip and runs a job', async () => {
@@ -217,12 +212,12 @@ describe('endings', () => {
       told.push([
         failureOf(toAppError(signal.reason)).whose,
         code,
-        /holds that against/.test(detail),
+        /prefers other nodes/.test(detail),
       ])
       throw signal.reason
     })
     for (const reason of [
-      new AppError('cancelled', 'The caller hung up.'),
+      new AppError('cancelled', 'The caller left.'),
       new AppError('node_timeout', 'No answer within 5 ms.'),
       new SilentNode('node_timeout', 'The node was silent for 5 ms.'),
     ]) {

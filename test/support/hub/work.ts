@@ -1,6 +1,7 @@
 /** Real signed messages of the work protocol, and a node whose work is easy to check. */
 import type { PrivateKey } from '@libp2p/interface'
 import { sha256 } from 'viem'
+import { errorCode } from '#shared/base/errors.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { signPresence } from '#p2p/peers/presence.ts'
 import {
@@ -219,4 +220,12 @@ export function seededBytes(sizeBytes: number, seed = 1): Uint8Array<ArrayBuffer
     bytes[at] = mixed ^ (mixed >>> 14)
   }
   return bytes
+}
+
+/** @returns the code that the promise rejects with, or `fulfilled` */
+export function codeOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'fulfilled',
+    (error: unknown) => errorCode(error) ?? String(error),
+  )
 }

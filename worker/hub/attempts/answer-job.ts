@@ -10,7 +10,7 @@ import { attemptJob, manifestOf, type AttemptDeps } from './attempt.ts'
 import type { NodeChoice } from './node-choice.ts'
 import { contradicted, keepEnd } from './ends.ts'
 import type { Job } from './job.ts'
-import { watchSilence, type SilenceDeps } from './silence.ts'
+import { SilenceWatch, type SilenceDeps } from './silence.ts'
 import { tellWords } from './tell-words.ts'
 
 export interface AnswerDeps {
@@ -31,7 +31,7 @@ export async function answerJob(job: Job, deps: AnswerDeps): Promise<DispatchRes
   for (let attempt = firstAttempt; attempt < end; attempt += 1) {
     const isLast = attempt === end - 1
     const { member, onFree } = await choice.choose(job, { lost, isLast })
-    const watch = watchSilence(job, { member, isLast, onFree }, silence)
+    const watch = new SilenceWatch(job, { member, isLast, onFree }, silence)
     const sentAtMs = now()
     const tried = () => kernelAttempt(job, member, now() - sentAtMs)
     try {

@@ -2,7 +2,6 @@
 
 export interface ByteSink {
   push(piece: Uint8Array): void
-  /** All bytes so far. */
   bytes(): Uint8Array
 }
 

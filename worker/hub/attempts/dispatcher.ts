@@ -44,7 +44,6 @@ interface Caller {
   readonly sink: AnswerSink | undefined
 }
 
-/** What a hub keeps for a job while it runs. */
 interface Held {
   readonly signal: AbortSignal
   release(): void

@@ -66,7 +66,6 @@ export class Job {
     return this.request.timeoutMs - (nowMs - this.arrivedAtMs)
   }
 
-  /** Passes bytes of the answer on. */
   async push(head: DispatchHead, bytes: Uint8Array): Promise<void> {
     if (!this.#isBegun) {
       this.#isBegun = true

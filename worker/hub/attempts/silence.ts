@@ -68,36 +68,14 @@ export interface SilenceDeps {
   readonly clock?: Clock | undefined
 }
 
-export interface SilenceWatch {
-  /** Aborts the node's run. */
-  readonly signal: AbortSignal
-  /** @returns the answer @throws what the run ends with, or why the job stopped waiting while the run continues */
-  answer<T>(run: Promise<T>): Promise<T>
-  /** Whether the job still waits for this node. */
-  isWaiting(): boolean
-  /** Notes text for a reader. Bytes alone do not count, since any node can send them. */
-  heard(textLength: number): void
-  /** Stops the clock while a reader takes the node's bytes: until then the node cannot send more. */
-  taking<T>(taken: Promise<T>): Promise<T>
-  /** Why the job was taken from the node; undefined if it was not. */
-  taken(): AppError | undefined
-  /** Ends the attempt. If no run has begun, the node is free. */
-  stop(): void
-}
-
 export interface WatchedAttempt {
   readonly member: Member
-  /** Whether this is the last attempt. */
   readonly isLast: boolean
   /** Called when the node is free again. */
   readonly onFree: () => void
 }
 
-export function watchSilence(job: Job, attempt: WatchedAttempt, deps: SilenceDeps): SilenceWatch {
-  return new Watch(job, attempt, deps)
-}
-
-class Watch implements SilenceWatch {
+export class SilenceWatch {
   readonly #deps: SilenceDeps
   readonly #job: Job
   readonly #attempt: WatchedAttempt
@@ -144,18 +122,22 @@ class Watch implements SilenceWatch {
     if (job.signal.aborted) this.#onJobEnd()
   }
 
+  /** Aborts the node's run. */
   get signal(): AbortSignal {
     return this.#run.signal
   }
 
+  /** Whether the job still waits for this node. */
   isWaiting(): boolean {
     return this.#isWaiting
   }
 
+  /** Why the job was taken from the node; undefined if it was not. */
   taken(): AppError | undefined {
     return this.#taken
   }
 
+  /** @returns the answer @throws what the run ends with, or why the job stopped waiting while the run continues */
   answer<T>(run: Promise<T>): Promise<T> {
     this.#isBegun = true
     run.then(
@@ -165,10 +147,12 @@ class Watch implements SilenceWatch {
     return Promise.race([run, this.#gone.promise])
   }
 
+  /** Ends the attempt. If no run has begun, the node is free. */
   stop(): void {
     if (!this.#isBegun) this.#free()
   }
 
+  /** Notes text for a reader. Bytes alone do not count, since any node can send them. */
   heard(textLength: number): void {
     const nowMs = this.#deps.now()
     this.#newText += textLength
@@ -180,6 +164,7 @@ class Watch implements SilenceWatch {
     if (this.#isWaiting) this.#endProbation()
   }
 
+  /** Stops the clock while a reader takes the node's bytes: until then the node cannot send more. */
   async taking<T>(promise: Promise<T>): Promise<T> {
     const sinceMs = this.#deps.now()
     this.#taking += 1

@@ -8,7 +8,6 @@ const OF_THE_WORK = ['invalid_request', 'too_large', 'context_length_exceeded'] 
 /** Longest part of a node's message that is passed on. */
 const WORDS_CHARS = 1_024
 
-/** How an attempt without an answer ended. */
 export interface AttemptEnd {
   /** The error that the node itself sent, if any. */
   readonly word: NodesWord | undefined

@@ -19,7 +19,6 @@ export interface TicketInput {
   readonly member: Member
   readonly attempt: number
   readonly salt: Bytes32
-  /** sha-256 of the payload. */
   readonly inputDigest: Bytes32
 }
 

@@ -60,7 +60,6 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
   const trials = createKernelTrials(now)
   /** Reports already made, so that a busy kernel is not reported with every job. */
   const noted = createNoted(now)
-  /** The first node lost, by job. */
   const lost = new BoundedMap<string, KernelAttempt>(LIMITS.kernelLostJobs)
   const barOf = (work: Work): KernelBar => {
     const ban = isSubmitted(work) ? list.get(work.digest) : undefined

@@ -10,7 +10,6 @@ import { LIMITS } from '#shared/base/limits.ts'
 /** From this many banned kernels on, an author's new texts are counted. */
 const COUNTED_FROM = 3
 const HOUR_MS = 3_600_000
-/** Authors remembered at once. */
 const AUTHORS = 1_000
 
 interface Author {

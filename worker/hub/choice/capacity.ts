@@ -16,7 +16,6 @@ export class Capacity {
     this.#share = createFairShare(most)
   }
 
-  /** Jobs that wait now. */
   get size(): number {
     return this.#waiting.size
   }

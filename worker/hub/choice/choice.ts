@@ -12,7 +12,6 @@ import { nearestRefusal, neededNode, unsatisfied } from '#shared/law/explain.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'
 
-/** What the choice knows about a live node. */
 export interface NodeView {
   readonly nodeId: string
   readonly facts: NodeFacts
@@ -48,7 +47,6 @@ export interface ChoiceJob {
   readonly tried: ReadonlySet<string>
   /** The only node that may take it; null for any. */
   readonly nodeId: string | null
-  /** Time left for the answer, in ms. */
   readonly leftMs: number
   /** Whether this is the last attempt, which goes to the node of the best standing. */
   readonly isLast?: boolean
@@ -142,7 +140,6 @@ export function canRun(
   return node.models.some((model) => model.id === work.model && model.digest === work.digest)
 }
 
-/** Predicted time until the answer is back, in ms. */
 export function predictMs(node: Pick<NodeView, 'rttMs' | 'serviceMs' | 'inFlight'>): number {
   return node.rttMs + node.serviceMs * (1 + node.inFlight)
 }

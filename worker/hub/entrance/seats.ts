@@ -13,7 +13,6 @@ export interface Applicant {
 export interface Seated extends Applicant {
   readonly inFlight: number
   readonly jobsDone: number
-  /** Whether it gets no work. */
   readonly isQuarantined: boolean
   readonly seatedForMs: number
 }
@@ -23,7 +22,6 @@ const UNUSED_MS = 60_000
 
 export type SeatChoice =
   | { readonly kind: 'free' }
-  /** This node leaves for the newcomer. */
   | { readonly kind: 'displace'; readonly nodeId: string }
   | { readonly kind: 'full' }
 

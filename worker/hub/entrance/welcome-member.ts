@@ -26,11 +26,9 @@ export interface WelcomeDeps {
   readonly vouchers: Vouchers
   readonly seating: Seating
   readonly onReceipt: (stored: StoredReceipt) => Promise<void>
-  /** A node came or left. */
   readonly onChange: () => void
 }
 
-/** What evidence of a node's place is made from. */
 export interface EvidenceDeps {
   /** Null for a hub without a declared place: it measures nobody. */
   readonly anchor: Anchor | null

@@ -114,7 +114,6 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
 
 /** Running loads, and the backoff of nodes whose load failed. */
 function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
-  /** By node, then digest. */
   const loading = new Map<string, Map<Bytes32, Load>>()
   const backoff = new BoundedMap<string, Backoff>(LIMITS.hubLoadsRemembered)
 

@@ -5,7 +5,6 @@ import { decide, type NodeFacts } from '#shared/law/decide.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'
 
-/** What placement knows about a live node. */
 export interface PlacementView {
   readonly nodeId: string
   readonly facts: NodeFacts
@@ -27,7 +26,6 @@ export interface PlacementJob {
   readonly policy: CompiledPolicy
   readonly allowed: CountrySet
   readonly digest: Bytes32
-  /** Nodes that already failed this job. */
   readonly tried: ReadonlySet<string>
   /** The only node that may take it; null for any. */
   readonly nodeId: string | null
@@ -35,7 +33,6 @@ export interface PlacementJob {
 
 export type Placement =
   | { readonly kind: 'load'; readonly nodeId: string }
-  /** This node is already loading it. */
   | { readonly kind: 'join'; readonly nodeId: string }
   | { readonly kind: 'none' }
 

@@ -169,7 +169,6 @@ export class Directory {
     return middleOf(others.flatMap((other) => this.slowestMs(other, work, units) ?? []))
   }
 
-  /** Notes that the node said something about a job. */
   heard(member: Member): void {
     this.#heardMs.set(member, this.#nowMs())
   }

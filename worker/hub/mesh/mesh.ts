@@ -20,7 +20,6 @@ export interface PeerHub {
   readonly name: string
   /** Also tells it who asks: one of the two hubs dials, and it may be that one. */
   identify(): Promise<{ readonly peerId: string; readonly hubKey: PublicKey }>
-  /** Opens a WebSocket to its {@link Mesh.enter}. */
   connect(signal: AbortSignal): Promise<UpgradeResponse>
 }
 
@@ -39,7 +38,6 @@ export interface MeshDeps {
   readonly onStranger: (nodeId: string) => void
 }
 
-/** A notice without sender and time. */
 export type News = HubNotice extends infer Notice
   ? Notice extends HubNotice
     ? Omit<Notice, 'hub' | 'sentAtMs'>
@@ -47,11 +45,8 @@ export type News = HubNotice extends infer Notice
   : never
 
 export interface Mesh {
-  /** Another hub has started. */
   onPeerUp(name: string): void
-  /** Accepts the socket of another hub. */
   enter(socket: SocketLike): Promise<void>
-  /** Whether a connection is between hubs. */
   isPeer(connection: Connection): boolean
   /** Publishes to all subscribed hubs; there may be none. */
   publish(news: News): void

@@ -6,9 +6,7 @@ import type { SqlStorage } from '#worker/platform/storage.ts'
 export interface Attestations {
   /** @returns null if there is none, or it has expired */
   of(nodeId: string): SignedAttestation | null
-  /** Replaces an earlier one about the same node. */
   put(attestation: SignedAttestation): void
-  /** @returns whether there was one */
   remove(nodeId: string): boolean
   list(): SignedAttestation[]
 }

@@ -40,7 +40,6 @@ export interface EvidenceKeeperOptions extends Backing {
   readonly echoes: readonly SignedEcho[]
   readonly attestation: SignedAttestation | null
   readonly now: () => number
-  /** Called when the conclusion has changed. */
   readonly onChange: () => void
 }
 

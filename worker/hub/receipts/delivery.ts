@@ -10,7 +10,6 @@ export interface DeliveryDeps {
 }
 
 export interface Delivery {
-  /** Notes a new receipt in the outbox. */
   onReceipt(): void
   /** Delivers the outbox, and schedules another call if anything is left. */
   flush(): Promise<void>

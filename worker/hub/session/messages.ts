@@ -56,7 +56,6 @@ export const StepMessage = z.strictObject({
   type: z.literal('step'),
   /** Starts at 1 and rises by one. */
   step: z.int().min(1),
-  /** One for each `input` buffer. */
   inputs: z.array(z.strictObject({ binding: Binding, data: Data })).max(LIMITS.kernelBuffers),
   received: Received.optional(),
 })

@@ -70,7 +70,6 @@ export function planSession(open: OpenMessage): SessionPlan {
   return { open, digest, constants, start: { step: 0, state } }
 }
 
-/** Bytes that a hub holds for the session. */
 export function heldBytes({ constants, start }: SessionPlan): number {
   const sum = (map: ReadonlyMap<number, Uint8Array>) =>
     [...map.values()].reduce((total, bytes) => total + bytes.length, 0)

@@ -11,7 +11,6 @@ import type { SessionGrant } from '#worker/protocols/hub.ts'
 import { createSessionSpace } from './session-space.ts'
 import { Session, type SessionDeps } from './session.ts'
 
-/** The server's end of an accepted WebSocket. */
 export interface SessionSocket {
   send(text: string): void
   close(code: number, reason: string): void

@@ -3,7 +3,6 @@ import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
-/** The share of one session. */
 export interface SessionPlace {
   /** @throws {AppError} no_capacity when the hub holds too many bytes, rate_limited when the tenant does */
   hold(sizeBytes: number): void

@@ -37,11 +37,8 @@ export interface SessionDeps {
   readonly reserve: (microUsd: number) => Promise<(spentMicroUsd: number) => void>
   /** Reserves bytes in the hub. @throws {AppError} no_capacity */
   readonly hold: (sizeBytes: number) => void
-  /** Releases reserved bytes. */
   readonly release: (sizeBytes: number) => void
-  /** Sends one message as JSON. */
   readonly send: (text: string) => void
-  /** Closes the socket with a WebSocket close code. */
   readonly close: (code: number, reason: string) => void
   readonly randomBytes: RandomBytes
 }
@@ -70,7 +67,6 @@ export class Session {
   /** The node that holds the state after `#done`; null if none does. */
   #nodeId: NodeId | null = null
   #done = 0
-  /** The number of the next step. */
   #next = 1
   /** Set from a move until the client resumes: earlier steps still on their way are dropped. */
   #resumeFrom: number | undefined
@@ -82,7 +78,6 @@ export class Session {
     this.#id = bytesToHex(deps.randomBytes(32))
   }
 
-  /** Handles one message of the client; never throws. */
   onMessage(text: string): void {
     if (this.#ended.signal.aborted) return
     try {

@@ -13,7 +13,6 @@ export interface Unread {
 
 /** @param stepBytes most bytes that the messages of one step may have */
 export function createUnread(stepBytes: number): Unread {
-  /** Sizes of the unacknowledged messages, the oldest first. */
   const sizes: number[] = []
   let unreadBytes = 0
   let acknowledged = 0
