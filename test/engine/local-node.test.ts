@@ -16,6 +16,9 @@ import { until } from '../support/poll.ts'
 
 const MIB = 1024 * 1024
 
+const openNode = (options: Partial<Parameters<typeof createNodeEngine>[0]> = {}) =>
+  createNodeEngine({ device: 'auto', kernels: 'any', models: [], log: silentLog, ...options })
+
 describeEngine('a local node', {
   open: () => createNodeEngine({ device: 'auto', kernels: 'any', log: silentLog }),
   providers: {
@@ -30,13 +33,7 @@ describeEngine('a local node', {
 })
 
 describeEngine('a local node that is told to use WebGPU and the listed kernels', {
-  open: () =>
-    createNodeEngine({
-      device: 'webgpu',
-      kernels: 'listed',
-      models: ['littoral-embed-400k'],
-      log: silentLog,
-    }),
+  open: () => openNode({ device: 'webgpu', kernels: 'listed', models: ['littoral-embed-400k'] }),
   providers: { 'littoral-embed-400k': ['webgpu'] },
   kernels: 'listed',
 })
@@ -44,12 +41,17 @@ describeEngine('a local node that is told to use WebGPU and the listed kernels',
 describe('a local node that runs any kernel', () => {
   let engine: Engine
   beforeAll(async () => {
-    engine = await createNodeEngine({ device: 'auto', kernels: 'any', models: [], log: silentLog })
+    engine = await openNode()
   })
   afterAll(() => engine.close())
   describeInterface(() => engine)
 
   const OUT = '@group(0) @binding(0) var<storage, read_write> out: array<u32>;'
+  const ENDLESS = {
+    wgsl: `${OUT}
+@compute @workgroup_size(64) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`,
+    buffers: [{}],
+  }
   const DOUBLE = `${OUT}
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x < arrayLength(&out)) { out[id.x] = out[id.x] * 2u + 1u; }
@@ -156,17 +158,9 @@ describe('a local node that runs any kernel', () => {
   test('[G19] the end of a kernel process ends no other job, and kernels stay on offer', async () => {
     const before = new Set(engineProcesses())
     const offered: unknown[] = []
-    const own = await createNodeEngine({
-      device: 'auto',
-      kernels: 'any',
-      models: [],
-      onChange: () => offered.push(own.kernels),
-      log: silentLog,
-    })
+    const own = await openNode({ onChange: () => offered.push(own.kernels) })
     try {
-      const wgsl = `${OUT}
-@compute @workgroup_size(64) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
-      const first = runJob(own, kernelJob({ wgsl, buffers: [{}] })).catch(errorCode)
+      const first = runJob(own, kernelJob(ENDLESS)).catch(errorCode)
       const others = Promise.all([1, 2, 3].map(() => doubled(own)))
       for (const pid of engineProcesses()) if (!before.has(pid)) process.kill(pid, 'SIGKILL')
       expect(await first).toBe('node_lost')
@@ -197,10 +191,8 @@ var<workgroup> shared_words: array<u32, 256>;
   })
 
   test('[G10] a caller may leave a running kernel at once, and the engine keeps working', async () => {
-    const wgsl = `${OUT}
-@compute @workgroup_size(64) fn main() { loop { if (out[0] == 7u) { break; } out[0] = 2u; } }`
     const controller = new AbortController()
-    const running = runJob(engine, kernelJob({ wgsl, buffers: [{}] }), controller.signal)
+    const running = runJob(engine, kernelJob(ENDLESS), controller.signal)
     setTimeout(() => controller.abort(), 20)
     await expect(running).rejects.toMatchObject({ code: 'cancelled' })
     await expectServing()
@@ -220,12 +212,7 @@ describe('a local node whose process is killed during its start', () => {
         }
     }, 20)
     try {
-      const engine = await createNodeEngine({
-        device: 'auto',
-        kernels: 'any',
-        models: ['littoral-embed-400k'],
-        log: silentLog,
-      })
+      const engine = await openNode({ models: ['littoral-embed-400k'] })
       return { engine, processes: pids.length }
     } finally {
       clearInterval(watching)
@@ -255,12 +242,7 @@ describe('a local node whose process is killed during its start', () => {
 
 describe('a local node with --device cpu', () => {
   test('[G11] serves models, names no GPU, and refuses kernels', async () => {
-    const engine = await createNodeEngine({
-      device: 'cpu',
-      kernels: 'any',
-      models: ['littoral-embed-400k'],
-      log: silentLog,
-    })
+    const engine = await openNode({ device: 'cpu', models: ['littoral-embed-400k'] })
     try {
       expect(engine.kernels).toEqual([])
       const job = modelJob('littoral-embed-400k', [[1], encodeBytes(['is my data safe?'])])
@@ -276,12 +258,10 @@ describe('a local node with --device cpu', () => {
   test('[G19] withdraws the models of a dead process at once, and offers them again with the next process', async () => {
     const others = new Set(engineProcesses())
     const offered: number[] = []
-    const engine = await createNodeEngine({
+    const engine = await openNode({
       device: 'cpu',
-      kernels: 'any',
       models: ['littoral-embed-400k'],
       onChange: () => offered.push(engine.models.length),
-      log: silentLog,
     })
     try {
       for (const pid of engineProcesses()) if (!others.has(pid)) process.kill(pid, 'SIGKILL')
@@ -297,12 +277,7 @@ describe('a local node with --device cpu', () => {
   test('keeps secrets of its environment from the processes that run strangers’ code', async () => {
     const others = new Set(engineProcesses())
     process.env.LITTORAL_NODE_KEY = 'a key of this test'
-    const engine = await createNodeEngine({
-      device: 'auto',
-      kernels: 'any',
-      models: [],
-      log: silentLog,
-    })
+    const engine = await openNode()
     try {
       const started = engineProcesses().filter((pid) => !others.has(pid))
       expect(started.length).toBeGreaterThan(0)

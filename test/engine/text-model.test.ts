@@ -10,7 +10,7 @@ import { repositoryPath } from '#scripts/base/paths.ts'
 import { makeRandomLlama, type Precision } from '#test/support/engine/random-llama.ts'
 import type { Provider } from '#shared/job/job.ts'
 import type { TextInput } from '#shared/job/text.ts'
-import { readText } from '#test/support/engine/engine-jobs.ts'
+import { GREEDY_TEXT, readText } from '#test/support/engine/engine-jobs.ts'
 
 const sessions = createOrtSessions(ort)
 const NEVER = new AbortController().signal
@@ -80,12 +80,7 @@ describe.each<Precision>(['f32', 'f16', 'q4f16'])(
               { role: 'developer', content: 'You are terse. ' },
               { role: 'user', content: 'is it hot?' },
             ],
-            temperature: 0,
-            topP: 1,
-            seed: null,
-            stop: [],
-            logprobs: null,
-            format: { type: 'text' },
+            ...GREEDY_TEXT,
             ...input,
           },
           maxTokens: 24,

@@ -41,6 +41,15 @@ export interface TextJobOptions extends Partial<TextInput> {
   readonly model?: string
 }
 
+export const GREEDY_TEXT: TextInput = {
+  temperature: 0,
+  topP: 1,
+  seed: null,
+  stop: [],
+  logprobs: null,
+  format: { type: 'text' },
+}
+
 /** A greedy text job unless the options differ. */
 export function textJob(options: TextJobOptions): Job<TextWork> {
   const { user, maxTokens = 64, model = 'littoral-chat-2m', ...input } = options
@@ -49,12 +58,7 @@ export function textJob(options: TextJobOptions): Job<TextWork> {
   const payload = new TextEncoder().encode(
     JSON.stringify({
       ...(user === undefined ? {} : { messages: [{ role: 'user', content: user }] }),
-      temperature: 0,
-      topP: 1,
-      seed: null,
-      stop: [],
-      logprobs: null,
-      format: { type: 'text' },
+      ...GREEDY_TEXT,
       ...input,
     } satisfies TextInput),
   )

@@ -3,8 +3,6 @@ export function createFakeClock() {
   let nowMs = 0
   return {
     now: () => nowMs,
-    add(ms: number) {
-      nowMs += ms
-    },
+    add: (ms: number) => void (nowMs += ms),
   }
 }

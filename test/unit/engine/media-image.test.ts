@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { deflateSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createImageDecoder } from '#engine/media/image.ts'
+import { PASSES } from '#engine/media/interlaced.ts'
 import { setUpright } from '#engine/media/orientation.ts'
 import type { DecodeImage } from '#engine/media/picture.ts'
 import { sampleAcross } from '#engine/media/sample-picture.ts'
@@ -129,15 +130,6 @@ describe('a PNG', () => {
         return rows
       }
       const plain = pass([0, 0, 1, 1], 0)
-      const all = [
-        [0, 0, 8, 8],
-        [4, 0, 8, 8],
-        [0, 4, 4, 8],
-        [2, 0, 4, 4],
-        [0, 2, 2, 4],
-        [1, 0, 2, 2],
-        [0, 1, 1, 2],
-      ]
       const colours = pngChunk(
         'PLTE',
         Uint8Array.from({ length: 48 }, (_, i) => i * 5),
@@ -149,7 +141,7 @@ describe('a PNG', () => {
         const same = { width, height, depth, colour, extra }
         const expected = await decode(png({ ...same, rows: plain }))
         for (const filter of [0, 1, 2, 3, 4]) {
-          const rows = all.flatMap((each) => pass(each, filter))
+          const rows = PASSES.flatMap((each) => pass(each, filter))
           expect(await decode(png({ ...same, interlace: 1, rows }))).toEqual(expected)
         }
       }

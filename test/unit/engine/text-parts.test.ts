@@ -197,20 +197,21 @@ describe('the vocabulary', () => {
 
 describe('the sender', () => {
   const NEVER = new AbortController().signal
+  const END = { type: 'end', finish: 'stop', promptTokens: 3 } as const
+  const openSender = () => {
+    const { add, now } = createFakeClock()
+    const lines: Uint8Array[] = []
+    const emit = async (line: Uint8Array) => void lines.push(line)
+    return { lines, add, sender: createSender({ emit, signal: NEVER, now }) }
+  }
 
   test('sends the first token at once, and groups fast ones into an event', async () => {
-    const clock = createFakeClock()
-    const lines: Uint8Array[] = []
-    const sender = createSender({
-      emit: async (line) => void lines.push(line),
-      signal: NEVER,
-      now: clock.now,
-    })
+    const { lines, add, sender } = openSender()
     for (let id = 0; id < 40; id++) {
       await sender.token(id, `t${id} `)
-      clock.add(1)
+      add(1)
     }
-    await sender.end('last', { type: 'end', finish: 'stop', promptTokens: 3 })
+    await sender.end('last', END)
     const meter = createTextMeter(40)
     const events = lines.flatMap((line) => meter.push(line))
     expect(meter.finish()).toMatchObject({ tokens: 40, end: { promptTokens: 3 } })
@@ -221,42 +222,27 @@ describe('the sender', () => {
   })
 
   test('[G14] sends the rest together with the end, without waiting for the reader in between', async () => {
-    const clock = createFakeClock()
-    const pieces: Uint8Array[] = []
-    const sender = createSender({
-      emit: async (piece) => void pieces.push(piece),
-      signal: NEVER,
-      now: clock.now,
-    })
+    const { lines, sender } = openSender()
     for (let id = 0; id < 3; id++) await sender.token(id, `t${id} `)
-    await sender.end('last', { type: 'end', finish: 'stop', promptTokens: 3 })
-    expect(pieces).toHaveLength(2)
+    await sender.end('last', END)
+    expect(lines).toHaveLength(2)
     const meter = createTextMeter(3)
-    const events = pieces.map((piece) => meter.push(piece).map(({ type }) => type))
+    const events = lines.map((piece) => meter.push(piece).map(({ type }) => type))
     expect(events).toEqual([['delta'], ['delta', 'end']])
   })
 
   test('[G14] sends at most thirty events a second', async () => {
-    const clock = createFakeClock()
-    let events = 0
-    const emit = async () => void (events += 1)
-    const sender = createSender({ emit, signal: NEVER, now: clock.now })
+    const { lines, add, sender } = openSender()
     for (let id = 0; id < 1_000; id++) {
       await sender.token(id, 'a')
-      clock.add(2)
+      add(2)
     }
-    expect(events).toBeGreaterThan(50)
-    expect(events).toBeLessThanOrEqual(2 * 30 + 1)
+    expect(lines.length).toBeGreaterThan(50)
+    expect(lines.length).toBeLessThanOrEqual(2 * 30 + 1)
   })
 
   test('keeps each event within the wire limits, whatever the tokens hold', async () => {
-    const clock = createFakeClock()
-    const lines: Uint8Array[] = []
-    const sender = createSender({
-      emit: async (line) => void lines.push(line),
-      signal: NEVER,
-      now: clock.now,
-    })
+    const { lines, sender } = openSender()
     const entry = {
       token: '\u0001'.repeat(100),
       bytes: Array.from({ length: 100 }, () => 255),
@@ -267,7 +253,7 @@ describe('the sender', () => {
         ...entry,
         top: Array.from({ length: 20 }, () => entry),
       })
-    await sender.end('', { type: 'end', finish: 'length', promptTokens: 1 })
+    await sender.end('', END)
     const meter = createTextMeter(300)
     for (const line of lines) meter.push(line)
     expect(meter.finish().tokens).toBe(300)
@@ -282,11 +268,7 @@ describe('the sender', () => {
       stallMs: 50,
     })
     await sender.token(1, 'a')
-    await expect(
-      sender.end('', { type: 'end', finish: 'stop', promptTokens: 1 }),
-    ).rejects.toMatchObject({
-      code: 'cancelled',
-    })
+    await expect(sender.end('', END)).rejects.toMatchObject({ code: 'cancelled' })
   })
 
   test('[G4] stops waiting when the caller leaves', async () => {
@@ -298,7 +280,7 @@ describe('the sender', () => {
       now: () => performance.now(),
     })
     await sender.token(1, 'a')
-    const ending = sender.end('', { type: 'end', finish: 'stop', promptTokens: 1 })
+    const ending = sender.end('', END)
     controller.abort()
     await expect(ending).rejects.toMatchObject({ code: 'cancelled' })
   })
