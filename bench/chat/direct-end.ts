@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { createModelRunner } from '#engine/models/runner.ts'
-import { createOrtSessions } from '#engine/session/session.ts'
+import { createOrtSessions } from '#engine/runtime/runtime-session.ts'
 import { modelFilePath } from '#local-node/models/model-path.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { Provider } from '#shared/job/job.ts'
