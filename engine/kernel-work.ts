@@ -11,6 +11,7 @@ import { watchDevice } from './kernels/device-watch.ts'
 import { createKernelRunner, type KernelRunner, type KernelTimes } from './kernels/kernel-runner.ts'
 import { createLibraryRunner, type LibraryRunner } from './kernels/library-runner.ts'
 import type { Grant } from './kernels/rewrite/meter-kernel.ts'
+import { LIBRARY_RUN_MS } from './hang-limits.ts'
 
 export interface KernelWorkOptions {
   /** Undefined on a machine without WebGPU. */
@@ -37,7 +38,7 @@ export interface KernelsOfEngine {
 
 const LIBRARY_TIMES: KernelTimes = {
   kernelCompileMs: LIMITS.kernelCompileMs,
-  kernelRunMs: LIMITS.libraryRunMs,
+  kernelRunMs: LIBRARY_RUN_MS,
 }
 
 interface Opened {

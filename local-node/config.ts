@@ -3,14 +3,16 @@ import { parseArgs } from 'node:util'
 import { multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { MODEL_HUB } from '#shared/job/model-source.ts'
 import { CountryCode } from '#shared/node/node.ts'
 import { isWebSocketAddress } from '#p2p/transports/address.ts'
-import { DEFAULT_MODELS } from '#local-node/models/model-store.ts'
-
-const MIB = 1024 * 1024
+import {
+  DEFAULT_MODELS,
+  MODEL_MEMORY_BYTES,
+  MODEL_CACHE_BYTES,
+} from '#local-node/models/model-store.ts'
 
 const MORE = 'npm run node -- --help says more'
 
@@ -27,9 +29,9 @@ const Options = z.strictObject({
   'max-jobs': z.coerce.number().int().min(1).max(LIMITS.nodeJobsInFlight).default(2),
   'simulated-place': CountryCode.optional(),
   models: z.string().default('all').transform(readModels),
-  'model-memory': Mebibytes.default(LIMITS.modelMemoryBytes / MIB),
+  'model-memory': Mebibytes.default(MODEL_MEMORY_BYTES / MIB),
   'model-cache': z.string().min(1).default(DEFAULT_MODELS),
-  'model-cache-size': Mebibytes.default(LIMITS.modelCacheBytes / MIB),
+  'model-cache-size': Mebibytes.default(MODEL_CACHE_BYTES / MIB),
   'model-hub': z.url({ protocol: /^https?$/ }).default(MODEL_HUB),
   'serve-files': FileAddress.optional(),
   'announce-files': FileAddress.optional(),

@@ -7,7 +7,7 @@ import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { closeToOthers } from './close-to-others.ts'
@@ -19,7 +19,8 @@ import { loadKeys } from './keys.ts'
 import { lockState } from './state-lock.ts'
 import { openReceiptJournal } from './receipt-journal.ts'
 
-const MIB = 1024 * 1024
+/** How long a stopping node lets its jobs run before it returns them. Service managers wait at least ten seconds. */
+const NODE_LEAVE_MS = 8_000
 
 try {
   await main()
@@ -99,7 +100,7 @@ async function main(): Promise<void> {
   const preloading = new AbortController()
   const isStopping = endOnSignal(async () => {
     preloading.abort()
-    await core.leave(LIMITS.nodeLeaveMs)
+    await core.leave(NODE_LEAVE_MS)
     await core.stop()
     await receipts.close()
     await files.close()

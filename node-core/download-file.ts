@@ -6,6 +6,9 @@ import type { Log } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/job/model.ts'
 import type { FileBody, FileSource } from './file-source.ts'
 
+/** Times that one source is asked to resume. */
+const MODEL_SOURCE_RESUMES = 4
+
 /** Where the bytes go. It may hold the start of the file from an earlier try. */
 export interface FileSink {
   readonly sizeBytes: number
@@ -81,7 +84,7 @@ async function fromSource(
       const code = errorCode(error)
       const isFinal = (code !== undefined && code !== 'node_lost') || options.signal.aborted
       const hasProgress = sink.sizeBytes > before
-      if (isFinal || !hasProgress || resumes >= LIMITS.modelSourceResumes) throw error
+      if (isFinal || !hasProgress || resumes >= MODEL_SOURCE_RESUMES) throw error
       log.info('file.resumed', { file: file.name, source: source.name, offset: sink.sizeBytes })
     }
   }

@@ -1,5 +1,7 @@
 /** Holds a short answer until its receipt is stored. Both then leave as one message: one cipher call and one write. */
-import { LIMITS } from '#shared/base/limits.ts'
+
+/** Largest answer that waits for its receipt, so that both are one message. */
+export const HELD_OUTPUT_BYTES = 16 * 1024
 
 type Emit = (bytes: Uint8Array) => Promise<void>
 
@@ -22,7 +24,7 @@ export function holdOutput(emit: Emit, isStream: boolean): HeldOutput {
     release,
     async emit(bytes) {
       heldBytes += bytes.length
-      if (isHolding && heldBytes <= LIMITS.heldOutputBytes) {
+      if (isHolding && heldBytes <= HELD_OUTPUT_BYTES) {
         // Copied: the engine may reuse its buffer.
         held.push(bytes.slice())
         return

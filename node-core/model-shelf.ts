@@ -8,6 +8,14 @@ import { manifestDigest, modelBytes, type ModelManifest } from '#shared/job/mode
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { planLoad, type ShelfModel } from './plan-load.ts'
 
+/** A model that was loaded or used this recently is not unloaded for another one. */
+const MODEL_KEEP_MS = 10_000
+/** A model used this often within `MODEL_DEMAND_MS` is not unloaded for another one. */
+export const MODEL_DEMAND_USES = 6
+export const MODEL_DEMAND_MS = 60_000
+/** Loads that hubs may request from one node. */
+export const MODEL_LOADS_PER_MINUTE = 12
+
 export interface ModelShelfDeps {
   readonly engine: LiveEngine
   /** All models that this build knows, most wanted first. */
@@ -18,7 +26,7 @@ export interface ModelShelfDeps {
   readonly fetchFiles: (manifest: ModelManifest, how: FetchModelOptions) => Promise<() => void>
   readonly log: Log
   readonly now: () => number
-  /** @default LIMITS.modelKeepMs */
+  /** @default MODEL_KEEP_MS */
   readonly keepMs?: number
 }
 
@@ -137,16 +145,16 @@ class Shelf {
 
   #used(id: string): void {
     const uses = [...(this.#usedAtMs.get(id) ?? []), this.#deps.now()]
-    this.#usedAtMs.set(id, uses.slice(-LIMITS.modelDemandUses))
+    this.#usedAtMs.set(id, uses.slice(-MODEL_DEMAND_USES))
   }
 
   #checkRate(): void {
     const nowMs = this.#deps.now()
     this.#askedAtMs = this.#askedAtMs.filter((atMs) => nowMs - atMs < 60_000)
-    if (this.#askedAtMs.length >= LIMITS.modelLoadsPerMinute)
+    if (this.#askedAtMs.length >= MODEL_LOADS_PER_MINUTE)
       throw new AppError(
         'rate_limited',
-        `This node loads at most ${LIMITS.modelLoadsPerMinute} models a minute.`,
+        `This node loads at most ${MODEL_LOADS_PER_MINUTE} models a minute.`,
       )
     this.#askedAtMs.push(nowMs)
   }
@@ -214,9 +222,8 @@ class Shelf {
       const uses = this.#usedAtMs.get(id) ?? []
       const usedAtMs = uses.at(-1) ?? -Infinity
       const [oldestMs = -Infinity] = uses
-      const isWanted =
-        uses.length === LIMITS.modelDemandUses && nowMs - oldestMs < LIMITS.modelDemandMs
-      const { keepMs = LIMITS.modelKeepMs } = this.#deps
+      const isWanted = uses.length === MODEL_DEMAND_USES && nowMs - oldestMs < MODEL_DEMAND_MS
+      const { keepMs = MODEL_KEEP_MS } = this.#deps
       return {
         id,
         sizeBytes: known === undefined ? 0 : modelBytes(known),

@@ -2,7 +2,7 @@
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PrivateKey } from '@libp2p/interface'
 import type { Engine } from '#engine/engine.ts'
-import { AppError, toAppError } from '#shared/base/errors.ts'
+import { AppError, toAppError, invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
@@ -20,6 +20,9 @@ import type { ModelShelf } from './model-shelf.ts'
 import { createOwnState, type NodePhase, type NodeState, type OwnState } from './node-state.ts'
 import { presenceRecord } from './presence-record.ts'
 import type { ReceiptStore } from './receipt-store.ts'
+
+const PRESENCE_EVERY_MS = 60_000
+invariant(2 * PRESENCE_EVERY_MS < LIMITS.presenceMaxAgeMs, 'One presence record may be lost.')
 
 export interface NodeCoreDeps {
   readonly kind: PresenceRecord['kind']
@@ -132,7 +135,7 @@ class Core implements NodeCore, WorkHandler {
         this.#state.update({ phase: phaseOf(state), detail: detail ?? '', welcome: null })
       },
     })
-    this.#presenceTimer = setInterval(() => void this.#announce(), LIMITS.presenceEveryMs)
+    this.#presenceTimer = setInterval(() => void this.#announce(), PRESENCE_EVERY_MS)
     await answerAnchors({ node, identity, log })
     this.#anchorTimer = setInterval(() => void this.#visitAnchors(), LIMITS.echoEveryMs)
   }

@@ -22,6 +22,7 @@ import {
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { kernelRequest } from '#test/support/hub/hub.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
+import { TICKET_TTL_MS } from '#worker/hub/attempts/ticket.ts'
 
 const RAW = 'raw ws echo'
 const STREAM = 'held stream echo'
@@ -231,7 +232,7 @@ function createOffer(
     units,
     priceMicroUsd,
     issuedAtMs: nowMs,
-    expiresAtMs: nowMs + LIMITS.ticketTtlMs,
+    expiresAtMs: nowMs + TICKET_TTL_MS,
   }
   return { ticket, ticketSignature, policy, work, salt: work.digest, traceparent: null }
 }

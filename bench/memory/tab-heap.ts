@@ -1,6 +1,7 @@
 /** Memory of a tab's page and workers after a collection, through the DevTools protocol. */
 import type { Browser, CDPSession } from 'playwright-core'
 import { z } from 'zod'
+import { MIB } from '#shared/base/limits.ts'
 
 export interface TabHeap {
   /** JavaScript objects of the page and its workers. */
@@ -12,7 +13,6 @@ export interface TabHeap {
 const Received = z.object({ sessionId: z.string(), message: z.string() })
 const Reply = z.looseObject({ id: z.int(), result: z.unknown().optional() })
 const Usage = z.looseObject({ usedSize: z.number(), backingStorageSize: z.number().default(0) })
-const MIB = 2 ** 20
 const CALL_TIMEOUT_MS = 60_000
 
 /** @param origin only targets of this origin are measured */

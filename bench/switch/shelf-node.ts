@@ -5,12 +5,11 @@ import type { LiveEngine } from '#engine/engine.ts'
 import { createNodeEngine } from '#local-node/engine/engine-host.ts'
 import { loadKeys } from '#local-node/keys.ts'
 import { createNodeFiles } from '#local-node/models/model-files.ts'
-import { createModelStore } from '#local-node/models/model-store.ts'
+import { createModelStore, MODEL_MEMORY_BYTES } from '#local-node/models/model-store.ts'
 import { openReceiptJournal } from '#local-node/receipt-journal.ts'
 import { locateHub } from '#node-core/locate.ts'
 import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import { createNodeCore } from '#node-core/node-core.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 
@@ -39,7 +38,7 @@ export async function openShelf(options: OpenShelfOptions): Promise<OpenShelf> {
   const shelf = createModelShelf({
     engine,
     manifests: MANIFESTS,
-    memoryBytes: LIMITS.modelMemoryBytes,
+    memoryBytes: MODEL_MEMORY_BYTES,
     fetchFiles: (manifest, how) => files.fetchModel(manifest, how),
     log,
     now: () => performance.now(),

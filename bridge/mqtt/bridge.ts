@@ -1,12 +1,17 @@
 /** Sends each message of an MQTT topic to the endpoint once and publishes its answer once, through all failures. */
 import { connect, ErrorWithReasonCode, type IPublishPacket, type MqttClient } from 'mqtt'
 import { AppError, toAppError, toProblem } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { MqttOptions } from './config.ts'
 import { askEndpoint } from './endpoint.ts'
 import type { Delivery, Entry, Journal } from './journal.ts'
 import { answerTopic, fillTemplate } from './request.ts'
+
+/** Largest message that is forwarded. A larger one gets an error. */
+export const MQTT_PAYLOAD_BYTES = 8 * MIB
+/** Largest packet that an MQTT 5 broker may send at all. */
+const MQTT_PACKET_BYTES = 64 * MIB
 
 export interface BridgeOptions extends MqttOptions {
   readonly journal: Journal
@@ -22,7 +27,7 @@ const RECONNECT_MS = 1_000
 /** MQTT 5 only: the broker does not deliver larger packets. */
 const SESSION = {
   sessionExpiryInterval: 0xffff_fffe,
-  maximumPacketSize: LIMITS.mqttPacketBytes,
+  maximumPacketSize: MQTT_PACKET_BYTES,
 }
 /** Exactly-once delivery between bridge and broker. */
 const ANSWER_QOS = 2
@@ -104,7 +109,7 @@ function deliveryOf({ topic, payload, messageId = 0, dup, retain }: IPublishPack
 
 /** Answers a message that is too large without a request. */
 function refusalOf(sizeBytes: number): ((id: string) => Uint8Array) | undefined {
-  const most = LIMITS.mqttPayloadBytes
+  const most = MQTT_PAYLOAD_BYTES
   if (sizeBytes <= most) return undefined
   const detail = `The message has ${sizeBytes} bytes, at most ${most} are allowed: send smaller messages.`
   return (id) => encodeProblem(new AppError('too_large', detail), id)

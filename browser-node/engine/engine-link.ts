@@ -6,11 +6,12 @@ import type { EngineRole } from '#engine/remote/engine-messages.ts'
 import { createRemoteJobs, type RemoteJobs } from '#engine/remote/remote-jobs.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { FromEngine, Ready, ToEngine } from './engine-messages.ts'
 import type { LivingLink } from './engine-part.ts'
+
+const ENGINE_OPEN_MS = 30_000
 
 export interface EngineLinkOptions {
   readonly role: EngineRole
@@ -94,7 +95,7 @@ export async function openEngineLink(options: EngineLinkOptions): Promise<Engine
 }
 
 async function openInTime(opened: Promise<Ready>, end: EngineLink['end']): Promise<Ready> {
-  const timer = setTimeout(() => end('It did not open in time.'), LIMITS.engineOpenMs)
+  const timer = setTimeout(() => end('It did not open in time.'), ENGINE_OPEN_MS)
   try {
     return await opened
   } catch (error) {

@@ -1,7 +1,13 @@
 /** Keeps one kind of engine worker available: opens a new one when its device, its runtime or the worker itself is lost. */
-import { AppError, toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { AppError, toAppError, invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
+
+/** First pause before a new engine worker is opened. */
+const ENGINE_RETRY_MS = 250
+export const ENGINE_RETRY_MAX_MS = 30_000
+/** Hung engine workers of one kind. A new one opens when one of these ends. */
+export const DEVICES_ABANDONED = 4
+invariant(ENGINE_RETRY_MS < ENGINE_RETRY_MAX_MS, 'The pause grows.')
 
 /** The life cycle of one worker. */
 export interface LivingLink {
@@ -70,7 +76,7 @@ export function createEnginePart<L extends LivingLink>(
     for (let attempt = 0; isWanted; attempt += 1) {
       if (attempt > 0) await pause(retryMs(attempt))
       // Each worker that hangs holds memory and the GPU.
-      while (living.size >= LIMITS.devicesAbandoned) {
+      while (living.size >= DEVICES_ABANDONED) {
         waiting.disappoint(trouble)
         await Promise.race([...living].map(({ ended }) => ended))
       }
@@ -160,7 +166,7 @@ function createWaiting<L>() {
 }
 
 function retryMs(attempt: number): number {
-  return Math.min(LIMITS.engineRetryMaxMs, LIMITS.engineRetryMs * 2 ** attempt)
+  return Math.min(ENGINE_RETRY_MAX_MS, ENGINE_RETRY_MS * 2 ** attempt)
 }
 
 function sleep(ms: number): Promise<void> {

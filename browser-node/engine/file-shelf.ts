@@ -1,5 +1,8 @@
 /** A bounded cache of model files in the browser's private file system (OPFS); evicts the least recently used file. */
-import { LIMITS } from '#shared/base/limits.ts'
+import { KIB, MIB } from '#shared/base/limits.ts'
+
+/** Size of a tab's model cache. */
+const TAB_CACHE_BYTES = 2 * KIB * MIB
 
 /** A file that may be incomplete. */
 export interface KeptFile {
@@ -22,7 +25,7 @@ const INDEX = 'last-used.json'
 
 /** Undefined where the browser offers this page no such file system, for instance in a private window. */
 export async function openFileShelf(
-  limitBytes: number = LIMITS.tabCacheBytes,
+  limitBytes: number = TAB_CACHE_BYTES,
 ): Promise<FileShelf | undefined> {
   try {
     const root = await navigator.storage.getDirectory()

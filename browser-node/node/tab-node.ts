@@ -6,7 +6,7 @@ import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { identityFromBytes, peerIdOf } from '#p2p/peers/identity.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { modelBytes, type ModelManifest } from '#shared/job/model.ts'
@@ -16,6 +16,9 @@ import { keepKeys, openKeys, type NodeKeys } from './keys.ts'
 import { MAX_TEXT, type Command, type HubView, type NodeView, type Report } from './protocol.ts'
 import { createReceiptStore } from './receipts.ts'
 import { openStorage, type NodeStorage } from './storage.ts'
+
+/** Size of a tab's loaded models, as bytes of their files. */
+const TAB_MEMORY_BYTES = 512 * MIB
 
 /** One job computes while the input of the next one arrives. */
 const MAX_JOBS = 2
@@ -128,7 +131,7 @@ function createShelf(engine: TabEngine, { log }: TabNodeDeps): ModelShelf {
   return createModelShelf({
     engine,
     manifests: MANIFESTS,
-    memoryBytes: LIMITS.tabMemoryBytes,
+    memoryBytes: TAB_MEMORY_BYTES,
     // The engine fetches files itself, directly into the buffer that it loads from. A tab can dial no other node,
     // because its page's policy allows only the operator.
     fetchFiles: () => Promise.resolve(() => {}),
@@ -139,7 +142,7 @@ function createShelf(engine: TabEngine, { log }: TabNodeDeps): ModelShelf {
 
 /** The first models of the list that fit into a tab's memory. */
 function startingModels(): ModelManifest[] {
-  let leftBytes: number = LIMITS.tabMemoryBytes
+  let leftBytes: number = TAB_MEMORY_BYTES
   return MANIFESTS.filter((manifest) => {
     const fits = modelBytes(manifest) <= leftBytes
     if (fits) leftBytes -= modelBytes(manifest)

@@ -1,9 +1,13 @@
 /** Watches a device: limits how long each step may take, and reports a hang or a loss once. */
-import { AppError, errorCode } from '#shared/base/errors.ts'
+import { AppError, errorCode, invariant } from '#shared/base/errors.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { beforeDeadline } from '#shared/base/deadline.ts'
 import type { ProcessorClock } from './calibrate.ts'
+
+/** Wall-clock limit of a kernel when the processor that emulates the GPU is busy. */
+export const KERNEL_STARVED_MS = 10_000
+invariant(LIMITS.kernelRunMs < KERNEL_STARVED_MS, 'A starved kernel gets more time.')
 
 export interface Patience {
   readonly timeoutMs: number
@@ -51,7 +55,7 @@ export function watchDevice(device: GPUDevice, onLost: (reason: string) => void)
           return await beforeDeadline(racing, { timeoutMs, what })
         } catch (error) {
           if (errorCode(error) !== 'node_timeout') throw error
-          if (waitedMs + timeoutMs <= LIMITS.kernelStarvedMs && isStarved?.() === true) continue
+          if (waitedMs + timeoutMs <= KERNEL_STARVED_MS && isStarved?.() === true) continue
           const detail = `${what} took over ${waitedMs} ms.`
           setLost(detail)
           const meta = isOurs ? {} : { rule: HANG_RULE }

@@ -1,7 +1,12 @@
 /** Buffers that stay on the device between the steps of a session. Bounded; the least recently used leave first. */
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
+
+/** Sessions whose buffers one device keeps. The least recently used goes first. */
+const DEVICE_SESSIONS = 32
+/** Buffers of all sessions that one device keeps. */
+const DEVICE_SESSION_BYTES = 128 * MIB
 
 type Session = NonNullable<KernelWork['session']>
 
@@ -36,7 +41,7 @@ export function createKeptBuffers(nowMs: () => number = () => performance.now())
     const idleSinceMs = nowMs() - LIMITS.sessionIdleMs
     let sizeBytes = [...sessions.values()].reduce((sum, kept) => sum + kept.sizeBytes, 0)
     for (const [id, kept] of sessions) {
-      const isOver = sessions.size > LIMITS.deviceSessions || sizeBytes > LIMITS.deviceSessionBytes
+      const isOver = sessions.size > DEVICE_SESSIONS || sizeBytes > DEVICE_SESSION_BYTES
       if (!isOver && kept.usedAtMs > idleSinceMs) return
       sizeBytes -= kept.sizeBytes
       remove(id)

@@ -1,10 +1,11 @@
 /** Decodes WAV, FLAC, MP3 and Ogg Vorbis to one channel, in small pieces, so that a decompression bomb is noticed early. */
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { badMedia } from './media-fault.ts'
 import { resample } from './resample.ts'
-import { cleanWav } from './wav.ts'
+import { cleanWav, AUDIO_CHANNELS } from './wav.ts'
+
+export const AUDIO_SECONDS = 300
 
 export interface Sound {
   /** −1 to 1. */
@@ -96,11 +97,10 @@ function createMixer(): Mixer {
       if (samples === 0) return false
       if (rateHz === 0) rateHz = checkRate(sampleRate)
       if (sampleRate !== rateHz) throw badMedia('changes its sample rate')
-      if (channelData.length > LIMITS.audioChannels)
-        throw badMedia(`has ${channelData.length} channels, at most ${LIMITS.audioChannels}`)
+      if (channelData.length > AUDIO_CHANNELS)
+        throw badMedia(`has ${channelData.length} channels, at most ${AUDIO_CHANNELS}`)
       count += samples
-      if (count > LIMITS.audioSeconds * rateHz)
-        throw badMedia(`is longer than ${LIMITS.audioSeconds} s`)
+      if (count > AUDIO_SECONDS * rateHz) throw badMedia(`is longer than ${AUDIO_SECONDS} s`)
       parts.push(mixDown(channelData, samples))
       return true
     },

@@ -4,10 +4,12 @@
  * https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
  */
 import mozjpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js'
-import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
 import { setUpright } from './orientation.ts'
 import { checkPictureSize, type DecodeImage, type Picture } from './picture.ts'
+
+/** Scans of a progressive JPEG. Encoders write about ten, and each costs a pass over the whole picture. */
+const JPEG_SCANS = 32
 
 const END = 0xd9
 const SCAN = 0xda
@@ -97,8 +99,7 @@ function checkMarkers(file: Uint8Array): Uint8Array | undefined {
     offset += 2 + lengthBytes
     if (marker !== SCAN) continue
     scans += 1
-    if (scans > LIMITS.jpegScans)
-      throw badMedia(`is a JPEG file with more than ${LIMITS.jpegScans} scans`)
+    if (scans > JPEG_SCANS) throw badMedia(`is a JPEG file with more than ${JPEG_SCANS} scans`)
     offset = afterScan(file, offset)
   }
   throw badMedia('is a JPEG file that is cut off')

@@ -1,6 +1,10 @@
 /** A decoded picture, and the limits on its size. */
-import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+const IMAGE_PIXELS = 1 << 24
+const IMAGE_SIDE = 8_192
+invariant(IMAGE_PIXELS <= IMAGE_SIDE ** 2, 'A square picture may have all pixels.')
 
 /** Three bytes a pixel, rows from the top, without gaps. */
 export interface Picture {
@@ -15,9 +19,8 @@ export type DecodeImage = (file: Uint8Array) => Promise<Picture>
 /** @throws {AppError} invalid_request for sides or an area over the limits */
 export function checkPictureSize(width: number, height: number): void {
   if (width < 1 || height < 1) throw badMedia(`is ${width}×${height} pixels`)
-  const { imageSide, imagePixels } = LIMITS
-  if (width > imageSide || height > imageSide || width * height > imagePixels)
+  if (width > IMAGE_SIDE || height > IMAGE_SIDE || width * height > IMAGE_PIXELS)
     throw badMedia(
-      `is ${width}×${height} pixels; at most ${imageSide} a side and ${imagePixels} in all are allowed`,
+      `is ${width}×${height} pixels; at most ${IMAGE_SIDE} a side and ${IMAGE_PIXELS} in all are allowed`,
     )
 }

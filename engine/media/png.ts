@@ -5,11 +5,14 @@
  */
 import { concatBytes } from 'viem'
 import { decode, type DecodedPng } from 'fast-png'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { joinPasses, PASSES, sampleAt } from './interlaced.ts'
 import { badMedia } from './media-fault.ts'
 import { setUpright } from './orientation.ts'
 import { checkPictureSize, type Picture } from './picture.ts'
+
+/** Unpacked rows of a PNG: sixteen megapixels of four 8-bit channels with their filter bytes. */
+const IMAGE_BYTES = 72 * MIB
 
 const SIGNATURE_BYTES = 8
 const CRITICAL = new Set(['IHDR', 'PLTE', 'IDAT', 'IEND'])
@@ -115,10 +118,8 @@ async function unfold(
   expectedBytes: number,
   isKept: boolean,
 ): Promise<Uint8Array> {
-  if (expectedBytes > LIMITS.imageBytes)
-    throw badMedia(
-      `decompresses to ${expectedBytes} bytes, at most ${LIMITS.imageBytes} are allowed`,
-    )
+  if (expectedBytes > IMAGE_BYTES)
+    throw badMedia(`decompresses to ${expectedBytes} bytes, at most ${IMAGE_BYTES} are allowed`)
   const parts = chunks.filter(({ type }) => type === 'IDAT').map(({ data }) => data)
   const packed = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {

@@ -1,6 +1,7 @@
 /** Checks what a WAV file declares against its actual bytes, before a decoder allocates for it. */
-import { LIMITS } from '#shared/base/limits.ts'
 import { badMedia } from './media-fault.ts'
+
+export const AUDIO_CHANNELS = 8
 
 /** PCM, float, A-law and µ-law. ADPCM is not supported. */
 const BITS: Readonly<Record<number, readonly number[]>> = {
@@ -101,8 +102,8 @@ function checkFormat(format: DataView): void {
   const bits = format.getUint16(14, true)
   if (BITS[codec]?.includes(bits) !== true)
     throw badMedia(`is a WAV file of an unsupported kind (format ${codec}, ${bits} bits)`)
-  if (channels < 1 || channels > LIMITS.audioChannels)
-    throw badMedia(`has ${channels} channels, 1 to ${LIMITS.audioChannels} are allowed`)
+  if (channels < 1 || channels > AUDIO_CHANNELS)
+    throw badMedia(`has ${channels} channels, 1 to ${AUDIO_CHANNELS} are allowed`)
   if (frameBytes !== (channels * bits) / 8)
     throw badMedia(
       `is a WAV file whose frames are ${frameBytes} bytes for ${channels} × ${bits} bits`,

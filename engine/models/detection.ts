@@ -3,7 +3,6 @@
  * each side of the object as a distribution over eleven values (Generalized Focal Loss,
  * https://arxiv.org/abs/2006.04388).
  */
-import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { DecodeImage, Picture } from '../media/picture.ts'
@@ -12,6 +11,9 @@ import { sampleAcross } from '../media/sample-picture.ts'
 import type { ModelRunner } from './runner.ts'
 import { BLUE_GREEN_RED, floatTensor } from './tensors.ts'
 import { readFloats, type RuntimeSession } from '#engine/runtime/runtime-session.ts'
+
+/** Objects reported for one picture. */
+const DETECTIONS = 100
 
 const SIDE = 416
 const STRIDES = [8, 16, 32] as const
@@ -142,7 +144,7 @@ function expectedDistance(sides: Float32Array, row: number): number {
 function keepBest(things: readonly Thing[]): Thing[] {
   const kept: Thing[] = []
   for (const thing of things.toSorted((a, b) => b.score - a.score)) {
-    if (kept.length === LIMITS.detections) break
+    if (kept.length === DETECTIONS) break
     const isKnown = kept.some(
       ({ label, box }) => label === thing.label && overlap(box, thing.box) > MAX_OVERLAP,
     )

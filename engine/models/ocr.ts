@@ -1,5 +1,4 @@
 /** Reads text in a picture: a detector finds the lines, each is cut out along its angle and recognised. */
-import { LIMITS } from '#shared/base/limits.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { DecodeImage, Picture } from '../media/picture.ts'
@@ -16,6 +15,9 @@ import {
 import type { ModelRunner } from './runner.ts'
 import { floatTensor, toPlanes } from './tensors.ts'
 import { firstFloats, type RuntimeSession } from '#engine/runtime/runtime-session.ts'
+
+/** Lines of text reported for one picture. */
+const OCR_LINES = 200
 
 /** Longer side of the detector's input, and the step of both sides. */
 const MAX_SIDE = 960
@@ -82,7 +84,7 @@ async function detect(detector: RuntimeSession, picture: Picture): Promise<Box[]
   const outputs = await detector.run({ x: { type: 'float32', data, dims: [1, 3, height, width] } })
   const map = await firstFloats(detector, outputs)
   const scale: Point = [picture.width / width, picture.height / height]
-  const boxes = findTextBoxes({ data: map.data, width, height }, LIMITS.ocrLines)
+  const boxes = findTextBoxes({ data: map.data, width, height }, OCR_LINES)
   return inReadingOrder(boxes.map((box) => toPicture(box, scale, picture)))
 }
 

@@ -4,7 +4,6 @@ import type { LiveEngine } from '#engine/engine.ts'
 import { takeTurns } from '#engine/remote/kernel-turns.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { Adapter } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { deviceProviders, softwareEnvironment } from './device.ts'
@@ -17,6 +16,7 @@ import {
   createModelStore,
   DEFAULT_MODELS,
   type ModelStore,
+  MODEL_MEMORY_BYTES,
 } from '#local-node/models/model-store.ts'
 
 /** A process that ends every time shows a missing Vulkan loader; one that ends once may have other reasons. */
@@ -29,7 +29,7 @@ export interface NodeEngineOptions extends Pick<ChildSetup, 'device' | 'kernels'
   readonly models?: readonly string[]
   /** @default a store in `.littoral/models` and this repository */
   readonly store?: ModelStore
-  /** Bytes of the files of all models that are loaded at once. @default LIMITS.modelMemoryBytes */
+  /** Bytes of the files of all models that are loaded at once. @default MODEL_MEMORY_BYTES */
   readonly modelMemoryBytes?: number
   /** Called when the engine's offer has changed, because a process ended or was replaced. */
   readonly onChange?: () => void
@@ -37,7 +37,7 @@ export interface NodeEngineOptions extends Pick<ChildSetup, 'device' | 'kernels'
 }
 
 export async function createNodeEngine(options: NodeEngineOptions): Promise<LiveEngine> {
-  const { device, log, modelMemoryBytes = LIMITS.modelMemoryBytes, onChange = () => {} } = options
+  const { device, log, modelMemoryBytes = MODEL_MEMORY_BYTES, onChange = () => {} } = options
   const store = options.store ?? (await createModelStore({ folder: DEFAULT_MODELS, log }))
   const setup = { device, kernels: options.kernels, adapter: null }
   const { env, first } =

@@ -4,11 +4,14 @@ import { fileURLToPath } from 'node:url'
 import { createRemoteCalls } from '#engine/remote/remote-calls.ts'
 import { createRemoteJobs, type RemoteJobs } from '#engine/remote/remote-jobs.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { watchMemory } from './memory-watch.ts'
 import type { ChildSetup, FromChild, PlacedModel, Ready, ToChild } from './engine-messages.ts'
+
+/** Resident memory of one engine process. The compiler took 1.7 GB for one kernel of 17 KB. */
+const ENGINE_PROCESS_BYTES = 1536 * MIB
 
 const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
 /** Bytes of memory for each byte of a loaded model's files: the file itself, and the runtime's copy of the weights. */
@@ -68,7 +71,7 @@ export async function startEngineProcess(
   const timer = setTimeout(kill, LIMITS.modelLoadMs * 2)
   say({ type: 'setup', setup })
   const ready = await opened.promise.finally(() => clearTimeout(timer))
-  const limitBytes = LIMITS.engineProcessBytes + (setup.modelMemoryBytes ?? 0) * MEMORY_A_FILE_BYTE
+  const limitBytes = ENGINE_PROCESS_BYTES + (setup.modelMemoryBytes ?? 0) * MEMORY_A_FILE_BYTE
   const unwatch = watchMemory(child.pid ?? 0, limitBytes, () => {
     const detail = `The job made the ${setup.role} process exceed ${limitBytes} bytes of memory.`
     jobs.reject(new AppError('too_large', detail))

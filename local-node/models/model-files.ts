@@ -6,10 +6,12 @@ import { serveFiles, type OfferedFile } from '#p2p/files/file-server.ts'
 import type { FetchModelOptions } from '#node-core/model-shelf.ts'
 import { peerSource } from '#node-core/peer-source.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { FetchOptions, HeldFile, ModelStore } from './model-store.ts'
+
+/** Files of one model that are fetched in parallel. */
+const MODEL_FILES_AT_ONCE = 3
 
 export interface NodeFilesOptions {
   readonly store: ModelStore
@@ -75,7 +77,7 @@ async function fetchAll(
     for (const file of waiting) held.push(await store.fetch(file, options))
   }
   // A fault aborts the others. All of them are awaited, so that everything they hold is released.
-  const lanes = Array.from({ length: LIMITS.modelFilesAtOnce }, () =>
+  const lanes = Array.from({ length: MODEL_FILES_AT_ONCE }, () =>
     lane().catch((error: unknown) => failed.abort(error)),
   )
   await Promise.all(lanes)

@@ -6,16 +6,21 @@ import { fileURLToPath } from 'node:url'
 import { downloadFile } from '#node-core/download-file.ts'
 import { httpSource, type FileSource } from '#node-core/file-source.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { KIB, MIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelFile } from '#shared/job/model.ts'
 import { parseSource } from '#shared/job/model-source.ts'
 import { hashFile, nativeHash, openPart } from './file-sink.ts'
 
+/** Default size of the model cache on disk. */
+export const MODEL_CACHE_BYTES = 8 * KIB * MIB
+/** Default size of all loaded models, as bytes of their files. */
+export const MODEL_MEMORY_BYTES = KIB * MIB
+
 export interface ModelStoreOptions {
   /** The cache; each file is named by its SHA-256. */
   readonly folder: string
-  /** @default LIMITS.modelCacheBytes */
+  /** @default MODEL_CACHE_BYTES */
   readonly limitBytes?: number | undefined
   /** Holds `models/` and `node_modules/`. @default this repository */
   readonly root?: string | undefined
@@ -183,7 +188,7 @@ class Store implements ModelStore {
 
   /** Evicts the least recently used files that are not held. @throws {AppError} no_capacity when that is not enough */
   async #makeRoom(file: ModelFile): Promise<void> {
-    const { folder, limitBytes = LIMITS.modelCacheBytes, log } = this.#options
+    const { folder, limitBytes = MODEL_CACHE_BYTES, log } = this.#options
     // Includes this file, so that later calls count it. Each partial file counts with its full size.
     const incoming = new Map(this.#incoming)
     const rest = (await listFiles(folder))

@@ -1,8 +1,8 @@
 /** Serves model files to other nodes: only offered files, few at once, within the owner's byte rate. */
 import type { Connection, Stream } from '@libp2p/interface'
-import { AppError, toAppError } from '#shared/base/errors.ts'
+import { AppError, toAppError, invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createSendWindow } from '#p2p/stream/credit.ts'
@@ -13,6 +13,14 @@ import { errorFrame } from '#p2p/stream/wire-error.ts'
 import type { FileNode } from './file-node.ts'
 import { FILE_JOB, FILES_PROTOCOL, FileRequest } from './file-protocol.ts'
 import { createRateBucket, type RateBucket } from './rate-bucket.ts'
+
+/** Files that one node sends to other nodes at once. */
+const FILE_TRANSFERS = 4
+/** Files that one node sends to one other node at once. */
+export const FILE_TRANSFERS_PER_PEER = 2
+/** Bytes a second that one node sends to other nodes in all. */
+const FILE_BYTES_PER_SECOND = 32 * MIB
+invariant(FILE_TRANSFERS_PER_PEER < FILE_TRANSFERS, 'One peer cannot take all transfers.')
 
 /** A file that stays available until `release` is called. */
 export interface OfferedFile {
@@ -26,12 +34,12 @@ export interface FileServerOptions {
   readonly find: (sha256: Bytes32) => Promise<OfferedFile | undefined>
   readonly log: Log
   readonly clock?: Clock
-  /** @default LIMITS.fileBytesPerSecond */
+  /** @default FILE_BYTES_PER_SECOND */
   readonly bytesPerSecond?: number
 }
 
 export async function serveFiles(node: FileNode, options: FileServerOptions): Promise<void> {
-  const { find, log, clock = systemClock, bytesPerSecond = LIMITS.fileBytesPerSecond } = options
+  const { find, log, clock = systemClock, bytesPerSecond = FILE_BYTES_PER_SECOND } = options
   const rate = createRateBucket(bytesPerSecond, clock)
   const transfers = new Map<string, number>()
   const count = (peer: string, change: 1 | -1) => {
@@ -42,7 +50,7 @@ export async function serveFiles(node: FileNode, options: FileServerOptions): Pr
   const isFull = (peer: string): boolean => {
     const all = transfers.values().reduce((sum, one) => sum + one, 0)
     const own = transfers.get(peer) ?? 0
-    return all >= LIMITS.fileTransfers || own >= LIMITS.fileTransfersPerPeer
+    return all >= FILE_TRANSFERS || own >= FILE_TRANSFERS_PER_PEER
   }
   await node.handle(
     FILES_PROTOCOL,
@@ -65,7 +73,7 @@ export async function serveFiles(node: FileNode, options: FileServerOptions): Pr
         },
       }).finally(() => count(peer, -1))
     },
-    { maxInboundStreams: LIMITS.fileTransfersPerPeer * 2 },
+    { maxInboundStreams: FILE_TRANSFERS_PER_PEER * 2 },
   )
 }
 

@@ -1,7 +1,7 @@
 /** Keeps a node connected to its hub: dial, serve, and reconnect with jitter. */
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
+import { AppError, errorCode, toAppError, invariant } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
@@ -11,6 +11,12 @@ import type { Welcome } from '#p2p/stream/messages.ts'
 import type { LittoralNode } from './node.ts'
 import type { WorkHandler } from '#p2p/work/work-handler.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
+import { STREAM_CLOSE_MS } from '#p2p/stream/frame-stream.ts'
+import { REJOIN_MAX_SECONDS } from '#p2p/stream/wire-error.ts'
+
+export const RECONNECT_MIN_MS = 250
+export const RECONNECT_MAX_MS = 15_000
+invariant(RECONNECT_MIN_MS < RECONNECT_MAX_MS, 'The pause grows.')
 
 export type JoinState = 'connecting' | 'online' | 'waiting' | 'closed'
 
@@ -64,9 +70,8 @@ export function joinHub(options: JoinHubOptions): HubMembership {
 
 /** Full jitter over an exponentially growing range, so that nodes that lost one hub return spread out. */
 export function reconnectDelayMs(failures: number, random: number): number {
-  const { reconnectMinMs, reconnectMaxMs } = LIMITS
-  const ceilingMs = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(failures + 2, 30))
-  return Math.round(reconnectMinMs + random * (ceilingMs - reconnectMinMs))
+  const ceilingMs = Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** Math.min(failures + 2, 30))
+  return Math.round(RECONNECT_MIN_MS + random * (ceilingMs - RECONNECT_MIN_MS))
 }
 
 interface Attendance {
@@ -120,7 +125,7 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
 async function leave(connection: Connection | undefined): Promise<void> {
   if (connection === undefined) return
   try {
-    await connection.close({ signal: AbortSignal.timeout(LIMITS.streamCloseMs) })
+    await connection.close({ signal: AbortSignal.timeout(STREAM_CLOSE_MS) })
   } catch (error) {
     connection.abort(error instanceof Error ? error : new Error(String(error)))
   }
@@ -129,7 +134,7 @@ async function leave(connection: Connection | undefined): Promise<void> {
 /** How long the network told this node to stay away. */
 function toldMs(error: unknown): number {
   const { retryAfterSeconds = 0 } = toAppError(error).meta
-  return Math.max(0, Math.min(retryAfterSeconds, LIMITS.rejoinMaxSeconds)) * 1_000
+  return Math.max(0, Math.min(retryAfterSeconds, REJOIN_MAX_SECONDS)) * 1_000
 }
 
 function detailOf(error: unknown): string {

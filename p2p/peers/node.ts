@@ -10,6 +10,8 @@ import type { Log } from '#shared/base/log.ts'
 import { nativeNoiseCrypto } from './native-noise.ts'
 import { webSocketTransport } from '#p2p/transports/websocket.ts'
 
+const MONITOR_PING_MS = 60_000
+
 export { identityFromBytes, identityToBytes, newIdentity, peerIdOf } from './identity.ts'
 
 export interface NodeServices extends Record<string, unknown> {
@@ -70,7 +72,7 @@ export async function createPeerNode(options: PeerNodeOptions): Promise<Littoral
     transports: options.transports ?? [webSocketTransport()],
     addresses: { listen: [] },
     // The hub pings on the work stream. This only finds connections without one.
-    connectionMonitor: { pingInterval: LIMITS.monitorPingMs },
+    connectionMonitor: { pingInterval: MONITOR_PING_MS },
     connectionManager: {
       dialTimeout: LIMITS.openTimeoutMs,
       addressDialTimeout: LIMITS.openTimeoutMs,

@@ -13,6 +13,9 @@ import { peerIdOf } from './identity.ts'
 import type { LittoralNode } from './node.ts'
 import { createBudget, type Budget } from '#p2p/stream/peer-budget.ts'
 
+/** Nodes whose last presence sequence a hub remembers. */
+const PRESENCE_NODES = 10_000
+
 /** Topic of a group of hubs that share their nodes, such as a region. */
 export function presenceTopic(region: string): string {
   return `/littoral/presence/1.0.0/${region}`
@@ -111,7 +114,7 @@ export function subscribePresence(
 }
 
 function createBudgets() {
-  const budgets = new BoundedMap<string, Budget>(LIMITS.presenceNodes)
+  const budgets = new BoundedMap<string, Budget>(PRESENCE_NODES)
   const create = () =>
     createBudget({ most: RECORDS_AT_ONCE, perSecond: RECORDS_PER_SECOND, clock: systemClock })
   return {
@@ -124,7 +127,7 @@ function createBudgets() {
 }
 
 function createSequences() {
-  const highest = new BoundedMap<string, number>(LIMITS.presenceNodes)
+  const highest = new BoundedMap<string, number>(PRESENCE_NODES)
   return {
     advance({ nodeId, sequence }: PresenceRecord): boolean {
       const last = highest.get(nodeId)

@@ -1,9 +1,11 @@
 /** Gathers acknowledgements for a node, which leave with the next job or soon after. */
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Clock } from './clock.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame } from './frames.ts'
+
+/** How long acknowledgements wait for a job to travel with. */
+export const ACK_GATHER_MS = 50
 
 /** Most ids in one ack frame, as in its schema. */
 const ACK_IDS = 256
@@ -36,7 +38,7 @@ export function createAckCoalescer(frames: FrameStream, clock: Clock): AckCoales
         waiting.push(id)
         if (waiting.length >= ACK_IDS) flush()
       }
-      if (waiting.length > 0) stopTimer ??= clock.after(LIMITS.ackGatherMs, flush)
+      if (waiting.length > 0) stopTimer ??= clock.after(ACK_GATHER_MS, flush)
     },
   }
 }

@@ -1,7 +1,13 @@
 /** Credit windows: a sender spends what the receiver has granted, so a slow reader stops only its own job. */
 import { untilAborted } from '#shared/base/deadline.ts'
-import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
+import { FRAME_BYTES } from './frames.ts'
+
+/** Bytes of one job that may be sent before the reader grants more. */
+export const JOB_WINDOW_BYTES = MIB
+invariant(FRAME_BYTES <= JOB_WINDOW_BYTES, 'A frame fits the window.')
+invariant(JOB_WINDOW_BYTES <= LIMITS.jobOutputBytes, 'The window fits the output.')
 
 /** Largest data frame we send, so that a ping or another job's frame fits between two of them. */
 export const DATA_CHUNK_BYTES = 64 * 1024
@@ -9,7 +15,7 @@ export const DATA_CHUNK_BYTES = 64 * 1024
 /** Least cost of a frame, even an empty one: each causes work whatever its length. */
 const FRAME_COST_BYTES = 1024
 /** Smallest grant. A receiver saves grants up, so that they cost almost nothing. */
-export const GRANT_BYTES: number = LIMITS.jobWindowBytes / 4
+export const GRANT_BYTES: number = JOB_WINDOW_BYTES / 4
 
 export function frameCost(bodyBytes: number): number {
   return Math.max(bodyBytes, FRAME_COST_BYTES)
@@ -25,7 +31,7 @@ export interface SendWindow {
 }
 
 export function createSendWindow(): SendWindow {
-  let creditBytes: number = LIMITS.jobWindowBytes
+  let creditBytes: number = JOB_WINDOW_BYTES
   let granted = Promise.withResolvers<void>()
   const hasCredit = async (costBytes: number, signal: AbortSignal) => {
     while (creditBytes < costBytes) await untilAborted(granted.promise, signal)
@@ -39,10 +45,10 @@ export function createSendWindow(): SendWindow {
           `Credit of ${sizeBytes} bytes is below the smallest grant of ${GRANT_BYTES}.`,
         )
       creditBytes += sizeBytes
-      if (creditBytes > LIMITS.jobWindowBytes)
+      if (creditBytes > JOB_WINDOW_BYTES)
         throw new AppError(
           'invalid_request',
-          `Credit of ${creditBytes} bytes is over the window of ${LIMITS.jobWindowBytes}.`,
+          `Credit of ${creditBytes} bytes is over the window of ${JOB_WINDOW_BYTES}.`,
         )
       granted.resolve()
       granted = Promise.withResolvers()
@@ -68,7 +74,7 @@ export interface ReceiveWindow {
 }
 
 export function createReceiveWindow(): ReceiveWindow {
-  let creditBytes: number = LIMITS.jobWindowBytes
+  let creditBytes: number = JOB_WINDOW_BYTES
   let savedBytes = 0
   return {
     receive(bodyBytes) {

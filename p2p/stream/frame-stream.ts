@@ -4,9 +4,10 @@ import { createFrameCoalescer } from './frame-coalescer.ts'
 import { holdSmallWindowUpdates } from './window-updates.ts'
 import type { Uint8ArrayList } from 'uint8arraylist'
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { createFrameDecoder, encodeHeader, type Frame } from './frames.ts'
 import { errorFrame } from './wire-error.ts'
+
+export const STREAM_CLOSE_MS = 1_000
 
 export interface FrameStreamHandlers {
   /** Takes each frame in order; a throw ends the stream with that error. */
@@ -66,7 +67,7 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
     open = false
     wakeWriters()
     try {
-      await stream.close({ signal: AbortSignal.timeout(LIMITS.streamCloseMs) })
+      await stream.close({ signal: AbortSignal.timeout(STREAM_CLOSE_MS) })
     } catch (error) {
       drop(stream, error)
     }

@@ -1,14 +1,17 @@
 /** The work stream's codec: `u32 body length u8 kind u32 job number body`, big-endian. Pure. */
 import type { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { KIB } from '#shared/base/limits.ts'
+
+/** Payload of one data frame. */
+export const FRAME_BYTES = 256 * KIB
+/** Size of one control frame. */
+export const CONTROL_FRAME_BYTES = 512 * KIB
 
 /** libp2p protocol id of the held stream that a hub opens to each of its nodes. */
 export const WORK_PROTOCOL = '/littoral/work/1.0.0'
 
 export const HEADER_BYTES = 9
-
-const KIB = 1024
 
 /**
  * Body size of each kind: at most, or exactly. The body is JSON of a schema in `messages.ts`, or raw for `data`. All
@@ -19,8 +22,8 @@ const KINDS = {
   welcome: { code: 2, most: 32 * KIB },
   ping: { code: 3, exactly: 4 },
   pong: { code: 4, exactly: 4 },
-  job: { code: 5, most: LIMITS.controlFrameBytes },
-  data: { code: 6, most: LIMITS.frameBytes },
+  job: { code: 5, most: CONTROL_FRAME_BYTES },
+  data: { code: 6, most: FRAME_BYTES },
   end: { code: 7, exactly: 0 },
   result: { code: 8, most: 32 * KIB },
   error: { code: 9, most: 96 * KIB },

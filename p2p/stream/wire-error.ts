@@ -1,9 +1,11 @@
 /** Errors that cross the work stream, as codes of the shared table. */
 import { z } from 'zod'
 import { AppError, errorCode, factsOf, toWireError, type ErrorMeta } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { ERROR_DETAIL_CHARS, ErrorBody } from './messages.ts'
+
+/** Longest time that the network can ask a node to stay away. */
+export const REJOIN_MAX_SECONDS = 3_600
 
 /** Larger facts (in characters of JSON) are left out; code and detail always travel. */
 const META_CHARS = 16_384
@@ -35,7 +37,7 @@ export function readWireError(frame: Frame): AppError {
 
 /** Facts accepted from a hub only: when the node may return. */
 const HubFacts = z.object({
-  retryAfterSeconds: z.int().min(1).max(LIMITS.rejoinMaxSeconds).optional(),
+  retryAfterSeconds: z.int().min(1).max(REJOIN_MAX_SECONDS).optional(),
 })
 
 /** The hub's refusal of this node. */

@@ -3,8 +3,11 @@ import type { Logger, MessageStreamDirection, MultiaddrConnection } from '@libp2
 import { AbstractMultiaddrConnection, type SendResult } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Uint8ArrayList } from 'uint8arraylist'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { systemClock } from '#p2p/stream/clock.ts'
+
+/** Unsent bytes of one WebSocket at which writers wait. */
+const SOCKET_BUFFER_BYTES = MIB
 
 /** The part of a WebSocket that is used here. It must be open, with `binaryType` settable. */
 export interface SocketLike {
@@ -77,7 +80,7 @@ class SocketConnection extends AbstractMultiaddrConnection {
   override sendData(data: Uint8ArrayList): SendResult {
     // One message per write: each message costs a syscall and an event on the other side.
     this.#socket.send(toOwnBuffer(data))
-    const canSendMore = this.#bufferedBytes() < LIMITS.socketBufferBytes
+    const canSendMore = this.#bufferedBytes() < SOCKET_BUFFER_BYTES
     if (!canSendMore) this.#pollDrain()
     return { sentBytes: data.byteLength, canSendMore }
   }
@@ -107,7 +110,7 @@ class SocketConnection extends AbstractMultiaddrConnection {
     this.#cancelPoll()
     this.#cancelPoll = systemClock.after(DRAIN_POLL_MS, () => {
       if (this.status !== 'open' && this.status !== 'closing') return
-      if (this.#bufferedBytes() < LIMITS.socketBufferBytes / 2) this.safeDispatchEvent('drain')
+      if (this.#bufferedBytes() < SOCKET_BUFFER_BYTES / 2) this.safeDispatchEvent('drain')
       else this.#pollDrain()
     })
   }

@@ -13,6 +13,9 @@ import type { Clock } from '#p2p/stream/clock.ts'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
 import { bytesFrame, type Frame } from '#p2p/stream/frames.ts'
 
+/** Echoes of one measurement that match no request, before the stream is closed. */
+export const ECHOES_REFUSED = 4
+
 /** Protocol of the stream on which an anchor measures another hub's node; it carries no jobs. */
 export const ECHO_PROTOCOL = '/littoral/echo/1.0.0'
 
@@ -114,7 +117,7 @@ export function startEchoes(
       // A slow line is no fault: it answers each nonce once, but too late to count.
       if (reason === 'late') spent.set(name, 'replayed')
       else refused += 1
-      if (refused > LIMITS.echoesRefused)
+      if (refused > ECHOES_REFUSED)
         throw new AppError('invalid_request', `${refused} echoes match no request.`)
     },
   }
@@ -184,7 +187,7 @@ export function createEchoAnswers(
 ): (frame: Frame) => void {
   let open = 0
   return (frame) => {
-    if (open >= LIMITS.echoesRefused)
+    if (open >= ECHOES_REFUSED)
       throw new AppError('invalid_request', 'Echoes are requested faster than they can be signed.')
     open += 1
     void answer(frame)

@@ -1,9 +1,13 @@
 /** Pings on a work stream, which measure a node's round trip and detect its loss. */
-import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { numberFrame, readNumber, type Frame } from '#p2p/stream/frames.ts'
+
+export const HEARTBEAT_MS = 5_000
+/** Silence after which a link counts as lost. */
+export const HEARTBEAT_TIMEOUT_MS = 15_000
+invariant(2 * HEARTBEAT_MS < HEARTBEAT_TIMEOUT_MS, 'One heartbeat may be lost.')
 
 /** Round trips remembered. The smallest counts, since the others waited behind data. */
 const SAMPLES = 8
@@ -22,11 +26,11 @@ export interface Heartbeat {
   onPong(frame: Frame): void
 }
 
-/** Fails the stream with `node_timeout` when no pong has come for `LIMITS.heartbeatTimeoutMs`. */
+/** Fails the stream with `node_timeout` when no pong has come for `HEARTBEAT_TIMEOUT_MS`. */
 export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): Heartbeat {
   const samples: number[] = []
   const sentAt = new Map<number, number>()
-  const timeoutMs = Math.max(LIMITS.heartbeatTimeoutMs, everyMs * 3)
+  const timeoutMs = Math.max(HEARTBEAT_TIMEOUT_MS, everyMs * 3)
   let nonce = 0
   let heardAtMs = clock.nowMs()
   let cancel = () => {}

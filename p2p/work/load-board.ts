@@ -1,11 +1,11 @@
 /** Loads that a hub asks of a node: a few at once, each answered with the node's new presence. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
 import { LoadRequest, type LoadReply } from '#p2p/stream/messages.ts'
 import { errorBody } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
+import { LINK_LOADS } from './load-calls.ts'
 
 export interface LoadBoardOptions {
   readonly frames: FrameStream
@@ -35,8 +35,8 @@ export function createLoadBoard({ frames, handler, signal }: LoadBoardOptions): 
   return {
     onFrame(frame) {
       const request = readJson(LoadRequest, frame)
-      if (running >= LIMITS.linkLoads)
-        throw new AppError('invalid_request', `More than ${LIMITS.linkLoads} loads at once.`)
+      if (running >= LINK_LOADS)
+        throw new AppError('invalid_request', `More than ${LINK_LOADS} loads at once.`)
       running += 1
       load(request)
         .then((reply) => {

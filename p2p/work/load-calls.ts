@@ -1,12 +1,14 @@
 /** Loads that a hub has asked of one node and not heard of yet. */
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
 import { LoadReply, type LoadRequest } from '#p2p/stream/messages.ts'
 import { errorOf } from '#p2p/stream/wire-error.ts'
+
+/** Loads that one hub may request from a node at once. */
+export const LINK_LOADS = 4
 
 export interface LoadCalls {
   /**
@@ -34,7 +36,7 @@ export function createLoadCalls(
       const begun = open.get(request.digest)
       if (begun !== undefined) return begun.promise
       if (!frames.isOpen()) return Promise.reject(new AppError('node_lost', 'The node has left.'))
-      if (open.size >= LIMITS.linkLoads)
+      if (open.size >= LINK_LOADS)
         return Promise.reject(
           new AppError('no_capacity', 'The node is already loading other models.'),
         )

@@ -12,7 +12,7 @@ import { createReceiveWindow, frameCost } from '#p2p/stream/credit.ts'
 import { startEchoes, type EchoResult, type EchoRun, type EchoRunOptions } from './echo.ts'
 import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
 import { encodeHeader, jsonFrame, numberFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
-import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
+import { createHeartbeat, type Heartbeat, HEARTBEAT_MS } from './heartbeat.ts'
 import { createInTurn } from './in-turn.ts'
 import { createBudget } from '#p2p/stream/peer-budget.ts'
 import { readWireError } from '#p2p/stream/wire-error.ts'
@@ -29,6 +29,9 @@ import {
 } from '#p2p/stream/messages.ts'
 import { createLoadCalls } from './load-calls.ts'
 import { createJobCall, type JobCall, type RunJobOptions } from './job-call.ts'
+
+/** Cancelled jobs of one stream whose end the node has not confirmed. */
+export const CANCELLED_JOBS = 64
 
 /** Below the frames, each side sends window updates: one byte for this many bytes of data. */
 const WINDOW_SHARE = 32
@@ -47,7 +50,7 @@ export interface OpenWorkOptions {
   readonly onWork?: (costBytes: number) => void
   readonly log: Log
   readonly clock?: Clock
-  /** @default LIMITS.heartbeatMs */
+  /** @default HEARTBEAT_MS */
   readonly heartbeatMs?: number
 }
 
@@ -144,7 +147,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
   const heartbeat = createHeartbeat({
     frames,
     clock,
-    everyMs: options.heartbeatMs ?? LIMITS.heartbeatMs,
+    everyMs: options.heartbeatMs ?? HEARTBEAT_MS,
   })
   const loads = createLoadCalls(frames, options.onPresence ?? (() => Promise.resolve()))
   const acks = createAckCoalescer(frames, clock)
@@ -200,7 +203,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     async run(offer, payload, runOptions) {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
       if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
-      if (calls.size - running().length >= LIMITS.cancelledJobs)
+      if (calls.size - running().length >= CANCELLED_JOBS)
         throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
       const offerFrame = jsonFrame('job', lastJob + 1, offer)
       encodeHeader(offerFrame)

@@ -1,7 +1,6 @@
 /** The node's end of the work stream that its hub holds open. */
 import type { Stream } from '@libp2p/interface'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createSendWindow } from '#p2p/stream/credit.ts'
@@ -20,6 +19,7 @@ import { createLoadBoard } from './load-board.ts'
 import { Greeting, ReceiptAck, Standing, Welcome, WORK_VERSION } from '#p2p/stream/messages.ts'
 import { readHubError } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
+import { HEARTBEAT_TIMEOUT_MS } from './heartbeat.ts'
 
 export interface ServeWorkOptions {
   readonly log: Log
@@ -130,13 +130,13 @@ function watchSilence(frames: FrameStream, clock: Clock) {
   let cancel = () => {}
   const check = () => {
     const silentMs = clock.nowMs() - heardAtMs
-    if (silentMs >= LIMITS.heartbeatTimeoutMs)
+    if (silentMs >= HEARTBEAT_TIMEOUT_MS)
       frames.fail(
         new AppError('node_timeout', `The hub was silent for ${Math.round(silentMs)} ms.`),
       )
-    else cancel = clock.after(LIMITS.heartbeatTimeoutMs - silentMs, check)
+    else cancel = clock.after(HEARTBEAT_TIMEOUT_MS - silentMs, check)
   }
-  cancel = clock.after(LIMITS.heartbeatTimeoutMs, check)
+  cancel = clock.after(HEARTBEAT_TIMEOUT_MS, check)
   return {
     heard: () => {
       heardAtMs = clock.nowMs()

@@ -4,6 +4,8 @@ import type { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
 import { ProblemReply } from '#shared/api/problem.ts'
 import type { NamedSchemas } from './named-schemas.ts'
+import { REQUEST_TIMEOUT_MS } from '#worker/protocols/hub.ts'
+import { IDEMPOTENCY_KEY_CHARS } from '#worker/gate/idempotency-key.ts'
 
 type Security = 'key' | 'optionalKey' | 'operator' | 'none'
 
@@ -58,12 +60,12 @@ const JOB_PARAMETERS = [
   parameter(
     'x-littoral-deadline-ms',
     'How long the caller waits; refused at once with deadline_unmeetable when no node can meet it',
-    { type: 'integer', minimum: 1, maximum: LIMITS.requestTimeoutMs },
+    { type: 'integer', minimum: 1, maximum: REQUEST_TIMEOUT_MS },
   ),
   parameter(
     'idempotency-key',
     'Repeated requests with the same key are one job and one charge; kept for a day',
-    { type: 'string', minLength: 1, maxLength: LIMITS.idempotencyKeyChars + 2 },
+    { type: 'string', minLength: 1, maxLength: IDEMPOTENCY_KEY_CHARS + 2 },
   ),
   parameter('traceparent', 'W3C trace context; the node gets a child of it'),
 ]

@@ -12,6 +12,9 @@ import { PolicyId } from '#shared/law/policy.ts'
 import { commitment, Place } from '#shared/receipt/receipt.ts'
 import { sha256Hex } from '#shared/base/native-crypto.ts'
 
+/** Audit entries that one erasure names. */
+const AUDIT_ERASED_ENTRIES = 10_000
+
 const KeyId = z.string().max(64)
 const Count = z.int().min(0)
 
@@ -73,7 +76,7 @@ const DETAILS = {
   /** Proof of an erasure. A commitment names the job, or the batch of jobs; only the requester was given its salt. */
   'job.erased': z.strictObject({
     job: Bytes32,
-    entries: z.array(Count).max(LIMITS.auditErasedEntries),
+    entries: z.array(Count).max(AUDIT_ERASED_ENTRIES),
     receipts: Count,
     by: KeyId.nullable(),
   }),

@@ -2,6 +2,15 @@
 import { faultsError, type AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
+/** Schemas within one JSON schema. */
+const JSON_SCHEMA_NODES = 256
+/** Properties of one object. */
+export const JSON_PROPERTIES = 64
+/** Items of one array. */
+const JSON_ITEMS = 1_024
+/** Values of one `enum`. */
+const JSON_CHOICES = 256
+
 export type JsonShape =
   /** Any value, nested at most `LIMITS.jsonDepth`. */
   | { readonly kind: 'any' }
@@ -60,7 +69,7 @@ const KEYWORDS: Readonly<Record<string, readonly string[]>> = {
  * @throws {AppError} invalid_request, naming the first unsupported keyword, type or size
  */
 export function parseJsonShape(schema: unknown, pointer = ''): JsonShape {
-  return parseShape(schema, { pointer, depth: 0, budget: { left: LIMITS.jsonSchemaNodes } })
+  return parseShape(schema, { pointer, depth: 0, budget: { left: JSON_SCHEMA_NODES } })
 }
 
 /** Bounds that zod and others write on every integer: the range in which JavaScript is exact. */
@@ -81,7 +90,7 @@ function parseShape(schema: unknown, place: SchemaPosition): JsonShape {
   if (!isRecord(schema)) throw refuse(place, 'is no schema object')
   if (place.depth > LIMITS.jsonDepth) throw refuse(place, 'is nested too deeply')
   place.budget.left -= 1
-  if (place.budget.left < 0) throw refuse(place, `is more than ${LIMITS.jsonSchemaNodes} schemas`)
+  if (place.budget.left < 0) throw refuse(place, `is more than ${JSON_SCHEMA_NODES} schemas`)
   const types = typesOf(schema, place)
   const known = new Set([...ALWAYS, ...types.flatMap((type) => KEYWORDS[type] ?? [])])
   for (const keyword of Object.keys(schema))
@@ -146,8 +155,8 @@ function parseObject(schema: Readonly<Record<string, unknown>>, place: SchemaPos
   if (properties !== undefined && !isRecord(properties))
     throw refuse(at(place, 'properties'), 'is no object')
   const entries = Object.entries(properties ?? {})
-  if (entries.length > LIMITS.jsonProperties)
-    throw refuse(at(place, 'properties'), `has more than ${LIMITS.jsonProperties} properties`)
+  if (entries.length > JSON_PROPERTIES)
+    throw refuse(at(place, 'properties'), `has more than ${JSON_PROPERTIES} properties`)
   if (!Array.isArray(required)) throw refuse(at(place, 'required'), 'is no list of names')
   const names = new Set<unknown>(required)
   for (const name of names)
@@ -166,10 +175,10 @@ function parseObject(schema: Readonly<Record<string, unknown>>, place: SchemaPos
 function parseArray(schema: Readonly<Record<string, unknown>>, place: SchemaPosition): JsonShape {
   const { items, minItems = 0, maxItems = Infinity } = schema
   const isSize = (size: unknown) =>
-    Number.isInteger(size) && Number(size) >= 0 && Number(size) <= LIMITS.jsonItems
-  if (!isSize(minItems)) throw refuse(at(place, 'minItems'), `is no size up to ${LIMITS.jsonItems}`)
+    Number.isInteger(size) && Number(size) >= 0 && Number(size) <= JSON_ITEMS
+  if (!isSize(minItems)) throw refuse(at(place, 'minItems'), `is no size up to ${JSON_ITEMS}`)
   if (maxItems !== Infinity && !isSize(maxItems))
-    throw refuse(at(place, 'maxItems'), `is no size up to ${LIMITS.jsonItems}`)
+    throw refuse(at(place, 'maxItems'), `is no size up to ${JSON_ITEMS}`)
   if (Number(maxItems) < Number(minItems))
     throw refuse(at(place, 'maxItems'), 'is less than minItems')
   return {
@@ -188,8 +197,8 @@ function parseChoice(values: unknown, types: readonly string[], place: SchemaPos
     return JSON.stringify(value)
   })
   const sizeBytes = texts.reduce((sum, text) => sum + text.length, 0)
-  if (texts.length > LIMITS.jsonChoices || sizeBytes > LIMITS.textBytes)
-    throw refuse(place, `lists more than ${LIMITS.jsonChoices} values or ${LIMITS.textBytes} bytes`)
+  if (texts.length > JSON_CHOICES || sizeBytes > LIMITS.textBytes)
+    throw refuse(place, `lists more than ${JSON_CHOICES} values or ${LIMITS.textBytes} bytes`)
   return { kind: 'choice', texts: [...new Set(texts)] }
 }
 

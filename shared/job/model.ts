@@ -3,8 +3,11 @@ import { concat, keccak256, sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { DATATYPE_BYTES, PROVIDERS, totalBytes, type Datatype } from './job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
 import { isModelSource } from './model-source.ts'
+
+/** Encoded size of one picture or sound. */
+export const MEDIA_BYTES = 8 * MIB
 
 /** How inputs become tensors and tensors an answer; `engine/models/` has one file for each. */
 export const MODEL_TASKS = [
@@ -41,7 +44,7 @@ export const ModelTensor = z.strictObject({
   /** What the numbers mean, for people: `RGB, 0–255`. */
   unit: z.string(),
   /** Most bytes of one BYTES element. @default LIMITS.textBytes */
-  maxBytes: z.int().min(1).max(LIMITS.mediaBytes).optional(),
+  maxBytes: z.int().min(1).max(MEDIA_BYTES).optional(),
   /** This output's own tolerance, where the manifest's does not fit: pixels beside probabilities. */
   tolerance: z.number().min(0).optional(),
 })

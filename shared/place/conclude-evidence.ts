@@ -12,6 +12,11 @@ import {
   type CountrySet,
 } from '#shared/law/region.ts'
 
+/** How long a conclusion about a place is valid. */
+const EVIDENCE_TTL_MS = 900_000
+/** How long a measured round trip counts. */
+export const ECHO_TTL_MS = 3_600_000
+
 /**
  * Kilometres that one millisecond of round trip bounds, in any medium: light in vacuum covers 299,792.458 km a second
  * (https://physics.nist.gov/cgi-bin/cuu/Value?c), and half of that counts, because it goes there and back.
@@ -63,8 +68,8 @@ export function concludeEvidence(inputs: EvidenceInputs, nowMs: number): Evidenc
     reasons: findings.flatMap(({ reasons }) => reasons).slice(0, 32),
     concludedAtMs: nowMs,
     expiresAtMs: Math.min(
-      nowMs + LIMITS.evidenceTtlMs,
-      ...counted.map(({ statement }) => statement.measuredAtMs + LIMITS.echoTtlMs),
+      nowMs + EVIDENCE_TTL_MS,
+      ...counted.map(({ statement }) => statement.measuredAtMs + ECHO_TTL_MS),
       ...(verdict === 'attested' ? [inputs.attestation?.statement.expiresAtMs ?? nowMs] : []),
     ),
   }
@@ -84,7 +89,7 @@ function usableEchoes({ nodeId, echoes }: EvidenceInputs, nowMs: number): Signed
     const { statement } = echo
     const ageMs = nowMs - statement.measuredAtMs
     if (statement.nodeId !== nodeId) continue
-    if (ageMs > LIMITS.echoTtlMs || ageMs < -LIMITS.clockSkewMs) continue
+    if (ageMs > ECHO_TTL_MS || ageMs < -LIMITS.clockSkewMs) continue
     const known = best.get(statement.anchor)
     if (known === undefined || statement.minRttMs < known.statement.minRttMs)
       best.set(statement.anchor, echo)

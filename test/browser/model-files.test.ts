@@ -9,9 +9,9 @@ import { launchBrowser } from '#test/support/stack/contribute-page.ts'
 import { startPageServer, type PageServer } from '#test/support/stack/contribute-server.ts'
 import { buildTestPage } from './build-page.ts'
 import type { FilesReply } from './pages/files/messages.ts'
+import { MIB } from '#shared/base/limits.ts'
 
 const SIZE = 400_000
-const MIB = 1024 * 1024
 
 let dir: string
 let server: PageServer

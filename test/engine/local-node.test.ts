@@ -13,8 +13,7 @@ import { runJob } from '#test/support/engine/run-job.ts'
 import { kernelJob, modelJob } from '#test/support/engine/engine-jobs.ts'
 import { compileBomb, REFUSAL, SLOW } from '../support/wgsl/compile-bomb.ts'
 import { until } from '../support/poll.ts'
-
-const MIB = 1024 * 1024
+import { MIB } from '#shared/base/limits.ts'
 
 const openNode = (options: Partial<Parameters<typeof createNodeEngine>[0]> = {}) =>
   createNodeEngine({ device: 'auto', kernels: 'any', models: [], log: silentLog, ...options })

@@ -1,18 +1,18 @@
 /** Decoders with damaged files and bombs: each file is read or refused by name, within time and memory. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { decodeAudio } from '#engine/media/audio.ts'
+import { decodeAudio, AUDIO_SECONDS } from '#engine/media/audio.ts'
 import { createImageDecoder } from '#engine/media/image.ts'
 import type { DecodeImage } from '#engine/media/picture.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { packZeroes, pngChunk, pngOf, wavOf } from '#test/support/engine/media-files.ts'
 import { createRandom, type Random } from '../support/random.ts'
+import { MEDIA_BYTES } from '#shared/job/model.ts'
 
 const SEEDS = Array.from({ length: Number(process.env.LITTORAL_FUZZ_RUNS ?? 40) }, (_, i) => i + 1)
 /** For one file. The largest valid ones take half a second on an idle machine. */
 const MOST_MS = 10_000
-const MIB = 1024 * 1024
 const MOST_BYTES = 512 * MIB
 const RATE_HZ = 16_000
 
@@ -97,7 +97,7 @@ describe('[M3] [M4] [M5] a bomb is detected before it expands', () => {
 
   test('hours of silence in a FLAC of 600 KB', async () => {
     const { error, peakBytes } = await watched(() => listen(silentFlac(50_000)))
-    expect(error).toMatch(new RegExp(`longer than ${LIMITS.audioSeconds} s`))
+    expect(error).toMatch(new RegExp(`longer than ${AUDIO_SECONDS} s`))
     expect(peakBytes).toBeLessThan(MOST_BYTES)
   })
 
@@ -114,7 +114,7 @@ describe('[M3] [M4] [M5] a bomb is detected before it expands', () => {
     '8 MiB behind a %s head that never become sound',
     async (name) => {
       const head = FILES.find(([known]) => known === name)?.[2].subarray(0, 64) ?? new Uint8Array()
-      const file = new Uint8Array(LIMITS.mediaBytes)
+      const file = new Uint8Array(MEDIA_BYTES)
       file.set(head)
       const { error, tookMs } = await watched(() => listen(file))
       expect(error).toMatch(/no sound|broken|cut off/)

@@ -4,7 +4,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openWork } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
 import { errorCode } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import {
   createMemoryNetwork,
@@ -18,6 +17,7 @@ import {
   seededBytes,
   type TestHub,
 } from '#test/support/hub/work.ts'
+import { JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
 
 let network: MemoryNetwork
 let hub: TestHub
@@ -35,7 +35,7 @@ const turns = async (count: number) => {
 }
 
 const job = fc.record({
-  sizeBytes: fc.oneof(fc.nat(2_000), fc.nat(400_000), fc.nat(2 * LIMITS.jobWindowBytes)),
+  sizeBytes: fc.oneof(fc.nat(2_000), fc.nat(400_000), fc.nat(2 * JOB_WINDOW_BYTES)),
   pieces: fc.integer({ min: 1, max: 8 }),
   startAfterTurns: fc.nat(40),
   cancelAfterTurns: fc.option(fc.nat(60), { freq: 3 }),

@@ -17,6 +17,7 @@ import {
   type PeerView,
 } from '#test/support/transport/transport-peer.ts'
 import { seededBytes } from '#test/support/hub/work.ts'
+import { MIB } from '#shared/base/limits.ts'
 
 export interface TransportUnderTest {
   readonly address: Multiaddr
@@ -27,8 +28,6 @@ export interface TransportUnderTest {
   view(): Promise<PeerView & { readonly peerId: string }>
   close(): Promise<void>
 }
-
-const MIB = 1024 * 1024
 
 export function transportSuite(name: string, setUp: () => Promise<TransportUnderTest>): void {
   describe(name, () => {

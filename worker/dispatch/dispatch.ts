@@ -1,14 +1,17 @@
 /** Chooses the hubs that may take a job, and sends it to them. */
 import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { Config, HubConfig, WorkerEnv } from '#worker/platform/config.ts'
 import { canStore, openHub } from '#worker/protocols/durable-objects.ts'
 import { packEnvelope, readOutcome, throwRefusal } from '#worker/protocols/envelope.ts'
 import { refusalOf, type HubRefusal } from '#worker/protocols/steering.ts'
 import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
-import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
+import {
+  type DispatchRequest,
+  type DispatchResult,
+  REQUEST_TIMEOUT_MS,
+} from '#worker/protocols/hub.ts'
 
 /**
  * The hubs that may take a job under this policy, nearest first. A hub stores receipts, so the
@@ -78,7 +81,7 @@ async function tryHubs<T>(
 ): Promise<T> {
   const hubs = requireHubs(request.policy, config)
   const startedMs = performance.now()
-  const late = AbortSignal.timeout(LIMITS.requestTimeoutMs)
+  const late = AbortSignal.timeout(REQUEST_TIMEOUT_MS)
   const hopeless = new Set<HubConfig>()
   let failure: HubRefusal | undefined
   let turns: HubTurn[] = []

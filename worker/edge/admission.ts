@@ -13,6 +13,8 @@ import { equalText } from '#worker/platform/constant-time.ts'
 import { fromBase64Url, toBase64Url } from '#shared/base/base64.ts'
 import { macOf } from '#worker/platform/mac.ts'
 
+export const ADMISSION_TTL_MS = 60_000
+
 export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
 
 /** `measure` lets an anchor measure the node, but admits no jobs. */
@@ -44,7 +46,7 @@ export async function signAdmission(
     Partial<Pick<AdmissionClaims, 'networks' | 'voucher' | 'purpose'>>,
   deps: { readonly secret: string; readonly nowMs: number; readonly random: RandomBytes },
 ): Promise<AdmissionGrant> {
-  const expiresAtMs = deps.nowMs + LIMITS.admissionTtlMs
+  const expiresAtMs = deps.nowMs + ADMISSION_TTL_MS
   const claims = {
     networks: [],
     voucher: null,

@@ -1,8 +1,6 @@
 /** Counts bytes of unfinished request bodies in one isolate, by sender. */
 import { AppError } from '#shared/base/errors.ts'
-
-const KIB = 1024
-const MIB = 1024 * KIB
+import { KIB, MIB } from '#shared/base/limits.ts'
 
 /** What may be open for one key, one address, one address without a key, and in total. */
 export const BODY_ROOM = {

@@ -1,10 +1,16 @@
 /** Reads a body within bounds of size, time and memory. Bytes over the bounds are dropped. */
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import type { BodyHold } from './body-room.ts'
 import type { AppContext } from './context.ts'
 import { parseJson } from '#worker/body/parse-json.ts'
+
+/** Time for a whole request body. */
+export const BODY_MS = 60_000
+/** Longest pause between two parts of a request body. */
+export const BODY_STALL_MS = 10_000
+invariant(BODY_STALL_MS <= BODY_MS, 'A body can stall before its time ends.')
 
 /** @throws {AppError} like `readBytes`, and invalid_request for invalid JSON */
 export async function readJson(
@@ -69,15 +75,15 @@ async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Ar
   const reader = body.getReader()
   const late = Promise.withResolvers<never>()
   const giveUp = () => late.reject(new AppError('request_timeout', TOO_SLOW))
-  const whole = setTimeout(giveUp, LIMITS.bodyMs)
-  let stall = setTimeout(giveUp, LIMITS.bodyStallMs)
+  const whole = setTimeout(giveUp, BODY_MS)
+  let stall = setTimeout(giveUp, BODY_STALL_MS)
   try {
     for (;;) {
       const read = await Promise.race([reader.read(), late.promise])
       if (read.done) return
       clearTimeout(stall)
       yield read.value
-      stall = setTimeout(giveUp, LIMITS.bodyStallMs)
+      stall = setTimeout(giveUp, BODY_STALL_MS)
     }
   } catch (error) {
     if (error instanceof AppError) throw error
@@ -91,7 +97,7 @@ async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Ar
   }
 }
 
-const TOO_SLOW = `The body did not arrive within ${LIMITS.bodyMs} ms, or paused for ${LIMITS.bodyStallMs} ms.`
+const TOO_SLOW = `The body did not arrive within ${BODY_MS} ms, or paused for ${BODY_STALL_MS} ms.`
 
 /** The one supported character set, as types name it. ASCII is a subset. */
 const CHARSET = /;\s*charset\s*=\s*"?([^";,\s]*)/gi

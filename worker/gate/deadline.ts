@@ -1,6 +1,6 @@
 /** Parses `x-littoral-deadline-ms`: how long the caller waits, counted from the request's arrival. */
-import { LIMITS } from '#shared/base/limits.ts'
 import { invalidAt } from '#worker/body/faults.ts'
+import { REQUEST_TIMEOUT_MS } from '#worker/protocols/hub.ts'
 
 export const DEADLINE_HEADER = 'x-littoral-deadline-ms'
 
@@ -8,9 +8,9 @@ export const DEADLINE_HEADER = 'x-littoral-deadline-ms'
 export function parseDeadline(header: string | undefined): number | undefined {
   if (header === undefined) return undefined
   const deadlineMs = /^[1-9][0-9]{0,8}$/.test(header) ? Number(header) : Infinity
-  if (deadlineMs <= LIMITS.requestTimeoutMs) return deadlineMs
+  if (deadlineMs <= REQUEST_TIMEOUT_MS) return deadlineMs
   throw invalidAt(
     '/headers/x-littoral-deadline-ms',
-    `is "${header.slice(0, 20)}", must be whole milliseconds from 1 to ${LIMITS.requestTimeoutMs}`,
+    `is "${header.slice(0, 20)}", must be whole milliseconds from 1 to ${REQUEST_TIMEOUT_MS}`,
   )
 }

@@ -1,8 +1,9 @@
 /** Digests of an Idempotency-Key and its request, and the seal that only the same request opens. */
 import { bytesToHex } from 'viem'
-import { LIMITS } from '#shared/base/limits.ts'
 import { invalidAt } from '#worker/body/faults.ts'
 import type { IdempotentRequest } from '#worker/protocols/idempotency.ts'
+
+export const IDEMPOTENCY_KEY_CHARS = 255
 
 /** Headers that change a request's meaning. */
 const FINGERPRINTED: readonly string[] = [
@@ -28,11 +29,11 @@ export function parseIdempotencyKey(header: string): string {
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)
   const key = quoted?.[1]?.replace(/\\(["\\])/g, '$1') ?? header
   const isOne = quoted !== null || !(header.startsWith('"') || header.includes(', '))
-  const isPlain = /^[\x20-\x7e]+$/.test(key) && key.length <= LIMITS.idempotencyKeyChars
+  const isPlain = /^[\x20-\x7e]+$/.test(key) && key.length <= IDEMPOTENCY_KEY_CHARS
   if (isOne && isPlain) return key
   throw invalidAt(
     '/headers/idempotency-key',
-    `must be one key of 1 to ${LIMITS.idempotencyKeyChars} printable ASCII characters`,
+    `must be one key of 1 to ${IDEMPOTENCY_KEY_CHARS} printable ASCII characters`,
   )
 }
 

@@ -8,7 +8,7 @@ import { createMiddleware } from 'hono/factory'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { newJobId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import { ownTenant, type AppContext, type AppEnv } from './context.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
@@ -17,6 +17,9 @@ import type { IdempotencyVerdict, KeptAnswer, OnceJob } from '#worker/protocols/
 import { readBytes } from './body.ts'
 import { keepAlive } from './keep-alive.ts'
 import { admitPolicy } from './residency.ts'
+
+/** Largest recorded answer. A Durable Object's SQLite takes rows of at most 2 MB. */
+const IDEMPOTENCY_BODY_BYTES = MIB
 
 /** The right to run this request, to be completed or released. */
 interface Running {
@@ -110,7 +113,7 @@ async function record(
   for await (const chunk of stream as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>) {
     sizeBytes += chunk.length
     tail = concatBytes([tail, chunk]).slice(-TAIL_BYTES)
-    if (sizeBytes > LIMITS.idempotencyBodyBytes) chunks = null
+    if (sizeBytes > IDEMPOTENCY_BODY_BYTES) chunks = null
     chunks?.push(chunk)
   }
   return { body: chunks && concatBytes(chunks), tail }
@@ -120,7 +123,7 @@ async function sealWithin(
   sealed: SealedRequest,
   body: Uint8Array,
 ): Promise<Uint8Array<ArrayBuffer> | null> {
-  return body.length > LIMITS.idempotencyBodyBytes ? null : await sealed.seal(body)
+  return body.length > IDEMPOTENCY_BODY_BYTES ? null : await sealed.seal(body)
 }
 
 /** Headers that describe the answer itself; id and timing belong to each request. */

@@ -1,7 +1,11 @@
 /** Sends refusals to the tenants' logs: collected for a second, equal ones counted, never awaited. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantId } from '#shared/base/ids.ts'
-import type { Refusal } from '#worker/protocols/audit.ts'
+import { type Refusal, AUDIT_REFUSAL_KINDS } from '#worker/protocols/audit.ts'
+
+/** Tenants for which an isolate collects refusals. */
+export const AUDIT_REFUSAL_TENANTS = 1_000
+/** How long an isolate collects refusals before it reports them. */
+const AUDIT_REFUSAL_GATHER_MS = 1_000
 
 type Bare = Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>
 
@@ -33,11 +37,11 @@ export function createRefusalLog({ nowMs, wait }: RefusalLogDeps): RefusalLog {
         return undefined
       }
       // Each tenant holds a place for one second; with too many at once, the newest are not logged.
-      if (gathering.size >= LIMITS.auditRefusalTenants) return undefined
+      if (gathering.size >= AUDIT_REFUSAL_TENANTS) return undefined
       const fresh = new Map<string, Refusal>()
       gathering.set(tenant, fresh)
       count(fresh, refusal, nowMs())
-      return wait(LIMITS.auditRefusalGatherMs).then(() => {
+      return wait(AUDIT_REFUSAL_GATHER_MS).then(() => {
         gathering.delete(tenant)
         return send([...fresh.values()])
       })
@@ -47,7 +51,7 @@ export function createRefusalLog({ nowMs, wait }: RefusalLogDeps): RefusalLog {
 
 function count(kinds: Map<string, Refusal>, refusal: Bare, atMs: number): void {
   const { by, code, rule, policyId } = refusal
-  const isFull = kinds.size >= LIMITS.auditRefusalKinds - 1
+  const isFull = kinds.size >= AUDIT_REFUSAL_KINDS - 1
   const name = JSON.stringify([by, code, rule, policyId])
   const key = isFull && !kinds.has(name) ? OTHER : name
   const known = kinds.get(key)

@@ -1,4 +1,4 @@
-/** Caches tenants' snapshots in one isolate; changes elsewhere are seen within LIMITS.authCacheMs. */
+/** Caches tenants' snapshots in one isolate; changes elsewhere are seen within AUTH_CACHE_MS. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { TenantSnapshot } from '#worker/protocols/tenant.ts'

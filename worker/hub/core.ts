@@ -45,7 +45,7 @@ export interface HubCoreDeps {
   readonly peers: readonly PeerHub[]
   /** @default LIMITS.echoEveryMs */
   readonly echoEveryMs?: number | undefined
-  /** @default half of LIMITS.authCacheMs */
+  /** @default half of AUTH_CACHE_MS */
   readonly voucherEveryMs?: number | undefined
 }
 

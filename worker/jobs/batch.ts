@@ -8,8 +8,13 @@ import { dispatch } from '#worker/dispatch/dispatch.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { createBatchCore, type BatchCore } from './core.ts'
 import { writeBatchEvents } from './events.ts'
-import { LIMITS } from '#shared/base/limits.ts'
-import type { BatchApi, BatchInput, BatchSpec, ResultQuery } from '#worker/protocols/batch.ts'
+import {
+  type BatchApi,
+  type BatchInput,
+  type BatchSpec,
+  type ResultQuery,
+  JOBS_LISTENERS,
+} from '#worker/protocols/batch.ts'
 
 /** In plain workerd, webhooks leave through a service of their own that reaches only public addresses (`scripts/stack/workerd.ts`). */
 type BatchEnv = Env & { readonly WEBHOOKS?: Fetcher }
@@ -71,7 +76,7 @@ export class Batch extends DurableObject<BatchEnv> implements BatchApi {
     const query = new URL(request.url).searchParams
     const [after, ingress] = [Number(query.get('after')), Number(query.get('ingress'))]
     try {
-      if (this.#listeners >= LIMITS.jobsListeners) return new Response(null, { status: 503 })
+      if (this.#listeners >= JOBS_LISTENERS) return new Response(null, { status: 503 })
       const { endSeq } = this.#core.events({ after, limit: 1 }, ingress)
       // 204 tells an EventSource not to reconnect.
       if (endSeq !== null && after >= endSeq) return new Response(null, { status: 204 })

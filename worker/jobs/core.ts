@@ -1,11 +1,10 @@
 /** A Batch without its runtime: takes a batch, drives it to its end, and keeps its results until they are fetched or expire. */
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { openBatchDatabase, type BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { BatchDeps } from './deps.ts'
 import { createItemStore, type ItemStore } from '#worker/jobs/store/items.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
-import { createProgress } from './progress.ts'
+import { createProgress, JOBS_WATCHDOG_MS } from './progress.ts'
 import type { BatchInput, BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
 import { createReader, type BatchReader } from './read.ts'
 import { showStatus } from './status.ts'
@@ -72,7 +71,7 @@ export function createBatchCore(deps: BatchDeps): BatchCore {
     changed: () => changes.next(),
     drive() {
       // An alarm that fires meanwhile is used up, so the work needs another to watch over it.
-      if (driving !== undefined) deps.wake(deps.nowMs() + LIMITS.jobsWatchdogMs)
+      if (driving !== undefined) deps.wake(deps.nowMs() + JOBS_WATCHDOG_MS)
       return (driving ??= progress.drive(status).finally(() => {
         driving = undefined
       }))

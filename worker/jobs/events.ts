@@ -1,6 +1,8 @@
 /** A batch's progress as server-sent events: each ended item, the state of the batch, and the end. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchCore } from './core.ts'
+
+/** Longest life of one event stream. */
+const JOBS_EVENTS_MS = 900_000
 
 export interface EventsOptions {
   /** Sequence of the last event that the reader has. */
@@ -20,14 +22,14 @@ const PACE_MS = 100
 
 /**
  * `id` counts items in the order in which they ended, so a reader that reconnects misses none and gets none twice.
- * A stream ends after `LIMITS.jobsEventsMs`; an EventSource then reconnects.
+ * A stream ends after `JOBS_EVENTS_MS`; an EventSource then reconnects.
  */
 export async function* writeBatchEvents(
   core: Pick<BatchCore, 'events' | 'changed'>,
   options: EventsOptions,
 ): AsyncGenerator<string> {
   const { ingress, gone, nowMs, pause } = options
-  const endsAtMs = nowMs() + LIMITS.jobsEventsMs
+  const endsAtMs = nowMs() + JOBS_EVENTS_MS
   let { after } = options
   let told = ''
   while (!gone.aborted && nowMs() < endsAtMs) {

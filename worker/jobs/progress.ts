@@ -1,6 +1,5 @@
 /** Drives a batch: its items, then the reduction, then its end; and plans the next alarm. */
 import { toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { createAuthority, type Authority } from '#worker/jobs/authority/authority.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import type { BatchDeps } from './deps.ts'
@@ -16,6 +15,10 @@ import type {
 } from '#worker/protocols/batch.ts'
 import { createReducer } from '#worker/jobs/run/reduce.ts'
 import { createRunner, type Runner } from '#worker/jobs/run/runner.ts'
+import { AUTH_CACHE_MS } from '#worker/protocols/tenant.ts'
+
+/** A lost batch object is resumed after this time at the latest. */
+export const JOBS_WATCHDOG_MS = 5_000
 
 export interface ProgressParts {
   readonly deps: BatchDeps
@@ -86,7 +89,7 @@ export function createProgress(parts: ProgressParts) {
     if (!database.exists()) return wake(null)
     if (!lifetime.isOpen()) return wake(lifetime.nextAtMs())
     const { authority, runner, deadlineAtMs } = open()
-    const heardMs = authority.grant() === undefined ? nowMs() + LIMITS.jobsWatchdogMs : nowMs()
+    const heardMs = authority.grant() === undefined ? nowMs() + JOBS_WATCHDOG_MS : nowMs()
     wake(Math.max(heardMs, Math.min(runner.nextAtMs() ?? nowMs(), deadlineAtMs)))
   }
 
@@ -99,14 +102,14 @@ export function createProgress(parts: ProgressParts) {
     /** Does what is due, and asks for an alarm for the rest. It never rejects. */
     async drive(status: () => BatchStatus): Promise<void> {
       if (!database.exists()) return wake(null)
-      wake(nowMs() + LIMITS.jobsWatchdogMs)
+      wake(nowMs() + JOBS_WATCHDOG_MS)
       try {
         await advance()
         await lifetime.afterwards(status)
         planNext()
       } catch (error) {
         deps.log.error('batch.stuck', { cause: String(toAppError(error).cause ?? error) })
-        wake(nowMs() + LIMITS.jobsWatchdogMs)
+        wake(nowMs() + JOBS_WATCHDOG_MS)
       }
       onChange()
     },
@@ -162,7 +165,7 @@ async function watch(
   signal: AbortSignal,
 ): Promise<void> {
   for (;;) {
-    await deps.pause(LIMITS.authCacheMs, signal)
+    await deps.pause(AUTH_CACHE_MS, signal)
     if (signal.aborted) return
     const fault = await authority.check()
     if (fault === undefined) continue

@@ -1,16 +1,24 @@
 /** The register of kernels that hang devices, without its runtime: reports, and the bans that follow from them. */
 import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import type {
-  AuthoredBan,
-  KernelBans,
-  KernelRegisterApi,
-  KernelReport,
+import {
+  type AuthoredBan,
+  type KernelBans,
+  type KernelRegisterApi,
+  type KernelReport,
+  KERNEL_BAN_MS,
+  KERNEL_REPORT_MS,
+  KERNEL_REPORTS,
+  KERNEL_BANS,
 } from '#worker/protocols/kernels.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+/** How long a ban lasts that public nodes reported. */
+export const KERNEL_PUBLIC_BAN_MS = 86_400_000
+invariant(KERNEL_PUBLIC_BAN_MS < KERNEL_BAN_MS, 'Vouched nodes count for more than public ones.')
 
 export interface KernelRegisterDeps {
   readonly storage: DurableStorage
@@ -134,7 +142,7 @@ function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, report: Ker
   if (!isForAll && !amounts(sql, digest, 0)) return
   const [row] = sql.exec('SELECT * FROM kernel_bans WHERE digest = ?', digest).toArray()
   if (row !== undefined && BanRow.parse(row).for_all >= Number(isForAll)) return
-  const untilMs = nowMs() + (isForAll ? LIMITS.kernelBanMs : LIMITS.kernelPublicBanMs)
+  const untilMs = nowMs() + (isForAll ? KERNEL_BAN_MS : KERNEL_PUBLIC_BAN_MS)
   sql.exec('DELETE FROM kernel_bans WHERE digest = ?', digest)
   sql.exec(
     'INSERT INTO kernel_bans (digest, for_all, until_ms, author) VALUES (?, ?, ?, ?)',
@@ -161,16 +169,16 @@ function amounts(sql: Sql, digest: Bytes32, leastVouched: 0 | 1): boolean {
 
 /** The two kinds of reports are bounded separately: a flood of one must not displace the other. */
 function forget(sql: Sql, nowMs: number): void {
-  sql.exec('DELETE FROM kernel_reports WHERE at_ms < ?', nowMs - LIMITS.kernelReportMs)
+  sql.exec('DELETE FROM kernel_reports WHERE at_ms < ?', nowMs - KERNEL_REPORT_MS)
   for (const hung of [0, 1])
     sql.exec(
       'DELETE FROM kernel_reports WHERE rowid IN (SELECT rowid FROM kernel_reports WHERE hung = ? ORDER BY at_ms DESC LIMIT -1 OFFSET ?)',
       hung,
-      LIMITS.kernelReports,
+      KERNEL_REPORTS,
     )
   sql.exec(
     'DELETE FROM kernel_bans WHERE until_ms < ? OR sequence IN (SELECT sequence FROM kernel_bans ORDER BY sequence DESC LIMIT -1 OFFSET ?)',
     nowMs,
-    LIMITS.kernelBans,
+    KERNEL_BANS,
   )
 }

@@ -3,7 +3,6 @@ import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { LogProgress } from '#shared/audit/entries.ts'
 import { nameHash, type Bytes32, type TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/receipt/merkle.ts'
 import type { Settlement } from '#shared/receipt/receipt.ts'
@@ -35,6 +34,7 @@ import {
 import { createSettling } from '#worker/ledger/batches/settling.ts'
 import { createTicker, type Ticker } from '#worker/ledger/posting/ticker.ts'
 import { createWaitingQueue } from '#worker/ledger/intake/waiting-queue.ts'
+import { BATCH_RECEIPTS } from '#worker/ledger/batches/compose.ts'
 
 const SUMMARY_BATCHES = 20
 const TREES_KEPT = 4
@@ -78,8 +78,8 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
 
   return {
     async accept(entries) {
-      if (entries.length > LIMITS.batchReceipts)
-        throw new AppError('too_large', `At most ${LIMITS.batchReceipts} receipts in one call.`)
+      if (entries.length > BATCH_RECEIPTS)
+        throw new AppError('too_large', `At most ${BATCH_RECEIPTS} receipts in one call.`)
       const domain = chain?.domain ?? null
       const outcomes = await takeReceipts(entries, { receipts, storage, domain, nowMs })
       if (outcomes.some(({ status }) => status === 'pending')) wake(batchMs)
@@ -103,7 +103,7 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
     health: () => readHealth(stores, ticker),
 
     async settledLogs(tenant, batchIds) {
-      return batchIds.slice(0, LIMITS.batchReceipts).flatMap((id) => settledLog(id, tenant) ?? [])
+      return batchIds.slice(0, BATCH_RECEIPTS).flatMap((id) => settledLog(id, tenant) ?? [])
     },
 
     async tick() {

@@ -12,6 +12,15 @@ import type { Bytes32 } from '#shared/base/ids.ts'
 import { EVIDENCE_CLASSES, NODE_TRUSTS } from '#shared/law/policy.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+/** Entries of one page. */
+export const AUDIT_PAGE_ENTRIES = 500
+/** Entries, jobs or settlement batches of a bundle that are in memory at once. */
+export const AUDIT_BUNDLE_PAGE = 250
+/** Kinds of refusals that an isolate collects for one tenant. */
+export const AUDIT_REFUSAL_KINDS = 64
+invariant(AUDIT_BUNDLE_PAGE <= AUDIT_PAGE_ENTRIES, 'A page of a bundle is a page of the log.')
 
 /** A refused request, as in the log. */
 export type Refusal = AuditDetail<'job.refused'>
@@ -110,7 +119,7 @@ export interface TenantLog {
 export interface TenantBundles {
   /** Finds the range of an export. @throws {AppError} invalid_request */
   cut(query: Pick<BundleQuery, 'from' | 'to'>): Stretch
-  /** The entries of the page that the selection takes; the page is at most LIMITS.auditPageEntries long. */
+  /** The entries of the page that the selection takes; the page is at most AUDIT_PAGE_ENTRIES long. */
   selected(page: BundlePage): LogEntry[]
   /** @throws {AppError} not_found, invalid_request, forbidden when the deployment has no log key */
   open(query: BundleQuery): Promise<BundleOpening>
@@ -122,6 +131,6 @@ export interface TenantBundles {
   erasures(page: BundlePage, range: Stretch): ProvenEntry[]
   /** The receipts of the placements that are open in the page, in their order. */
   jobs(page: BundlePage): TenantJobs
-  /** Proves that the log of size `to` extends each of these sizes; at most LIMITS.auditBundlePage of them. @throws {AppError} invalid_request */
+  /** Proves that the log of size `to` extends each of these sizes; at most AUDIT_BUNDLE_PAGE of them. @throws {AppError} invalid_request */
   consistency(from: readonly number[], to: number): Bytes32[][]
 }

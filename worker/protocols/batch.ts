@@ -5,6 +5,15 @@ import { Bytes32, type Address, type TenantId } from '#shared/base/ids.ts'
 import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared/job/job.ts'
 import { MicroUsd } from '#shared/receipt/money.ts'
 import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/law/policy.ts'
+import { MIB } from '#shared/base/limits.ts'
+
+/** Inputs of one batch. */
+export const JOBS_INPUT_BYTES = 24 * MIB
+/** Results of one batch. */
+export const JOBS_OUTPUT_BYTES = 128 * MIB
+export const JOBS_DEADLINE_MS = 86_400_000
+/** Event streams of one batch. */
+export const JOBS_LISTENERS = 16
 
 /** `batch_<32 hex>`, or `batch_eu--<32 hex>` when its records are pinned to a jurisdiction. */
 export const BatchId = z

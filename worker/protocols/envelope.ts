@@ -1,8 +1,11 @@
 /** A JSON header and a payload in one HTTP body between Worker and Hub: u32 big-endian length, JSON, payload. */
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { readRefusal } from './steering.ts'
 import { DispatchOutcome, DispatchRequest, type DispatchResult } from './hub.ts'
+
+/** Payloads of all jobs that one hub holds. */
+export const HUB_PAYLOAD_BYTES = 64 * MIB
 
 export function packEnvelope(header: unknown, payload: Uint8Array): Uint8Array<ArrayBuffer> {
   const json = new TextEncoder().encode(JSON.stringify(header))
@@ -25,7 +28,7 @@ export function unpackEnvelope(body: Uint8Array): { header: unknown; payload: Ui
 export async function readDispatch(
   request: Request,
 ): Promise<{ header: DispatchRequest; payload: Uint8Array }> {
-  if (Number(request.headers.get('content-length') ?? 0) > LIMITS.hubPayloadBytes)
+  if (Number(request.headers.get('content-length') ?? 0) > HUB_PAYLOAD_BYTES)
     throw new AppError('too_large', 'The job is larger than a hub may hold.')
   const { header, payload } = unpackEnvelope(new Uint8Array(await request.arrayBuffer()))
   return { header: DispatchRequest.parse(header), payload }

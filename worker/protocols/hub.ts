@@ -12,6 +12,11 @@ import { CompiledPolicy, NetworkId, NODE_TRUSTS } from '#shared/law/policy.ts'
 import { Place } from '#shared/receipt/receipt.ts'
 import { ADMISSION_PURPOSES, Voucher } from '#worker/edge/admission.ts'
 
+/** Default deadline of a request. */
+export const REQUEST_TIMEOUT_MS = 60_000
+/** Attempts of one job. */
+export const DISPATCH_ATTEMPTS = 3
+
 export const DispatchRequest = z.strictObject({
   requestId: z.string().max(128),
   jobId: JobId,

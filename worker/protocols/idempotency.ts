@@ -1,6 +1,12 @@
 /** What Worker and Tenant tell each other about an Idempotency-Key. The tenant sees only digests and sealed bytes. */
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { DISPATCH_ATTEMPTS, REQUEST_TIMEOUT_MS } from './hub.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+export const IDEMPOTENCY_KEPT_MS = 86_400_000
+/** How long a request waits for the first one with its key. */
+export const IDEMPOTENCY_WAIT_MS = 60_000
+invariant(IDEMPOTENCY_WAIT_MS <= REQUEST_TIMEOUT_MS, 'A request does not wait past its deadline.')
 
 /** Digests of a key and of the request that it came with. */
 export interface IdempotentRequest {
@@ -16,9 +22,9 @@ export interface OnceJob {
   readonly firstAttempt: number
 }
 
-/** @param sends how often the job has been sent, this time included; each may take LIMITS.dispatchAttempts attempts */
+/** @param sends how often the job has been sent, this time included; each may take DISPATCH_ATTEMPTS attempts */
 export function onceJob(jobId: JobId, sends: number): OnceJob {
-  return { jobId, firstAttempt: 1 + (sends - 1) * LIMITS.dispatchAttempts }
+  return { jobId, firstAttempt: 1 + (sends - 1) * DISPATCH_ATTEMPTS }
 }
 
 /** The right to run a key's request; one holder at a time. */
@@ -45,7 +51,7 @@ export type IdempotencyVerdict =
   | { readonly kind: 'full'; readonly retryAfterMs: number }
 
 export interface TenantIdempotency {
-  /** Resolves when this caller may run the request, or has its answer. That can take LIMITS.idempotencyWaitMs. */
+  /** Resolves when this caller may run the request, or has its answer. That can take IDEMPOTENCY_WAIT_MS. */
   begin(request: IdempotentRequest): Promise<IdempotencyVerdict>
   /** Keeps the answer; false when somebody else has taken the key meanwhile. */
   complete(hold: IdempotencyHold, answer: KeptAnswer): boolean

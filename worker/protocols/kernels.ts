@@ -1,6 +1,12 @@
 /** What hubs tell and ask the kernel register. Rules: docs/design/kernels-untrusted.md. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 
+export const KERNEL_BANS = 10_000
+/** How long a ban lasts that vouched nodes reported. */
+export const KERNEL_BAN_MS = 7 * 86_400_000
+export const KERNEL_REPORTS = 50_000
+export const KERNEL_REPORT_MS = 86_400_000
+
 /** One reporter's report on one kernel. */
 export interface KernelReport {
   readonly digest: Bytes32

@@ -1,14 +1,16 @@
 /** A tenant's quota, and the leases that Worker isolates take from it. */
 import { z } from 'zod'
 import type { QuotaReply } from '#shared/api/keys.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+
+/** Default quota, when the operator has set none. */
+const QUOTA_REQUESTS_PER_MINUTE = 600_000
 
 const RequestsPerMinute = z.int().min(1).max(100_000_000)
 /** The most that the tenant's jobs may cost in one day (UTC). */
 const SpendMicroUsdPerDay = z.int().min(0)
 
 export const Quota = z.strictObject({
-  requestsPerMinute: RequestsPerMinute.default(LIMITS.quotaRequestsPerMinute),
+  requestsPerMinute: RequestsPerMinute.default(QUOTA_REQUESTS_PER_MINUTE),
   /** Null: no cap. */
   spendMicroUsdPerDay: SpendMicroUsdPerDay.nullable().default(null),
 })

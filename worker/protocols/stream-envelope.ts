@@ -5,6 +5,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { DispatchHead, DispatchOutcome } from './hub.ts'
 import { packRefusal, readRefusal } from './steering.ts'
 
+/** How long one part of a streamed answer may wait for its reader. */
+const STREAM_STALL_MS = 30_000
+
 /** Takes an answer's bytes while the node still computes. */
 export interface AnswerSink {
   /** Called once, before the first bytes. From then on no other node can take over the job. */
@@ -70,7 +73,7 @@ async function endStream(
  */
 export async function readStream(
   body: ReadableStream<Uint8Array>,
-  stallMs: number = LIMITS.streamStallMs,
+  stallMs: number = STREAM_STALL_MS,
 ): Promise<StreamedAnswer> {
   const frames = readFrames(body)
   const first = await frames.next()

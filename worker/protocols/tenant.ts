@@ -10,10 +10,23 @@ import type { Placement, TenantBundles, TenantLog } from './audit.ts'
 import type { TenantBatches } from './batch.ts'
 import type { TenantIdempotency } from './idempotency.ts'
 import type { TenantQuota } from './quota.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+/** How long a cached answer about a key or a tenant is used. */
+export const AUTH_CACHE_MS = 10_000
+const KEY_NAME_CHARACTERS = 64
+/** An isolate reports the use of a key at most once in this time. */
+export const KEY_USE_REPORT_MS = 60_000
+/** How long the old secret still works after a rotation. */
+export const KEY_OVERLAP_MS = 3_600_000
+invariant(
+  AUTH_CACHE_MS < KEY_OVERLAP_MS,
+  'Every isolate learns of a rotation before the old secret ends.',
+)
 
 const KeyName = z
   .string()
-  .max(LIMITS.keyNameCharacters)
+  .max(KEY_NAME_CHARACTERS)
   .regex(/^[^\p{C}\p{Z}]*(?: [^\p{C}\p{Z}]+)*$/u, 'words with one space between them, in one line')
 
 export const KeyRequest = z.strictObject({
@@ -33,7 +46,7 @@ export const KeyRotation = z.strictObject({
   overlapSeconds: z
     .int()
     .min(0)
-    .max(LIMITS.keyOverlapMs / 1000)
+    .max(KEY_OVERLAP_MS / 1000)
     .default(0),
 })
 
@@ -55,7 +68,7 @@ export interface KeyInfo {
   readonly createdAtMs: number
   readonly expiresAtMs: number | null
   readonly revokedAtMs: number | null
-  /** To within LIMITS.keyUseReportMs; null when it was never used. */
+  /** To within KEY_USE_REPORT_MS; null when it was never used. */
   readonly lastUsedAtMs: number | null
 }
 
@@ -93,7 +106,7 @@ export interface PublishedPolicy {
   readonly retiredAtMs: number | null
 }
 
-/** What the Worker needs to answer a tenant's request; isolates cache it for LIMITS.authCacheMs. */
+/** What the Worker needs to answer a tenant's request; isolates cache it for AUTH_CACHE_MS. */
 export interface TenantSnapshot {
   readonly tenant: TenantId
   readonly keys: readonly LiveKey[]

@@ -1,5 +1,4 @@
 /** Evaluates the constant expressions that size arrays and workgroups. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Call, Expression } from '../parse/syntax.ts'
 import { bitcast, callBuiltin } from './builtins.ts'
 import { parseLiteral } from './literal.ts'
@@ -17,6 +16,9 @@ import {
   type ScalarKind,
   type Value,
 } from './values.ts'
+
+/** 32-bit words of one value, and of all private variables and constants together. */
+export const WGSL_VALUE_WORDS = 1_024
 
 /** The type that a constructor makes. Parts that the source leaves out are inferred from the arguments. */
 export type ConstantType =
@@ -189,7 +191,7 @@ function partsOf(type: ConstantType): number {
 }
 
 function bounded(parts: number): number {
-  return parts <= LIMITS.wgslValueWords ? parts : uncomputed(`a value has ${parts} parts`)
+  return parts <= WGSL_VALUE_WORDS ? parts : uncomputed(`a value has ${parts} parts`)
 }
 
 function construct(type: ConstantType, args: readonly Value[]): Value {

@@ -1,8 +1,12 @@
 /** Reads tokens in order and bounds how deep the grammar nests. */
 import { invariant } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { refuse } from './refuse.ts'
 import { tokenize, type Token } from './tokens.ts'
+
+/** Nesting of blocks and expressions. */
+export const WGSL_DEPTH = 120
+/** Operands in a row, as in `a + b + c`. */
+const WGSL_CHAIN = 500
 
 export type Cursor = ReturnType<typeof createCursor>
 
@@ -49,8 +53,7 @@ export function createCursor(source: string) {
     },
     /** Bounds the parts of one chain, `a + b + c` or `a.b.c`. @throws {AppError} too_large past the bound */
     chained(parts: number): void {
-      if (parts > LIMITS.wgslChain)
-        refuseHere('too_large', `a chain has more than ${LIMITS.wgslChain} parts`)
+      if (parts > WGSL_CHAIN) refuseHere('too_large', `a chain has more than ${WGSL_CHAIN} parts`)
     },
     countStatement(): void {
       statements += 1
@@ -61,8 +64,8 @@ export function createCursor(source: string) {
     /** Runs one rule one level deeper. @throws {AppError} too_large when nested past the bound */
     nested<T>(rule: () => T): T {
       depth += 1
-      if (depth > LIMITS.wgslDepth)
-        refuseHere('too_large', `the kernel nests deeper than ${LIMITS.wgslDepth} levels`)
+      if (depth > WGSL_DEPTH)
+        refuseHere('too_large', `the kernel nests deeper than ${WGSL_DEPTH} levels`)
       try {
         return rule()
       } finally {

@@ -1,6 +1,7 @@
 /** Splits WGSL into tokens, and tells template lists from comparisons as the specification does. */
-import { LIMITS } from '#shared/base/limits.ts'
 import { countBreaks, refuse } from './refuse.ts'
+
+const WGSL_TOKENS = 20_000
 
 /** Replace `<` and `>` of template lists. No source can spell them. */
 export const TEMPLATE_OPEN = 'template('
@@ -41,11 +42,11 @@ export function tokenize(source: string): Token[] {
       at = blankEnd
       continue
     }
-    if (raw.length >= LIMITS.wgslTokens)
+    if (raw.length >= WGSL_TOKENS)
       throw refuse(
         'too_large',
         { source, start: at },
-        `the kernel has more than ${LIMITS.wgslTokens} tokens`,
+        `the kernel has more than ${WGSL_TOKENS} tokens`,
       )
     const [kind, end] = scan(source, at)
     raw.push({ kind, text: source.slice(at, end), start: at, end, line })

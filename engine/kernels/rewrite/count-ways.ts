@@ -1,8 +1,10 @@
 /** Counts the paths through a kernel's loops. SwiftShader's compiler visits each path; other compilers visit each block once. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Call, Expression, FunctionDeclaration, Loop, Statement } from '../parse/syntax.ts'
 import type { KernelReport } from './inspect-kernel.ts'
 import { tooMuch } from '../parse/refuse.ts'
+
+/** Loop bodies, each counted once for every path to it, on a software adapter. Its compiler needs one second for this many. */
+const WGSL_WAYS = 1 << 19
 
 interface LoopWays {
   /** Sum over the blocks of all loops of the paths to each, with calls written out. */
@@ -16,9 +18,9 @@ const MOST = 1e12
 /** @throws {AppError} no_capacity, rule `kernels.budget`: another device's compiler may take it */
 export function checkWays(report: KernelReport): void {
   const { count, line } = countWays(report)
-  if (count <= LIMITS.wgslWays) return
+  if (count <= WGSL_WAYS) return
   throw tooMuch(
-    `line ${line}: this loop has over ${LIMITS.wgslWays} ways through its branches, more than this node's software adapter compiles`,
+    `line ${line}: this loop has over ${WGSL_WAYS} ways through its branches, more than this node's software adapter compiles`,
     'use fewer `if` with `else`, `&&` and `||` in one loop',
   )
 }

@@ -1,14 +1,16 @@
 /** Inspects a kernel before a device sees it: its weight, its loops, and what it may not do. */
-import { LIMITS } from '#shared/base/limits.ts'
-import { evaluate } from '../constant/evaluate.ts'
+import { evaluate, WGSL_VALUE_WORDS } from '../constant/evaluate.ts'
 import { isInteger, Uncomputed } from '../constant/values.ts'
 import { parseKernel } from '../parse/parse-kernel.ts'
 import type { Declaration, FunctionDeclaration, KernelModule } from '../parse/syntax.ts'
 import { productOf, type Triple } from '#engine/pace/next-box.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
-import { createKernelWeights } from './measure-kernel.ts'
+import { createKernelWeights, WGSL_EXPANDED } from './measure-kernel.ts'
 import { computed, createModuleNames, type ModuleNames } from './module-names.ts'
 import { refuse, type SourcePosition } from '../parse/refuse.ts'
+
+const WGSL_STATEMENTS = 2_000
+const WGSL_FUNCTIONS = 128
 
 export interface KernelReport {
   readonly module: KernelModule
@@ -51,10 +53,10 @@ const MOST_SHARED_WORDS = 4_096
 export function inspectKernel(source: string, entryPoint: string): KernelReport {
   const module = parseKernel(source)
   const names = createModuleNames(module)
-  if (module.statements > LIMITS.wgslStatements)
-    throw tooMany(undefined, `${module.statements} statements`, LIMITS.wgslStatements)
-  if (names.functions.size > LIMITS.wgslFunctions)
-    throw tooMany(undefined, `${names.functions.size} functions`, LIMITS.wgslFunctions)
+  if (module.statements > WGSL_STATEMENTS)
+    throw tooMany(undefined, `${module.statements} statements`, WGSL_STATEMENTS)
+  if (names.functions.size > WGSL_FUNCTIONS)
+    throw tooMany(undefined, `${names.functions.size} functions`, WGSL_FUNCTIONS)
   checkNames(module, names)
   const weights = createKernelWeights(names)
   const declaration = names.functions.get(entryPoint)
@@ -64,9 +66,9 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
   const reached = reach(entry, weights)
   const functions = [...names.functions.keys()].flatMap((name) => reached.get(name) ?? [])
   const total = functions.reduce((sum, { expanded }) => sum + expanded, 0)
-  if (total > 2 * LIMITS.wgslExpanded) {
+  if (total > 2 * WGSL_EXPANDED) {
     const what = `${total} units of weight with all calls written out`
-    throw tooMany(names.placeOf(entry.declaration), what, 2 * LIMITS.wgslExpanded)
+    throw tooMany(names.placeOf(entry.declaration), what, 2 * WGSL_EXPANDED)
   }
   const uses = new Set(functions.flatMap((weight) => [...weight.uses]))
   const sharedWords = checkVariables(names, uses, weights.typeOf)
@@ -158,12 +160,8 @@ function checkVariables(
     if (declaration.keyword !== 'var' || name === 'private') words += found
     else if (name === 'workgroup') sharedWords += found
     const place = names.placeOf(declaration)
-    if (words > LIMITS.wgslValueWords)
-      throw tooMany(
-        place,
-        `${words} words of private variables and constants`,
-        LIMITS.wgslValueWords,
-      )
+    if (words > WGSL_VALUE_WORDS)
+      throw tooMany(place, `${words} words of private variables and constants`, WGSL_VALUE_WORDS)
     if (sharedWords > MOST_SHARED_WORDS)
       throw tooMany(place, `${sharedWords} words of workgroup memory`, MOST_SHARED_WORDS)
   }

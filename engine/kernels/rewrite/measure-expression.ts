@@ -1,6 +1,5 @@
 /** Walks expressions: sums their weights, and finds their types, calls and module variables. */
-import { LIMITS } from '#shared/base/limits.ts'
-import type { ConstantScope } from '../constant/evaluate.ts'
+import { type ConstantScope, WGSL_VALUE_WORDS } from '../constant/evaluate.ts'
 import { uncomputed, type Uncomputed, type Value } from '../constant/values.ts'
 import { refuse } from '../parse/refuse.ts'
 import type { Call, Expression, Span } from '../parse/syntax.ts'
@@ -114,11 +113,11 @@ export function boundedWords(
   { words }: ValueType,
   at: Pick<Span, 'start'>,
 ): number {
-  if (words <= LIMITS.wgslValueWords) return words
+  if (words <= WGSL_VALUE_WORDS) return words
   const what = Number.isFinite(words)
     ? `a value has ${words} words`
     : 'an array without a size is used as a value'
-  const detail = `${what}, at most ${LIMITS.wgslValueWords} are allowed`
+  const detail = `${what}, at most ${WGSL_VALUE_WORDS} are allowed`
   throw refuse('too_large', names.placeOf(at), detail)
 }
 

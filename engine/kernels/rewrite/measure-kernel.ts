@@ -1,10 +1,13 @@
 /** Measures each function of a kernel once, callees before their callers. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { FunctionWeight, KernelWeights } from './function-weight.ts'
 import { measureBody } from './measure-body.ts'
 import { inferType } from './measure-expression.ts'
 import type { ModuleNames } from './module-names.ts'
 import { refuse } from '../parse/refuse.ts'
+import { WGSL_DEPTH } from '#engine/kernels/parse/cursor.ts'
+
+/** Weight of one function with all its calls inlined, in the units of `weights.ts`. */
+export const WGSL_EXPANDED = 20_000
 
 /** @throws {AppError} too_large when a function weighs too much with calls written out, invalid_request for recursion */
 export function createKernelWeights(names: ModuleNames): KernelWeights {
@@ -17,13 +20,13 @@ export function createKernelWeights(names: ModuleNames): KernelWeights {
       if (known !== undefined || declaration === undefined) return known
       const place = names.placeOf(declaration)
       if (open.has(name)) throw refuse('invalid_request', place, `function ${name} calls itself`)
-      if (open.size >= LIMITS.wgslDepth)
-        throw refuse('too_large', place, `calls nest deeper than ${LIMITS.wgslDepth} at ${name}`)
+      if (open.size >= WGSL_DEPTH)
+        throw refuse('too_large', place, `calls nest deeper than ${WGSL_DEPTH} at ${name}`)
       open.add(name)
       const weight = measureBody(declaration, names, weights)
       open.delete(name)
-      if (weight.expanded > LIMITS.wgslExpanded) {
-        const detail = `${name} weighs ${weight.expanded} with its calls written out, at most ${LIMITS.wgslExpanded} are allowed`
+      if (weight.expanded > WGSL_EXPANDED) {
+        const detail = `${name} weighs ${weight.expanded} with its calls written out, at most ${WGSL_EXPANDED} are allowed`
         throw refuse('too_large', place, detail)
       }
       done.set(name, weight)

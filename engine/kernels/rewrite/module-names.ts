@@ -1,5 +1,4 @@
 /** Resolves the names of a module: functions, types, variables and constants, each once. */
-import { LIMITS } from '#shared/base/limits.ts'
 import {
   evaluate,
   evaluateAs,
@@ -20,6 +19,7 @@ import type {
 } from '../parse/syntax.ts'
 import { refuse, type SourcePosition } from '../parse/refuse.ts'
 import { SCALAR, typeNamed, type TypeNames, type ValueType } from './types.ts'
+import { WGSL_DEPTH } from '#engine/kernels/parse/cursor.ts'
 
 export interface ModuleNames extends TypeNames {
   readonly functions: ReadonlyMap<string, FunctionDeclaration>
@@ -168,11 +168,11 @@ function createOnce(placeOf: ModuleNames['placeOf']) {
       if (declaration === undefined || made.has(name)) return made.get(name)
       made.set(name, undefined)
       depth += 1
-      if (depth > LIMITS.wgslDepth)
+      if (depth > WGSL_DEPTH)
         throw refuse(
           'too_large',
           placeOf(declaration),
-          `${name} depends on more than ${LIMITS.wgslDepth} layers of names`,
+          `${name} depends on more than ${WGSL_DEPTH} layers of names`,
         )
       const value = make(declaration)
       depth -= 1

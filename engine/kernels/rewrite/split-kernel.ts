@@ -1,10 +1,10 @@
 /** Rewrites a kernel so that any box of its workgroups can be dispatched alone, with the same results. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { AssertDeclaration, ModuleDeclaration, Parameter } from '../parse/syntax.ts'
 import { applyEdits, type Edit } from './edits.ts'
 import { freshPrefix } from './fresh-prefix.ts'
 import type { KernelReport } from './inspect-kernel.ts'
 import type { MeteredKernel } from './meter-kernel.ts'
+import { WGSL_DEPTH } from '#engine/kernels/parse/cursor.ts'
 
 export interface SplitKernel {
   readonly source: string
@@ -84,7 +84,7 @@ function builtinOf({ attributes }: Pick<Parameter, 'attributes'>): string | unde
 /** Members of a structure, also through aliases; else none. The compiler refuses circles. */
 function membersOf(type: Parameter['type'], named: Named): readonly Parameter[] {
   let found = type.kind === 'name' ? named.get(type.name) : undefined
-  for (let layers = 0; found?.kind === 'alias' && layers < LIMITS.wgslDepth; layers += 1)
+  for (let layers = 0; found?.kind === 'alias' && layers < WGSL_DEPTH; layers += 1)
     found = found.type.kind === 'name' ? named.get(found.type.name) : undefined
   return found?.kind === 'struct' ? found.members : []
 }

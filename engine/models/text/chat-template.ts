@@ -1,9 +1,13 @@
 /** Renders a conversation with the model's Jinja template, within a budget of steps. */
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, KIB } from '#shared/base/limits.ts'
 import type { ChatMessage } from '#shared/job/text.ts'
 import { requestFault } from './request-fault.ts'
+
+export const CHAT_TEMPLATE_BYTES = 64 * KIB
+/** Expressions that a chat template may evaluate. A message needs a few dozen. */
+const CHAT_TEMPLATE_STEPS = 100_000
 
 export type ApplyTemplate = (messages: readonly ChatMessage[]) => string
 
@@ -34,11 +38,8 @@ export function createChatTemplate(
   template: string,
   tokens: Readonly<Record<string, string>>,
 ): ApplyTemplate {
-  if (template.length > LIMITS.chatTemplateBytes)
-    throw new AppError(
-      'internal',
-      `A chat template is longer than ${LIMITS.chatTemplateBytes} bytes.`,
-    )
+  if (template.length > CHAT_TEMPLATE_BYTES)
+    throw new AppError('internal', `A chat template is longer than ${CHAT_TEMPLATE_BYTES} bytes.`)
   const program = read(template)
   return (messages) => {
     const environment = new Scope()
@@ -62,8 +63,8 @@ class BoundedInterpreter extends Base {
 
   override evaluate(statement: unknown, environment: unknown): unknown {
     this.steps += 1
-    if (this.steps > LIMITS.chatTemplateSteps)
-      throw new AppError('internal', `A chat template took over ${LIMITS.chatTemplateSteps} steps.`)
+    if (this.steps > CHAT_TEMPLATE_STEPS)
+      throw new AppError('internal', `A chat template took over ${CHAT_TEMPLATE_STEPS} steps.`)
     return super.evaluate(statement, environment)
   }
 }
@@ -88,7 +89,7 @@ function setGlobals(environment: Variables, tokens: Readonly<Record<string, stri
 function boundedRange(first: number, end?: number, step = 1): number[] {
   const [from, to] = end === undefined ? [0, first] : [first, end]
   const count = Math.max(0, Math.ceil((to - from) / step))
-  if (!(count <= LIMITS.chatTemplateSteps)) throw new Error(`range of ${count}`)
+  if (!(count <= CHAT_TEMPLATE_STEPS)) throw new Error(`range of ${count}`)
   return Array.from({ length: count }, (_, i) => from + i * step)
 }
 

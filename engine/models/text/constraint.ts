@@ -2,7 +2,6 @@
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { ANY_OBJECT, parseJsonShape } from '#shared/job/json-shape.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { TextInput } from '#shared/job/text.ts'
 import { createJsonAutomaton, type JsonAutomaton, type JsonState } from './json/automaton.ts'
 import { STRING_START } from './json/string.ts'
@@ -10,6 +9,11 @@ import { addTaken, sortTokens, type SortedTokens } from './token-mask.ts'
 import { requestFault } from './request-fault.ts'
 import { argmax, sampleToken, type Sampling, type TokenMask } from './sample.ts'
 import type { Vocabulary } from './vocabulary.ts'
+
+/** Compiled JSON schemas that a chat model remembers. */
+const JSON_GRAMMARS = 8
+/** States of one compiled JSON schema whose allowed tokens are remembered. */
+const JSON_MASKS = 128
 
 export interface Constraint {
   /** The next token; an end token only where the text may end. @throws {AppError} internal when no token is allowed */
@@ -28,7 +32,7 @@ export function createConstraints(
   vocabulary: Vocabulary,
   ends: ReadonlySet<number>,
 ): ConstraintFactory {
-  const grammars = new BoundedMap<string, Grammar>(LIMITS.jsonGrammars)
+  const grammars = new BoundedMap<string, Grammar>(JSON_GRAMMARS)
   let tokens: Tokens | undefined
   return ({ format, stop }) => {
     if (format.type === 'text') return undefined
@@ -43,7 +47,7 @@ export function createConstraints(
           ? ANY_OBJECT
           : parseJsonShape(format.schema, '/format/schema'),
       ),
-      masks: new BoundedMap(LIMITS.jsonMasks),
+      masks: new BoundedMap(JSON_MASKS),
     }
     grammars.set(name, grammar)
     tokens ??= sortAll(vocabulary)

@@ -5,11 +5,14 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { encodeTextEvent, type TextDelta, type TextEvent } from '#shared/job/text.ts'
 import { beforeDeadline } from '#shared/base/deadline.ts'
 
+/** Total time that the reader of one text may keep the device waiting. */
+const TEXT_STALL_MS = 10_000
+
 export interface SenderOptions {
   readonly emit: (line: Uint8Array) => Promise<void>
   readonly signal: AbortSignal
   readonly now: () => number
-  /** @default LIMITS.textStallMs */
+  /** @default TEXT_STALL_MS */
   readonly stallMs?: number
 }
 
@@ -29,7 +32,7 @@ export function createSender({
   emit,
   signal,
   now,
-  stallMs = LIMITS.textStallMs,
+  stallMs = TEXT_STALL_MS,
 }: SenderOptions): Sender {
   let waiting = emptyDelta()
   let sizeBytes = 0

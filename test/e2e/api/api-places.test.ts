@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import WebSocket from 'ws'
 import { AdmissionReply } from '#shared/api/network.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import {
   ADMISSION_SECRET,
   BUILDS,
@@ -12,7 +11,8 @@ import {
   type TestWorker,
 } from '#test/support/stack/worker.ts'
 import { randomBytes, NodeId } from '#shared/base/ids.ts'
-import { signAdmission } from '#worker/edge/admission.ts'
+import { signAdmission, ADMISSION_TTL_MS } from '#worker/edge/admission.ts'
+import { ADMISSIONS_PER_MINUTE } from '#worker/isolate.ts'
 
 const nodeId = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')
 const MARKS = [
@@ -142,7 +142,7 @@ describe('[E4] a node that connects', () => {
     const sign = (secret: string, nowMs: number) =>
       signAdmission(node, { secret, nowMs, random: randomBytes })
     const { token: foreign } = await sign('another secret', Date.now())
-    const { token: old } = await sign(ADMISSION_SECRET, Date.now() - LIMITS.admissionTtlMs - 1000)
+    const { token: old } = await sign(ADMISSION_SECRET, Date.now() - ADMISSION_TTL_MS - 1000)
     for (const token of ['', foreign, old]) {
       expect(await upgrade(worker, `/p2p/hub-0?token=${token}`, forged)).toBe(400)
       expect(await upgrade(worker, `/p2p/hub-0?token=${token}`)).toBe(403)
@@ -167,7 +167,7 @@ describe('[E4] a node that connects', () => {
       'x-littoral-proxy-secret': 'between us',
       'x-forwarded-for': address,
     })
-    for (let i = 0; i < LIMITS.admissionsPerMinute; i += 1)
+    for (let i = 0; i < ADMISSIONS_PER_MINUTE; i += 1)
       await admit(worker, from(`2001:db8:1:2::${i.toString(16)}`))
     const refused = await worker.call('POST', '/v1/nodes/admission', {
       json: { nodeId, claim: 'DE' },

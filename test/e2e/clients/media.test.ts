@@ -1,12 +1,12 @@
 /** Pictures and sound through the whole system, as JSON over the Open Inference Protocol. */
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/base/limits.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
 import { MEDIA_MODELS } from '#test/suites/media.ts'
 import { pngOf } from '#test/support/engine/media-files.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { MEDIA_BYTES } from '#shared/job/model.ts'
 
 let stack: TestStack
 let tenant: Tenant
@@ -79,8 +79,8 @@ describe('a file that cannot be used', () => {
   })
 
   it('[M2] is refused by the Worker when it is larger than the model takes', async () => {
-    const detail = `is longer than ${LIMITS.mediaBytes} bytes`
-    const large = new Uint8Array(LIMITS.mediaBytes + 1)
+    const detail = `is longer than ${MEDIA_BYTES} bytes`
+    const large = new Uint8Array(MEDIA_BYTES + 1)
     expect(await infer('nanodet-g', 'image', large)).toMatchObject({
       status: 400,
       body: { errors: [{ pointer: '/inputs/0/data/0', detail }] },

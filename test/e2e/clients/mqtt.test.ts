@@ -8,10 +8,10 @@ import { join } from 'node:path'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 import { createTestStack, type TestStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
+import { MQTT_PAYLOAD_BYTES } from '#bridge/mqtt/bridge.ts'
 
 const MOSQUITTO = '/usr/sbin/mosquitto'
 const MODEL = 'littoral-embed-400k'
@@ -219,12 +219,12 @@ describe.skipIf(!existsSync(MOSQUITTO))('the MQTT bridge', () => {
 
   it('[MQ7] answers a message that is too large with an error, and still answers the next ones', async () => {
     const jobs = await jobsOf()
-    const large = Buffer.alloc(LIMITS.mqttPayloadBytes + 1, 0x61)
+    const large = Buffer.alloc(MQTT_PAYLOAD_BYTES + 1, 0x61)
     await backend.publishAsync('sensors/large', large, { qos: 1 })
     await settled('after-large')
     expect(await answerOf('large')).toMatchObject({
       code: 'too_large',
-      detail: expect.stringContaining(`${large.length} bytes, at most ${LIMITS.mqttPayloadBytes}`),
+      detail: expect.stringContaining(`${large.length} bytes, at most ${MQTT_PAYLOAD_BYTES}`),
     })
     expect(await answerOf('after-large')).toMatchObject({ object: 'list' })
     expect(await jobsOf()).toBe(jobs + 1)

@@ -5,7 +5,6 @@ import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import {
   inPhase,
   killGpuProcess,
@@ -16,9 +15,10 @@ import {
 } from '#test/support/stack/contribute-page.ts'
 import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
+import { HEARTBEAT_TIMEOUT_MS } from '#p2p/work/heartbeat.ts'
 
 /** A tab that is only silent would stay on the network for this long. */
-const SILENT_MS = LIMITS.heartbeatTimeoutMs - 1_000
+const SILENT_MS = HEARTBEAT_TIMEOUT_MS - 1_000
 const MODEL = 'littoral-embed-400k'
 const SHORT = { model: MODEL, input: 'is it private?' }
 const SPECTRUM = SPECTRUM_KERNEL.request(vibrationWindow().samples)

@@ -5,12 +5,12 @@
 import fc from 'fast-check'
 import { beforeAll, expect, it } from 'vitest'
 import { randomBytes, TenantId, type Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { DOMAIN, openLedger } from '#test/support/storage/ledger.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
+import { IDEMPOTENCY_LEASE_MS } from '#worker/tenant/idempotency/idempotency-store.ts'
 
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
 const ANSWER = { status: 200, headers: {}, body: null }
@@ -50,7 +50,7 @@ async function createScene() {
       const hold = { ...request, token: verdict.token }
       if (end === 'answered') tenant.idempotency.complete(hold, ANSWER)
       if (end === 'gave up') tenant.idempotency.release(hold, true)
-      if (end === 'died') nowMs += LIMITS.idempotencyLeaseMs
+      if (end === 'died') nowMs += IDEMPOTENCY_LEASE_MS
     },
     /** Delivers to tenant, then ledger, then clears the outbox. When killed in between, all is repeated. */
     async deliver(hub: number, until: 'tenant' | 'ledger' | 'outbox') {

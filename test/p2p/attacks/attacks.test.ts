@@ -18,6 +18,8 @@ import { until } from '#test/support/poll.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { seenIn } from '#test/support/hub/evidence.ts'
 import { compiled } from '#test/support/hub/policies.ts'
+import { HUB_ENTERING } from '#worker/hub/entrance/seats.ts'
+import { NODE_ENTERING } from '#worker/hub/entrance/entrance.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const DOMAIN = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as const
@@ -143,7 +145,7 @@ describe('an admission that is used again and again', () => {
   it('and silent sockets of one address block keep no other node out', async () => {
     const hubs = await startAnchoredHubs(['frankfurt'])
     const core = hubs.core('frankfurt')
-    const mute = Array.from({ length: LIMITS.hubEntering + 20 }, async (_, at) => {
+    const mute = Array.from({ length: HUB_ENTERING + 20 }, async (_, at) => {
       const id = NodeId.parse(peerIdOf(await newIdentity()))
       const socket = silentSocket()
       const admission = { ...admissionOf(id), block: 'crowd', nonce: `mute ${at}` }
@@ -182,7 +184,7 @@ describe('an admission that is used again and again', () => {
     const admit = async () => admissionOf(NodeId.parse(peerIdOf(await newIdentity())))
     const [flooder, other] = [await admit(), await admit()]
     const again = () => ({ ...flooder, nonce: crypto.randomUUID() })
-    const sockets = Array.from({ length: LIMITS.nodeEntering + 1 }, silentSocket)
+    const sockets = Array.from({ length: NODE_ENTERING + 1 }, silentSocket)
     const [last, ...first] = sockets.toReversed()
     const pending = first.map((socket, at) => gate.enter(socket, at === 0 ? flooder : again()))
     if (last === undefined) throw new Error('no socket')

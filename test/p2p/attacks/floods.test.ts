@@ -25,8 +25,8 @@ import {
   seededBytes,
   type TestHub,
 } from '#test/support/hub/work.ts'
+import { MIB } from '#shared/base/limits.ts'
 
-const MIB = 1024 * 1024
 /** Detects a hang: this flood once kept a hub busy for minutes. */
 const HANG = 20_000
 

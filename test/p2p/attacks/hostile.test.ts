@@ -8,11 +8,12 @@ import {
   jsonFrame,
   numberFrame,
   type Frame,
+  FRAME_BYTES,
 } from '#p2p/stream/frames.ts'
-import { frameCost } from '#p2p/stream/credit.ts'
+import { frameCost, JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
 import { WORK_VERSION, type Hello } from '#p2p/stream/messages.ts'
 import { readWireError } from '#p2p/stream/wire-error.ts'
-import { openWork, type WorkLink } from '#p2p/work/work-client.ts'
+import { openWork, type WorkLink, CANCELLED_JOBS } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -134,12 +135,12 @@ describe('a hostile node', () => {
   })
 
   const breaches: [string, (job: number) => Frame[]][] = [
-    ['data beyond its credit', (job) => dataFrames(job, LIMITS.jobWindowBytes + 1)],
+    ['data beyond its credit', (job) => dataFrames(job, JOB_WINDOW_BYTES + 1)],
     ['data frames without data', (job) => [{ kind: 'data', job, body: new Uint8Array() }]],
     ['data for a job that nobody opened', () => dataFrames(99, 10)],
     ['a result that fits no schema', (job) => [jsonFrame('result', job, { answer: 42 })]],
     ['a pong to no ping', () => [numberFrame('pong', 0, 12_345)]],
-    ['data in frames of a byte', (job) => tinyFrames(job, LIMITS.jobWindowBytes / 512)],
+    ['data in frames of a byte', (job) => tinyFrames(job, JOB_WINDOW_BYTES / 512)],
     ['more credit than a window', (job) => [numberFrame('credit', job, 0xffffffff)]],
     ['credit of nothing', (job) => [numberFrame('credit', job, 0)]],
     ['credit byte by byte', (job) => [numberFrame('credit', job, 1)]],
@@ -172,7 +173,7 @@ describe('a hostile node', () => {
     )
     // Each frame costs credit, however small it is.
     const receipt = jsonFrame('receipt', 0, stored)
-    const fit = Math.floor(LIMITS.jobWindowBytes / frameCost(receipt.body.byteLength))
+    const fit = Math.floor(JOB_WINDOW_BYTES / frameCost(receipt.body.byteLength))
     hand.send(...Array.from({ length: fit + 1 }, () => receipt))
     await link.closed
     expect(readWireError(await hand.first('error')).code).toBe('invalid_request')
@@ -192,7 +193,7 @@ describe('a hostile node', () => {
     const link = await opening
     let code = ''
     let rounds = 0
-    while (code !== 'no_capacity' && rounds <= LIMITS.cancelledJobs) {
+    while (code !== 'no_capacity' && rounds <= CANCELLED_JOBS) {
       rounds += 1
       const abort = new AbortController()
       const offer = await hub.offer(node.libp2p.peerId.toString(), seededBytes(4))
@@ -203,7 +204,7 @@ describe('a hostile node', () => {
       code = await job
     }
     expect(code).toBe('no_capacity')
-    expect(rounds).toBe(LIMITS.cancelledJobs + 1)
+    expect(rounds).toBe(CANCELLED_JOBS + 1)
     await link.close()
   })
 
@@ -285,8 +286,8 @@ describe('a hostile hub', () => {
 
 function dataFrames(job: number, sizeBytes: number): Frame[] {
   const frames: Frame[] = []
-  for (let left = sizeBytes; left > 0; left -= LIMITS.frameBytes)
-    frames.push({ kind: 'data', job, body: new Uint8Array(Math.min(left, LIMITS.frameBytes)) })
+  for (let left = sizeBytes; left > 0; left -= FRAME_BYTES)
+    frames.push({ kind: 'data', job, body: new Uint8Array(Math.min(left, FRAME_BYTES)) })
   return frames
 }
 

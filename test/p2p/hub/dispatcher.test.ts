@@ -4,7 +4,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { typedDigest } from '#shared/base/eip712.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { newJobId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest } from '#shared/job/model.ts'
 import {
   commitment,
@@ -27,6 +26,7 @@ import {
 import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 import { compiled, TENANT } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
+import { DISPATCH_ATTEMPTS } from '#worker/protocols/hub.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
@@ -124,13 +124,13 @@ describe('a hub that dispatches over real work streams', () => {
     const request = await kernelRequest(EU, payload)
     await hub.dispatcher.dispatch(request, payload, never)
     // Its caller died before the answer came, and sends it again.
-    const again = { ...request, firstAttempt: 1 + LIMITS.dispatchAttempts }
+    const again = { ...request, firstAttempt: 1 + DISPATCH_ATTEMPTS }
     const { outcome } = await hub.dispatcher.dispatch(again, payload, never)
     expect(outcome.attempts).toBe(1)
     const tickets = hub.outbox.next().map(({ receipt }) => receipt.receipt.ticket)
     expect(tickets.map(({ jobId, attempt }) => [jobId, attempt])).toEqual([
       [request.jobId, 1],
-      [request.jobId, 1 + LIMITS.dispatchAttempts],
+      [request.jobId, 1 + DISPATCH_ATTEMPTS],
     ])
   })
 

@@ -6,9 +6,9 @@ import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
+import { MIB } from '#shared/base/limits.ts'
 
 const WORLD = { compute: { allow: ['WORLD'], deny: [] } }
-const MIB = 1024 * 1024
 const payload = new Uint8Array([1, 2, 3, 4])
 const [acme, globex] = [TenantId.parse('acme'), TenantId.parse('globex')]
 

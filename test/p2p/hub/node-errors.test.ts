@@ -5,11 +5,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ERRORS, type ErrorCode, type ErrorMeta } from '#shared/base/errors.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { packRefusal, readRefusal, steeringOf, type Steering } from '#worker/protocols/steering.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { compiled, TENANT } from '#test/support/hub/policies.ts'
 import { createRandom, type Random } from '#test/support/random.ts'
+import { DISPATCH_ATTEMPTS } from '#worker/protocols/hub.ts'
 
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
 const payload = new Uint8Array([1, 2, 3, 4])
@@ -163,6 +163,6 @@ describe('the error with which a node ends a job', () => {
     await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toMatchObject({
       code: 'too_large',
     })
-    expect(asked).toHaveLength(LIMITS.dispatchAttempts)
+    expect(asked).toHaveLength(DISPATCH_ATTEMPTS)
   })
 })

@@ -6,7 +6,6 @@ import type { LiveEngine } from '#engine/engine.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { LoadRequest } from '#p2p/stream/messages.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { manifestDigest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
@@ -22,6 +21,7 @@ import {
 import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
+import { MODEL_BUSY_BACKOFF_MS } from '#worker/hub/loads/model-loads.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const DIGEST = manifestDigest(EMBEDDING_MANIFEST)
@@ -185,7 +185,7 @@ describe('a job for a model that no allowed node has loaded', () => {
     })
     await join('DE', busy)
     const { outcome } = await ask()
-    expect(outcome.timing.loadMs).toBeGreaterThanOrEqual(LIMITS.modelBusyBackoffMs)
+    expect(outcome.timing.loadMs).toBeGreaterThanOrEqual(MODEL_BUSY_BACKOFF_MS)
     expect(busy.asked.length).toBe(2)
   })
 

@@ -7,6 +7,7 @@ import {
   measureStream,
   serveEchoes,
   type EchoResult,
+  ECHOES_REFUSED,
 } from '#p2p/work/echo.ts'
 import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
 import type { Frame } from '#p2p/stream/frames.ts'
@@ -177,11 +178,11 @@ describe('[PL4] an echo that answers no request', () => {
   it('ends the stream when there are too many of them', async () => {
     const { reasons, log } = recording()
     const invented = misbehave((frame, frames) => {
-      for (let n = 0; n <= LIMITS.echoesRefused; n += 1)
+      for (let n = 0; n <= ECHOES_REFUSED; n += 1)
         frames.send({ ...frame, kind: 'echoed', body: randomBytes(96) })
     })
     await expect(measure(invented, { log })).rejects.toMatchObject({ code: 'invalid_request' })
-    expect(reasons).toEqual(Array.from({ length: LIMITS.echoesRefused + 1 }, () => 'unknown'))
+    expect(reasons).toEqual(Array.from({ length: ECHOES_REFUSED + 1 }, () => 'unknown'))
   })
 
   it('[PL5] is forged when another key has signed it: the measurement ends as forbidden', async () => {

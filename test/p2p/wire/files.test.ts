@@ -10,9 +10,8 @@ import { createModelStore } from '#local-node/models/model-store.ts'
 import { newIdentity } from '#p2p/peers/node.ts'
 import { openPeerFile } from '#p2p/files/file-client.ts'
 import { createFileNode, isPublicAddress, type FileNode } from '#p2p/files/file-node.ts'
-import { serveFiles } from '#p2p/files/file-server.ts'
+import { serveFiles, FILE_TRANSFERS_PER_PEER } from '#p2p/files/file-server.ts'
 import { createRateBucket } from '#p2p/files/rate-bucket.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { ModelFile, ModelManifest } from '#shared/job/model.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
@@ -160,7 +159,7 @@ describe('a node that serves files', () => {
     const giver = await createGiver()
     const taker = await createTaker()
     const open = []
-    for (let i = 0; i < LIMITS.fileTransfersPerPeer; i += 1) open.push(await ask(taker, giver))
+    for (let i = 0; i < FILE_TRANSFERS_PER_PEER; i += 1) open.push(await ask(taker, giver))
     await expect(ask(taker, giver)).rejects.toMatchObject({ code: 'no_capacity' })
     const other = await ask(await createTaker(), giver)
     expect(await collect(other.bytes)).toEqual(BYTES)

@@ -12,6 +12,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import { createTestHandler, createTestHub } from '#test/support/hub/work.ts'
+import { LINK_LOADS } from '#p2p/work/load-calls.ts'
 
 const digest = (byte: number) => `0x${byte.toString(16).padStart(64, '0')}` as Bytes32
 
@@ -76,7 +77,7 @@ describe('a node that is asked to load', () => {
 
   it('leaves a hub that asks for more loads at once than agreed', async () => {
     const { stream, served } = await openNode(() => new Promise(() => {}))
-    for (let i = 0; i <= LIMITS.linkLoads; i += 1) ask(stream, i)
+    for (let i = 0; i <= LINK_LOADS; i += 1) ask(stream, i)
     expect(await served).toMatchObject({ code: 'invalid_request' })
   })
 

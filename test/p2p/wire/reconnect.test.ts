@@ -5,7 +5,14 @@ import { createInterface } from 'node:readline'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { joinHub, reconnectDelayMs, type HubMembership, type JoinState } from '#p2p/peers/join.ts'
+import {
+  joinHub,
+  reconnectDelayMs,
+  type HubMembership,
+  type JoinState,
+  RECONNECT_MIN_MS,
+  RECONNECT_MAX_MS,
+} from '#p2p/peers/join.ts'
 import {
   createPeerNode,
   identityToBytes,
@@ -20,6 +27,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { until } from '#test/support/poll.ts'
 import { createTestHandler, createTestNode } from '#test/support/hub/work.ts'
+import { REJOIN_MAX_SECONDS } from '#p2p/stream/wire-error.ts'
 
 const NODES = 50
 
@@ -170,10 +178,10 @@ describe('reconnect', () => {
       return { delayMs, fire }
     }
     const first = await wait()
-    expect([asked, first.delayMs]).toEqual([1, 598_000 + LIMITS.reconnectMinMs])
+    expect([asked, first.delayMs]).toEqual([1, 598_000 + RECONNECT_MIN_MS])
     first.fire()
     const second = await wait()
-    const longestMs = LIMITS.rejoinMaxSeconds * 1_000 + LIMITS.reconnectMinMs
+    const longestMs = REJOIN_MAX_SECONDS * 1_000 + RECONNECT_MIN_MS
     expect([asked, second.delayMs]).toEqual([2, longestMs])
     await membership.close()
     await node.stop()
@@ -181,10 +189,10 @@ describe('reconnect', () => {
 
   test('[J2] waits spread over a range that grows to its bound and never falls under it', () => {
     for (let failures = 0; failures < 60; failures += 1) {
-      expect(reconnectDelayMs(failures, 0)).toBe(LIMITS.reconnectMinMs)
-      expect(reconnectDelayMs(failures, 0.999)).toBeLessThanOrEqual(LIMITS.reconnectMaxMs)
+      expect(reconnectDelayMs(failures, 0)).toBe(RECONNECT_MIN_MS)
+      expect(reconnectDelayMs(failures, 0.999)).toBeLessThanOrEqual(RECONNECT_MAX_MS)
     }
-    expect(reconnectDelayMs(0, 1)).toBe(4 * LIMITS.reconnectMinMs)
-    expect(reconnectDelayMs(40, 1)).toBe(LIMITS.reconnectMaxMs)
+    expect(reconnectDelayMs(0, 1)).toBe(4 * RECONNECT_MIN_MS)
+    expect(reconnectDelayMs(40, 1)).toBe(RECONNECT_MAX_MS)
   })
 })

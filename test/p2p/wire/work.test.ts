@@ -27,6 +27,9 @@ import {
   type TestHub,
   type TestNode,
 } from '#test/support/hub/work.ts'
+import { JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
+import { FRAME_BYTES } from '#p2p/stream/frames.ts'
+import { HEARTBEAT_TIMEOUT_MS } from '#p2p/work/heartbeat.ts'
 
 let network: MemoryNetwork
 let hub: TestHub
@@ -99,7 +102,7 @@ describe('one stream', () => {
 
   test('[W5] carries payloads and outputs far larger than a window', async () => {
     const { link } = await join()
-    const payload = seededBytes(5 * LIMITS.jobWindowBytes + 17)
+    const payload = seededBytes(5 * JOB_WINDOW_BYTES + 17)
     const { output } = await run(link, payload)
     expect(
       Buffer.compare(
@@ -144,8 +147,8 @@ describe('back-pressure', () => {
     const { link } = await join((self) => async (offer, payload, { emit }) => {
       if (payload.byteLength === 1)
         for (let at = 0; at < 32; at += 1) {
-          await emit(new Uint8Array(LIMITS.jobWindowBytes / 8))
-          emitted += LIMITS.jobWindowBytes / 8
+          await emit(new Uint8Array(JOB_WINDOW_BYTES / 8))
+          emitted += JOB_WINDOW_BYTES / 8
         }
       return self.result(offer, 0)
     })
@@ -155,12 +158,12 @@ describe('back-pressure', () => {
       new Uint8Array(1),
       { signal: new AbortController().signal, onChunk: () => read.promise },
     )
-    await until('the slow job to fill its window', () => emitted === LIMITS.jobWindowBytes)
+    await until('the slow job to fill its window', () => emitted === JOB_WINDOW_BYTES)
     for (let job = 0; job < 20; job += 1) await run(link, seededBytes(5_000))
-    expect(emitted).toBeLessThanOrEqual(LIMITS.jobWindowBytes)
+    expect(emitted).toBeLessThanOrEqual(JOB_WINDOW_BYTES)
     read.resolve()
     await slow
-    expect(emitted).toBe(4 * LIMITS.jobWindowBytes)
+    expect(emitted).toBe(4 * JOB_WINDOW_BYTES)
     await link.close()
   })
 
@@ -168,7 +171,7 @@ describe('back-pressure', () => {
     const stopped = Promise.withResolvers<void>()
     const { link } = await join((self) => async (offer, payload, { emit }) => {
       if (payload.byteLength > 1) return self.result(offer, 0)
-      const piece = new Uint8Array(LIMITS.frameBytes)
+      const piece = new Uint8Array(FRAME_BYTES)
       try {
         for (;;) await emit(piece)
       } finally {
@@ -336,7 +339,7 @@ describe('endings', () => {
     })
     const job = codeOf(run(link, seededBytes(10)))
     await until('the job to be in flight', () => link.inFlight() === 1)
-    nowMs += LIMITS.heartbeatTimeoutMs + 1
+    nowMs += HEARTBEAT_TIMEOUT_MS + 1
     for (const beat of beats.slice(1)) beat()
     expect(['node_lost', 'node_timeout']).toContain(await job)
     await link.closed

@@ -4,7 +4,6 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { NOT_NARROWED, type AuditBundle } from '#shared/audit/bundle.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { bundleSourceOf } from '#test/support/storage/bundle-source.ts'
 import { collectBundle, type BundleWish } from '#test/support/storage/collect-bundle.ts'
@@ -16,6 +15,7 @@ import { bundleText, openBundle } from '#worker/api/audit/collect-bundle.ts'
 import type { ReceiptStatus } from '#worker/protocols/ledger.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
+import { AUDIT_BUNDLE_PAGE } from '#worker/protocols/audit.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const START_MS = 1_800_000_000_000
@@ -160,7 +160,7 @@ describe('a bundle', () => {
     const { core, run } = await createTenant()
     const { id } = await run('eu')
     const calls: number[] = []
-    const many = Array.from({ length: LIMITS.auditBundlePage * 2 + 1 }, (_, i) => i + 1)
+    const many = Array.from({ length: AUDIT_BUNDLE_PAGE * 2 + 1 }, (_, i) => i + 1)
     const head = core.log.head()
     if (head === null) throw new Error('the tenant has a log')
     const { consistency: _, ...checkpoint } = head
@@ -183,12 +183,12 @@ describe('a bundle', () => {
     )
     const { batches } = await collectBundle(source, { selection: {} })
     expect(batches.map(({ batchId }) => batchId)).toEqual(many)
-    expect(calls).toEqual([LIMITS.auditBundlePage, LIMITS.auditBundlePage, 1])
+    expect(calls).toEqual([AUDIT_BUNDLE_PAGE, AUDIT_BUNDLE_PAGE, 1])
   })
 
   it('holds one page of entries and jobs at a time', async () => {
     const { core } = await createTenant()
-    const jobs = LIMITS.auditBundlePage * 3 + 7
+    const jobs = AUDIT_BUNDLE_PAGE * 3 + 7
     core.receipts.record(
       await Promise.all(
         Array.from({ length: jobs }, async () => ({ receipt: await maker.make(), salt: SALT })),
@@ -215,7 +215,7 @@ describe('a bundle', () => {
       selection: NOT_NARROWED,
     })
     for await (const chunk of bundleText(opened)) expect(chunk.length).toBeLessThan(2_000_000)
-    expect(Math.max(...counts)).toBeLessThanOrEqual(LIMITS.auditBundlePage)
+    expect(Math.max(...counts)).toBeLessThanOrEqual(AUDIT_BUNDLE_PAGE)
     expect(counts.reduce((sum, each) => sum + each, 0)).toBeGreaterThanOrEqual(jobs * 3)
   })
 })

@@ -1,6 +1,5 @@
 /** A batch whose key or policy changes while it runs. Rules: docs/design/batches.md. */
 import { describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit, hasCountry, isSubset } from '#shared/law/region.ts'
 import { judgeAuthority } from '#worker/jobs/authority/judge-authority.ts'
 import {
@@ -12,6 +11,9 @@ import {
   rangeBatch,
   startBatch,
 } from '#test/support/storage/batch.ts'
+import { AUTH_CACHE_MS } from '#worker/protocols/tenant.ts'
+import { JOBS_AUTHORITY_MS } from '#worker/jobs/authority/authority.ts'
+import { JOBS_WATCHDOG_MS } from '#worker/jobs/progress.ts'
 
 const KEYS = [{ id: KEY, scopes: ['infer'] }]
 const wordOf = (...policies: readonly ReturnType<typeof policyOf>[]) => ({
@@ -26,8 +28,8 @@ describe('[B11] a batch whose key is revoked', () => {
     const underWay = [...bench.sent]
     expect(underWay).toHaveLength(3)
     bench.word = { ...wordOf(policyOf(3)), keys: [] }
-    for (let waitedMs = 0; waitedMs < 30_000; waitedMs += LIMITS.authCacheMs)
-      await bench.pass(LIMITS.authCacheMs)
+    for (let waitedMs = 0; waitedMs < 30_000; waitedMs += AUTH_CACHE_MS)
+      await bench.pass(AUTH_CACHE_MS)
     expect(underWay.every(({ signal }) => signal.aborted)).toBe(true)
     expect(bench.sent).toEqual([])
     const status = bench.core.status(GERMANY)
@@ -42,7 +44,7 @@ describe('[B11] a batch whose key is revoked', () => {
     const bench = await startBatch(2)
     await bench.loseAll('no_capacity')
     bench.word = null
-    bench.nowMs += LIMITS.authCacheMs
+    bench.nowMs += AUTH_CACHE_MS
     await bench.ring()
     expect(bench.sent).toEqual([])
     expect(bench.core.status(GERMANY).status).toBe('failed')
@@ -62,13 +64,13 @@ describe('[B11] a batch whose tenant cannot be reached', () => {
   it('goes on for 30 s and then sends nothing until the tenant is back', async () => {
     const bench = await startBatch(9, { concurrency: 1 })
     bench.word = undefined
-    await bench.pass(LIMITS.jobsAuthorityMs - 1)
+    await bench.pass(JOBS_AUTHORITY_MS - 1)
     await bench.answer(floats(0))
     expect(bench.sent).toHaveLength(1)
     bench.nowMs += 1
     await bench.answer(floats(1))
     expect(bench.sent).toEqual([])
-    expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
+    expect(bench.alarmMs).toBe(bench.nowMs + JOBS_WATCHDOG_MS)
     await bench.ring()
     expect(bench.sent).toEqual([])
     bench.word = wordOf(policyOf(3))
@@ -94,7 +96,7 @@ describe('[B12] a batch whose policy has a newer version', () => {
     bench.core.create(...rangeBatch(9, { concurrency: 1, allowed: eu.compute }))
     await bench.ring()
     const next = async () => {
-      bench.nowMs += LIMITS.authCacheMs
+      bench.nowMs += AUTH_CACHE_MS
       await bench.pass(0)
       await bench.answer(floats(0))
       return bench.sent[0]?.request

@@ -1,6 +1,5 @@
 /** A batch from submission to erasure, with a clock and a network that the test controls. */
 import { describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { codeOf } from '#test/support/storage/code-of.ts'
 import type { ReducePlan } from '#worker/protocols/batch.ts'
@@ -12,6 +11,10 @@ import {
   settle,
   startBatch,
 } from '#test/support/storage/batch.ts'
+import { JOBS_RETRY_MIN_MS, JOBS_ITEM_ATTEMPTS } from '#worker/jobs/authority/judge.ts'
+import { DISPATCH_ATTEMPTS } from '#worker/protocols/hub.ts'
+import { JOBS_HOPELESS_ITEMS } from '#worker/jobs/store/items.ts'
+import { JOBS_WATCHDOG_MS } from '#worker/jobs/progress.ts'
 
 /** The first byte of a job's payload is its index. */
 const indexOf = ({ payload }: { readonly payload: Uint8Array }) => payload[0] ?? -1
@@ -79,12 +82,12 @@ describe('[B2] an item whose node is lost', () => {
     await settle()
     expect(bench.sent).toEqual([])
     const waitMs = (bench.alarmMs ?? 0) - bench.nowMs
-    expect(waitMs).toBeGreaterThanOrEqual(LIMITS.jobsRetryMinMs / 2)
-    expect(waitMs).toBeLessThanOrEqual(LIMITS.jobsRetryMinMs)
+    expect(waitMs).toBeGreaterThanOrEqual(JOBS_RETRY_MIN_MS / 2)
+    expect(waitMs).toBeLessThanOrEqual(JOBS_RETRY_MIN_MS)
     await bench.ring()
     expect(bench.sent[0]?.request).toMatchObject({
       jobId: first?.jobId,
-      firstAttempt: 1 + LIMITS.dispatchAttempts,
+      firstAttempt: 1 + DISPATCH_ATTEMPTS,
     })
     await bench.answer(floats(1))
     expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', redone: 1 })
@@ -105,7 +108,7 @@ describe('[B2] an item whose node is lost', () => {
       }
       await settle()
     }
-    expect(attempts).toBe(LIMITS.jobsItemAttempts)
+    expect(attempts).toBe(JOBS_ITEM_ATTEMPTS)
     expect(bench.core.status(GERMANY)).toMatchObject({
       status: 'failed',
       counts: { done: 1, failed: 1 },
@@ -128,7 +131,7 @@ describe('[B2] an item whose node is lost', () => {
       bench.sent[0]?.lose('invalid_request')
       await settle()
     }
-    expect(tried).toBeLessThan(LIMITS.jobsHopelessItems + 4)
+    expect(tried).toBeLessThan(JOBS_HOPELESS_ITEMS + 4)
     expect(bench.core.status(GERMANY)).toMatchObject({
       status: 'failed',
       counts: { failed: 1_000, queued: 0 },
@@ -143,7 +146,7 @@ describe('[B4] a process that is killed', () => {
     const lost = bench.sent.slice()
     expect(lost.map(indexOf)).toEqual([1, 2, 3])
     // The alarm set before the work began wakes the new object.
-    expect(bench.alarmMs).toBe(bench.nowMs + LIMITS.jobsWatchdogMs)
+    expect(bench.alarmMs).toBe(bench.nowMs + JOBS_WATCHDOG_MS)
     bench.kill()
     await bench.ring()
     expect(bench.sent.map(indexOf)).toEqual([1, 2, 3])

@@ -1,11 +1,10 @@
 /** The batches that a client may submit, and those that are refused before anything is stored. */
 import { describe, expect, it } from 'vitest'
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { decodeJobs } from '#worker/api/jobs/decode-jobs.ts'
 import { parseBody } from '#worker/body/faults.ts'
-import { JobsRequest } from '#worker/api/jobs/jobs.ts'
+import { JobsRequest, JOBS_ITEMS } from '#worker/api/jobs/jobs.ts'
 
 const KERNEL = { wgsl: 'fn main() {}', entryPoint: 'main', workgroups: [300, 1, 1] }
 const OUT = { binding: 1, access: 'read_write', sizeBytes: 8, return: true }
@@ -144,7 +143,7 @@ describe('a batch over a range', () => {
     const batch = { kernel: KERNEL, buffers: [OUT] }
     const refused = async (range: object) => (await refusal({ ...batch, range })).code
     expect(await refused({ start: 5, end: 5, binding: 0 })).toBe('invalid_request')
-    expect(await refused({ end: LIMITS.jobsItems + 1, binding: 0 })).toBe('too_large')
+    expect(await refused({ end: JOBS_ITEMS + 1, binding: 0 })).toBe('too_large')
     expect(await refused({ end: 2, binding: 1 })).toBe('invalid_request')
   })
 })

@@ -1,11 +1,10 @@
 /** The space that a tenant's batches may take. Rules: docs/design/batches.md. */
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { TenantId } from '#shared/base/ids.ts'
 import { openDatabase } from '#worker/tenant/log/database.ts'
-import { createBatchIndex } from '#worker/tenant/log/batch-index.ts'
-import { BatchId } from '#worker/protocols/batch.ts'
+import { createBatchIndex, JOBS_KEPT_BYTES } from '#worker/tenant/log/batch-index.ts'
+import { BatchId, JOBS_OUTPUT_BYTES } from '#worker/protocols/batch.ts'
 import { reservedBytes } from '#worker/api/jobs/size.ts'
 import { floats, rangeBatch, settle, startBatch } from '#test/support/storage/batch.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -36,7 +35,7 @@ function createIndex() {
 }
 
 describe('[B13] the batches of a tenant', () => {
-  const third = Math.floor(LIMITS.jobsKeptBytes / 3) - 10
+  const third = Math.floor(JOBS_KEPT_BYTES / 3) - 10
 
   it('stay within the space of the tenant; ended, removed and expired batches free some', () => {
     const { index, add, pass } = createIndex()
@@ -55,9 +54,9 @@ describe('[B13] the batches of a tenant', () => {
   it('cannot grow by a resize', () => {
     const { index, add } = createIndex()
     add(1, 5)
-    index.resize(idOf(1), LIMITS.jobsKeptBytes)
-    index.resize(idOf(2), LIMITS.jobsKeptBytes)
-    expect(add(3, LIMITS.jobsKeptBytes - 5)).toBe('taken')
+    index.resize(idOf(1), JOBS_KEPT_BYTES)
+    index.resize(idOf(2), JOBS_KEPT_BYTES)
+    expect(add(3, JOBS_KEPT_BYTES - 5)).toBe('taken')
   })
 })
 
@@ -65,12 +64,10 @@ describe('[B13] a batch', () => {
   it('reserves its inputs and results, and the maximum when the size is unknown', () => {
     const [spec, input] = rangeBatch(9)
     expect(reservedBytes(spec, input)).toBe(4 + 9 * 4)
-    expect(reservedBytes({ ...spec, items: 10_000_000_000 }, input)).toBe(
-      4 + LIMITS.jobsOutputBytes,
-    )
+    expect(reservedBytes({ ...spec, items: 10_000_000_000 }, input)).toBe(4 + JOBS_OUTPUT_BYTES)
     const bytes = new Uint8Array(7)
     const models = { ...input, items: [{ work: null, units: 1, bytes }] }
-    expect(reservedBytes({ ...spec, template: null }, models)).toBe(4 + 7 + LIMITS.jobsOutputBytes)
+    expect(reservedBytes({ ...spec, template: null }, models)).toBe(4 + 7 + JOBS_OUTPUT_BYTES)
   })
 
   it('tells its tenant after the end what it keeps, and repeats that until it succeeds', async () => {

@@ -1,6 +1,5 @@
 /** A batch for which the network has no slot at present, or no fitting node. */
 import { describe, expect, it } from 'vitest'
-import { LIMITS } from '#shared/base/limits.ts'
 import {
   createBatchBench,
   floats,
@@ -9,6 +8,8 @@ import {
   settle,
   startBatch,
 } from '#test/support/storage/batch.ts'
+import { JOBS_ITEM_ATTEMPTS } from '#worker/jobs/authority/judge.ts'
+import { JOBS_UNSATISFIED_MS } from '#worker/jobs/run/runner.ts'
 
 const UNSATISFIED = { rule: 'compute.allow', needed: 'a node in FR' }
 
@@ -16,7 +17,7 @@ describe('[B3] a network without a slot for the batch', () => {
   it('is waited for without counting failures, and one item tries first', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(4))
-    for (let round = 0; round < LIMITS.jobsItemAttempts + 2; round += 1) {
+    for (let round = 0; round < JOBS_ITEM_ATTEMPTS + 2; round += 1) {
       await bench.ring()
       expect(bench.sent.length).toBe(round === 0 ? 4 : 1)
       await bench.loseAll('no_capacity')
@@ -85,8 +86,8 @@ describe('[B3] a network without a slot for the batch', () => {
       await bench.ring()
       await refuse()
     }
-    expect(bench.nowMs - startMs).toBeGreaterThanOrEqual(LIMITS.jobsUnsatisfiedMs)
-    expect(bench.nowMs - startMs).toBeLessThan(2 * LIMITS.jobsUnsatisfiedMs)
+    expect(bench.nowMs - startMs).toBeGreaterThanOrEqual(JOBS_UNSATISFIED_MS)
+    expect(bench.nowMs - startMs).toBeLessThan(2 * JOBS_UNSATISFIED_MS)
     expect(bench.core.status(GERMANY)).toMatchObject({
       status: 'failed',
       counts: { done: 1, failed: 2 },

@@ -3,10 +3,15 @@ import { Webhook } from 'standardwebhooks'
 import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { batchHome, newBatchId } from '#worker/api/jobs/home.ts'
-import { backOffMs, createWindow, judgeFailure } from '#worker/jobs/authority/judge.ts'
+import {
+  backOffMs,
+  createWindow,
+  judgeFailure,
+  JOBS_RETRY_MAX_MS,
+  JOBS_RETRY_MIN_MS,
+} from '#worker/jobs/authority/judge.ts'
 import { countRange, rangeBytes } from '#worker/jobs/run/plan.ts'
 import { batchJurisdiction, type Reduction } from '#worker/protocols/batch.ts'
 import { createReducer } from '#worker/jobs/run/reduce.ts'
@@ -20,7 +25,7 @@ const half = () => 0.5
 describe('[B2] back-off', () => {
   it('doubles up to its bound, with a jitter of up to one half', () => {
     for (let attempt = 1; attempt < 60; attempt += 1) {
-      const fullMs = Math.min(LIMITS.jobsRetryMaxMs, LIMITS.jobsRetryMinMs * 2 ** (attempt - 1))
+      const fullMs = Math.min(JOBS_RETRY_MAX_MS, JOBS_RETRY_MIN_MS * 2 ** (attempt - 1))
       expect(backOffMs(attempt, () => 0)).toBe(Math.round(fullMs / 2))
       expect(backOffMs(attempt, () => 0.999_999)).toBeLessThanOrEqual(fullMs)
     }

@@ -4,9 +4,10 @@ import {
   createEnginePart,
   type EnginePart,
   type LivingLink,
+  ENGINE_RETRY_MAX_MS,
+  DEVICES_ABANDONED,
 } from '../../../browser-node/engine/engine-part.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { until } from '../../support/poll.ts'
 
 /** A worker whose life cycle a test controls. */
@@ -109,21 +110,21 @@ test('a device that does not return is retried with growing pauses', async () =>
   await until('another serves', () => part.current() === links[1]?.link)
   expect(pauses).toHaveLength(10)
   expect(pauses.toSorted((a, b) => a - b)).toEqual(pauses)
-  expect(pauses.at(-1)).toBe(LIMITS.engineRetryMaxMs)
+  expect(pauses.at(-1)).toBe(ENGINE_RETRY_MAX_MS)
 })
 
 test('[U9] the number of hung devices is bounded, and one that ends makes room', async () => {
   const { part, links } = createParts()
   await part.start()
-  for (let hung = 1; hung <= LIMITS.devicesAbandoned; hung += 1) {
+  for (let hung = 1; hung <= DEVICES_ABANDONED; hung += 1) {
     links[hung - 1]?.lose('A kernel hangs.')
-    if (hung < LIMITS.devicesAbandoned)
+    if (hung < DEVICES_ABANDONED)
       await until('another serves', () => part.current() === links[hung]?.link)
   }
   await until('the last is lost', () => part.current() === undefined)
-  expect(links).toHaveLength(LIMITS.devicesAbandoned)
+  expect(links).toHaveLength(DEVICES_ABANDONED)
   links[1]?.end('Its device was lost.')
-  await until('another serves', () => part.current() === links.at(LIMITS.devicesAbandoned)?.link)
+  await until('another serves', () => part.current() === links.at(DEVICES_ABANDONED)?.link)
 })
 
 test('[C5] rest waits for running work and keeps the worker', async () => {

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { createConstraints } from '#engine/models/text/constraint.ts'
 import { createRandom } from '#engine/models/text/sample.ts'
 import { createVocabulary } from '#engine/models/text/vocabulary.ts'
-import { parseJsonShape } from '#shared/job/json-shape.ts'
+import { parseJsonShape, JSON_PROPERTIES } from '#shared/job/json-shape.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { TextFormat } from '#shared/job/text.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
@@ -215,7 +215,7 @@ describe('[G17] a schema outside the supported part', () => {
   const deep = (levels: number): unknown =>
     levels === 0 ? { type: 'null' } : { type: 'array', items: deep(levels - 1) }
   const many = Object.fromEntries(
-    Array.from({ length: LIMITS.jsonProperties + 1 }, (_, i) => [`p${i}`, { type: 'null' }]),
+    Array.from({ length: JSON_PROPERTIES + 1 }, (_, i) => [`p${i}`, { type: 'null' }]),
   )
   test.each([
     ['a pattern', { type: 'string', pattern: 'a+' }, '/pattern'],

@@ -1,9 +1,8 @@
 /** Buffers of sessions on a device: private to the session, and removed when idle. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
 import { createKeptBuffers } from '#engine/kernels/kept-buffers.ts'
 
-const MIB = 1 << 20
 const idOf = (n: number) => `0x${n.toString(16).padStart(64, '0')}` as const
 
 /** Only its size and its destruction matter. */

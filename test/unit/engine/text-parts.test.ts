@@ -1,7 +1,7 @@
 /** Parts of text generation without a model: held-back text, sampling, templates, events. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { createChatTemplate } from '#engine/models/text/chat-template.ts'
+import { createChatTemplate, CHAT_TEMPLATE_BYTES } from '#engine/models/text/chat-template.ts'
 import { argmax, createRandom, likelihoods, sampleToken } from '#engine/models/text/sample.ts'
 import { createSender } from '#engine/models/text/sender.ts'
 import { createTextOut } from '#engine/models/text/text-out.ts'
@@ -140,9 +140,7 @@ describe('a chat template', () => {
   })
 
   test('over the size limit is refused', () => {
-    expect(() => createChatTemplate('a'.repeat(LIMITS.chatTemplateBytes + 1), {})).toThrow(
-      /template/,
-    )
+    expect(() => createChatTemplate('a'.repeat(CHAT_TEMPLATE_BYTES + 1), {})).toThrow(/template/)
   })
 })
 

@@ -4,8 +4,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
 import { NodeId, randomBytes } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
-import { signAdmission, verifyAdmission } from '#worker/edge/admission.ts'
+import { signAdmission, verifyAdmission, ADMISSION_TTL_MS } from '#worker/edge/admission.ts'
 import { hubAddress } from '#worker/api/nodes/hub-address.ts'
 import { multiaddr } from '@multiformats/multiaddr'
 
@@ -38,8 +37,8 @@ describe('[E4] an admission token', () => {
 
   it('expires', async () => {
     const { token } = await sign()
-    expect(await codeOf(token, nowMs + LIMITS.admissionTtlMs)).toBe('admitted')
-    expect(await codeOf(token, nowMs + LIMITS.admissionTtlMs + 1)).toBe('forbidden')
+    expect(await codeOf(token, nowMs + ADMISSION_TTL_MS)).toBe('admitted')
+    expect(await codeOf(token, nowMs + ADMISSION_TTL_MS + 1)).toBe('forbidden')
   })
 
   it('of another deployment is refused', async () => {

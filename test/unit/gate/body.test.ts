@@ -7,7 +7,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { BODY_ROOM } from '#worker/gate/body-room.ts'
 import type { AppEnv } from '#worker/gate/context.ts'
 import { createIsolate } from '#worker/isolate.ts'
-import { readJson } from '#worker/gate/body.ts'
+import { readJson, BODY_STALL_MS, BODY_MS } from '#worker/gate/body.ts'
 import { parseJson } from '#worker/body/parse-json.ts'
 
 type Body = string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>
@@ -148,7 +148,7 @@ describe('[A6] the time of a body', () => {
 
   it('ends when nothing more arrives', async () => {
     const code = createReader()(silent())
-    await vi.advanceTimersByTimeAsync(LIMITS.bodyStallMs)
+    await vi.advanceTimersByTimeAsync(BODY_STALL_MS)
     expect(await code).toBe('request_timeout')
   })
 
@@ -156,13 +156,13 @@ describe('[A6] the time of a body', () => {
     const read = createReader(1_000_000)
     let code: string | undefined
     const drop = async (out: ReadableStreamDefaultController<Uint8Array>) => {
-      await new Promise((resolve) => setTimeout(resolve, LIMITS.bodyStallMs / 2))
+      await new Promise((resolve) => setTimeout(resolve, BODY_STALL_MS / 2))
       if (code === undefined) out.enqueue(new Uint8Array(1))
     }
     void read(new ReadableStream({ pull: drop })).then((ended) => (code = ended))
-    await vi.advanceTimersByTimeAsync(LIMITS.bodyMs - LIMITS.bodyStallMs)
+    await vi.advanceTimersByTimeAsync(BODY_MS - BODY_STALL_MS)
     expect(code).toBeUndefined()
-    await vi.advanceTimersByTimeAsync(LIMITS.bodyStallMs)
+    await vi.advanceTimersByTimeAsync(BODY_STALL_MS)
     expect(code).toBe('request_timeout')
   })
 })

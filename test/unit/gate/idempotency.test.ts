@@ -1,11 +1,21 @@
 /** A tenant's idempotency keys with a fake clock, and the seal of kept answers. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { parseIdempotencyKey, sealRequest } from '#worker/gate/idempotency-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
-import type { IdempotencyHold, IdempotencyVerdict } from '#worker/protocols/idempotency.ts'
+import {
+  type IdempotencyHold,
+  type IdempotencyVerdict,
+  IDEMPOTENCY_WAIT_MS,
+  IDEMPOTENCY_KEPT_MS,
+} from '#worker/protocols/idempotency.ts'
+import {
+  IDEMPOTENCY_LEASE_MS,
+  IDEMPOTENCY_KEYS,
+  IDEMPOTENCY_TOTAL_BYTES,
+} from '#worker/tenant/idempotency/idempotency-store.ts'
+import { DISPATCH_ATTEMPTS } from '#worker/protocols/hub.ts'
 
 const request = { key: `0x${'1'.repeat(64)}`, fingerprint: `0x${'2'.repeat(64)}` } as const
 const answer = { status: 200, headers: { 'x-a': 'b' }, body: new Uint8Array([1, 2, 3]) }
@@ -74,10 +84,10 @@ describe('an idempotency key', () => {
     const { core } = await createTenant()
     const lost = held(await core.idempotency.begin(request))
     const early = core.idempotency.begin(request)
-    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyWaitMs)
+    await vi.advanceTimersByTimeAsync(IDEMPOTENCY_WAIT_MS)
     expect(await early).toEqual({ kind: 'busy' })
     const late = core.idempotency.begin(request)
-    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyLeaseMs - LIMITS.idempotencyWaitMs)
+    await vi.advanceTimersByTimeAsync(IDEMPOTENCY_LEASE_MS - IDEMPOTENCY_WAIT_MS)
     const hold = held(await late)
     expect(core.idempotency.complete(lost, answer)).toBe(false)
     core.idempotency.release(lost, true)
@@ -91,15 +101,15 @@ describe('an idempotency key', () => {
     const { jobId } = first.once
     expect(first.once.firstAttempt).toBe(1)
     // The first holder dies; the second gives up after a node may have had the job.
-    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyLeaseMs)
+    await vi.advanceTimersByTimeAsync(IDEMPOTENCY_LEASE_MS)
     const again = await restart().idempotency.begin(request)
     if (again.kind !== 'run') throw new Error(again.kind)
-    expect(again.once).toEqual({ jobId, firstAttempt: 1 + LIMITS.dispatchAttempts })
+    expect(again.once).toEqual({ jobId, firstAttempt: 1 + DISPATCH_ATTEMPTS })
     const later = restart()
     later.idempotency.release(held(again), true)
     const third = await later.idempotency.begin(request)
     if (third.kind !== 'run') throw new Error(third.kind)
-    expect(third.once).toEqual({ jobId, firstAttempt: 1 + 2 * LIMITS.dispatchAttempts })
+    expect(third.once).toEqual({ jobId, firstAttempt: 1 + 2 * DISPATCH_ATTEMPTS })
   })
 
   it('is a new job for another request, after a run without a node, and a day after its answer', async () => {
@@ -114,7 +124,7 @@ describe('an idempotency key', () => {
     core.idempotency.release(await run(request.fingerprint), true)
     core.idempotency.release(await run(`0x${'4'.repeat(64)}`), false)
     core.idempotency.complete(await run(`0x${'4'.repeat(64)}`), answer)
-    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyKeptMs)
+    await vi.advanceTimersByTimeAsync(IDEMPOTENCY_KEPT_MS)
     await run(`0x${'4'.repeat(64)}`)
     expect(new Set(jobs).size).toBe(4)
   })
@@ -126,7 +136,7 @@ describe('an idempotency key', () => {
       `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
         INSERT INTO idempotency (key, fingerprint, token, body_bytes, erase_at_ms)
         SELECT 'k' || i, '', '', 0, 9000000 FROM n`,
-      LIMITS.idempotencyKeys - 1,
+      IDEMPOTENCY_KEYS - 1,
     )
     const { idempotency } = restart()
     const other = { ...request, key: `0x${'8'.repeat(64)}` } as const
@@ -148,8 +158,8 @@ describe('an idempotency key', () => {
   it('is erased after a day, at the alarm or the next call', async () => {
     const { core, storage } = await createTenant()
     core.idempotency.complete(held(await core.idempotency.begin(request)), answer)
-    expect(core.sweep()).toBe(1_000_000 + LIMITS.idempotencyKeptMs)
-    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyKeptMs)
+    expect(core.sweep()).toBe(1_000_000 + IDEMPOTENCY_KEPT_MS)
+    await vi.advanceTimersByTimeAsync(IDEMPOTENCY_KEPT_MS)
     expect(core.sweep()).toBeUndefined()
     expect(storage.sql.exec('SELECT * FROM idempotency').toArray()).toEqual([])
     expect((await core.idempotency.begin(request)).kind).toBe('run')
@@ -180,7 +190,7 @@ describe('an idempotency key', () => {
 
   it('frees what it stored when released, erased or taken over', async () => {
     const { core, restart } = await createTenant()
-    const most = LIMITS.idempotencyTotalBytes / 4
+    const most = IDEMPOTENCY_TOTAL_BYTES / 4
     const body = new Uint8Array(most)
     const keyOf = (n: number) => ({ ...request, key: `0x${String(n).repeat(64)}` as const })
     const keep = async (store: typeof core, n: number) => {
@@ -198,7 +208,7 @@ describe('an idempotency key', () => {
     // After a restart the bytes are recounted; a day later all are erased.
     const later = restart()
     expect(await keep(later, 6)).toBe(false)
-    await vi.advanceTimersByTimeAsync(LIMITS.idempotencyKeptMs)
+    await vi.advanceTimersByTimeAsync(IDEMPOTENCY_KEPT_MS)
     for (const n of [1, 2, 3, 4]) expect(await keep(later, n)).toBe(true)
     expect(await keep(later, 5)).toBe(false)
   })
@@ -211,7 +221,7 @@ describe('an idempotency key', () => {
       'old',
       '',
       '',
-      LIMITS.idempotencyTotalBytes,
+      IDEMPOTENCY_TOTAL_BYTES,
       2_000_000,
     )
     const later = restart()

@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
-import { createRefusalLog, type RefusalLog } from '#worker/gate/refusal-log.ts'
-import type { Refusal } from '#worker/protocols/audit.ts'
+import {
+  createRefusalLog,
+  type RefusalLog,
+  AUDIT_REFUSAL_TENANTS,
+} from '#worker/gate/refusal-log.ts'
+import { type Refusal, AUDIT_REFUSAL_KINDS } from '#worker/protocols/audit.ts'
 
 const acme = TenantId.parse('acme')
 const refusal = (rule: string, by = 'key_a') => ({
@@ -54,9 +57,9 @@ describe('refusals before a job', () => {
     for (let i = 1; i < 200; i += 1) void log.note(acme, refusal(`r${i}`), send)
     endSecond()
     await first
-    expect(sent[0]?.length).toBe(LIMITS.auditRefusalKinds)
+    expect(sent[0]?.length).toBe(AUDIT_REFUSAL_KINDS)
     expect(sent[0]?.reduce((sum, { count }) => sum + count, 0)).toBe(200)
-    for (let i = 0; i < LIMITS.auditRefusalTenants; i += 1)
+    for (let i = 0; i < AUDIT_REFUSAL_TENANTS; i += 1)
       expect(log.note(TenantId.parse(`t${i}`), refusal('r'), send)).toBeDefined()
     expect(log.note(TenantId.parse('late'), refusal('r'), send)).toBeUndefined()
   })

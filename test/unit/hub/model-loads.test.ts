@@ -2,12 +2,16 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { TenantId, type Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
-import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
+import {
+  createModelLoads,
+  HUB_MODEL_LOADS,
+  TENANT_MODEL_LOADS,
+} from '#worker/hub/loads/model-loads.ts'
 import { placeIn, standsAt } from '#test/support/hub/place.ts'
 import { compiled, TENANT } from '#test/support/hub/policies.ts'
+import { MODEL_PATIENCE_MS } from '#worker/hub/loads/placement.ts'
 
 const DIGEST: Bytes32 = `0x${'5'.repeat(64)}`
 const POLICY = compiled({ compute: { allow: ['WORLD'], deny: [] } })
@@ -36,7 +40,7 @@ afterEach(() => void vi.useRealTimers())
 
 it('nodes that never answer a load do not use up the hub’s limit of loads', async () => {
   const directory = new Directory()
-  const liars = LIMITS.hubModelLoads + 4
+  const liars = HUB_MODEL_LOADS + 4
   for (let n = 0; n < liars; n += 1) directory.add(createMember(`liar-${n}`, false))
   directory.add(createMember('honest', true))
   const loads = createModelLoads({ directory, now: () => Date.now(), log: silentLog })
@@ -49,12 +53,12 @@ it('nodes that never answer a load do not use up the hub’s limit of loads', as
     nodeId: null,
   }
   const brought = loads.bring(job, new AbortController().signal).catch((error: unknown) => error)
-  await vi.advanceTimersByTimeAsync((liars + 1) * (LIMITS.modelPatienceMs + 1))
+  await vi.advanceTimersByTimeAsync((liars + 1) * (MODEL_PATIENCE_MS + 1))
   expect(await brought).toBeTypeOf('number')
 })
 
 it('[M11] only a tenant that asks for many cold models is told to wait', async () => {
-  const count = LIMITS.tenantModelLoads + 1
+  const count = TENANT_MODEL_LOADS + 1
   const digests = Array.from(
     { length: count },
     (_, n) => `0x${String(n).padStart(64, '0')}` as const,
@@ -98,8 +102,7 @@ it('[M11] a load that a node had no room for does not count', async () => {
   const models: object[] = []
   const load = () => {
     asked += 1
-    if (asked < 2 * LIMITS.tenantModelLoads)
-      return Promise.reject(new AppError('no_capacity', 'full'))
+    if (asked < 2 * TENANT_MODEL_LOADS) return Promise.reject(new AppError('no_capacity', 'full'))
     models.push({ digest: DIGEST })
     return Promise.resolve()
   }
@@ -120,9 +123,9 @@ it('[M11] a load that a node had no room for does not count', async () => {
       (ms) => done.push(ms),
       (error: unknown) => done.push(error),
     )
-    await vi.advanceTimersByTimeAsync(LIMITS.modelPatienceMs + 1_000)
+    await vi.advanceTimersByTimeAsync(MODEL_PATIENCE_MS + 1_000)
   }
-  expect(asked).toBe(2 * LIMITS.tenantModelLoads)
+  expect(asked).toBe(2 * TENANT_MODEL_LOADS)
   expect(done.filter((ms) => typeof ms === 'number').length).toBe(1)
   expect(done.filter((ms) => ms === undefined).length).toBe(2)
 })

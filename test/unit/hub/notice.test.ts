@@ -9,7 +9,13 @@ import { createAttestations } from '#worker/hub/place/attestations.ts'
 import { createKnownEchoes } from '#worker/hub/place/known-echoes.ts'
 import { createNeighbours } from '#worker/hub/mesh/neighbours.ts'
 import { takeNotice } from '#worker/hub/mesh/news.ts'
-import { packNotice, readNotice, type HubNotice, type RemoteNode } from '#worker/hub/mesh/notice.ts'
+import {
+  packNotice,
+  readNotice,
+  type HubNotice,
+  type RemoteNode,
+  HUB_NOTICE_BYTES,
+} from '#worker/hub/mesh/notice.ts'
 import { signAttestation } from '#shared/place/evidence.ts'
 import { createEchoMaker, NOW_MS } from '#test/support/hub/evidence.ts'
 import { kernelRequest } from '#test/support/hub/hub.ts'
@@ -56,7 +62,7 @@ describe('[PL7] a notice', () => {
     const changed = text.replace('observed', 'attested')
     expect(changed).not.toBe(text)
     expect(await read(new TextEncoder().encode(changed))).toBeUndefined()
-    expect(await read(new Uint8Array(LIMITS.hubNoticeBytes + 1))).toBeUndefined()
+    expect(await read(new Uint8Array(HUB_NOTICE_BYTES + 1))).toBeUndefined()
     expect(await read(new TextEncoder().encode('{'))).toBeUndefined()
   })
 

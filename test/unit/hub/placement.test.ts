@@ -2,7 +2,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { decide } from '#shared/law/decide.ts'
 import { countryBit, countrySet } from '#shared/law/region.ts'
 import {
@@ -10,6 +9,7 @@ import {
   place,
   type PlacementJob,
   type PlacementView,
+  MODEL_PATIENCE_MS,
 } from '#worker/hub/loads/placement.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 
@@ -88,7 +88,7 @@ describe('placement', () => {
         const young = nodes.filter(
           (node) =>
             mayLoad(node, job, NOW_MS) &&
-            NOW_MS - (node.loading.get(WANTED) ?? -Infinity) < LIMITS.modelPatienceMs,
+            NOW_MS - (node.loading.get(WANTED) ?? -Infinity) < MODEL_PATIENCE_MS,
         )
         if (young.length > 0) expect(place(nodes, job, NOW_MS).kind).toBe('join')
       }),

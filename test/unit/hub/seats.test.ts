@@ -1,7 +1,13 @@
 /** Who gets a seat in a full hub, and who leaves. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
-import { chooseSeat, chooseWaiting, type Seated } from '#worker/hub/entrance/seats.ts'
+import {
+  chooseSeat,
+  chooseWaiting,
+  type Seated,
+  HUB_SEATS_KEPT,
+  HUB_ENTERING,
+} from '#worker/hub/entrance/seats.ts'
 import { addressBlock } from '#worker/edge/reporter.ts'
 
 const seat = (nodeId: string, change: Partial<Seated> = {}): Seated => ({
@@ -16,7 +22,7 @@ const seat = (nodeId: string, change: Partial<Seated> = {}): Seated => ({
 })
 const many = (count: number, of: (at: number) => Partial<Seated> = () => ({})) =>
   Array.from({ length: count }, (_, at) => seat(`n${at}`, of(at)))
-const STRANGERS = LIMITS.hubNodes - LIMITS.hubSeatsKept
+const STRANGERS = LIMITS.hubNodes - HUB_SEATS_KEPT
 const newcomer = { nodeId: 'new', block: 'b', hasStanding: false }
 
 describe('[J3] a seat', () => {
@@ -64,7 +70,7 @@ describe('[J3] sockets that have not proved their identity', () => {
     Array.from({ length: count }, (_, at) => ({ at, block: block(at) }))
 
   it('of one block make room for another block, the oldest first', () => {
-    const crowd = waiting(LIMITS.hubEntering, () => 'crowd')
+    const crowd = waiting(HUB_ENTERING, () => 'crowd')
     expect(chooseWaiting(crowd.slice(1), 'crowd')).toBeUndefined()
     expect(chooseWaiting(crowd, 'crowd')).toBe('full')
     expect(chooseWaiting(crowd, 'b')).toMatchObject({ at: 0 })

@@ -4,7 +4,6 @@
  */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { NodeId, randomBytes, TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { encodeBase64 } from '#shared/base/base64.ts'
@@ -18,6 +17,10 @@ import { placeIn } from '#test/support/hub/place.ts'
 import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { SESSION_MESSAGE_BYTES, SESSION_STEPS_WAITING } from '#worker/hub/session/session.ts'
+import { TENANT_SESSION_BYTES, TENANT_SESSIONS } from '#worker/hub/session/session-space.ts'
+import { SESSION_UNREAD_BYTES, SESSION_UNREAD_MS } from '#worker/hub/session/unread.ts'
+import { AUTH_CACHE_MS } from '#worker/protocols/tenant.ts'
 
 const [acme, other] = [TenantId.parse('acme'), TenantId.parse('other')]
 const MAIN = { id: 'main', compute: { allow: ['WORLD'] } }
@@ -168,16 +171,16 @@ describe('the steps of a session', () => {
 
   it('take no more memory than the tenant’s share of the hub', async () => {
     const hub = await createHub({}, true)
-    const data = 'A'.repeat(LIMITS.sessionMessageBytes - 1_000)
+    const data = 'A'.repeat(SESSION_MESSAGE_BYTES - 1_000)
     const socket = hub.enter(acme)
     socket.say(OPEN)
     let takenBytes = 0
-    for (let n = 1; n <= LIMITS.sessionStepsWaiting && socket.sent.length < 2; n += 1) {
+    for (let n = 1; n <= SESSION_STEPS_WAITING && socket.sent.length < 2; n += 1) {
       socket.say(step(n, data))
       if (socket.sent.length < 2) takenBytes += data.length
     }
     expect(socket.sent.at(-1)).toMatchObject({ error: { code: 'rate_limited' } })
-    expect(takenBytes).toBeLessThanOrEqual(LIMITS.tenantSessionBytes)
+    expect(takenBytes).toBeLessThanOrEqual(TENANT_SESSION_BYTES)
     const neighbour = hub.enter(other)
     neighbour.say(OPEN)
     neighbour.say(step(1))
@@ -203,8 +206,8 @@ describe('a client that does not read', () => {
     const { hub, socket } = await flood()
     const sentBytes = JSON.stringify(socket.sent).length
     expect(hub.jobs.length).toBeGreaterThan(1)
-    expect(sentBytes).toBeLessThan(LIMITS.sessionUnreadBytes + 50_000)
-    await vi.advanceTimersByTimeAsync(LIMITS.sessionUnreadMs)
+    expect(sentBytes).toBeLessThan(SESSION_UNREAD_BYTES + 50_000)
+    await vi.advanceTimersByTimeAsync(SESSION_UNREAD_MS)
     expect(socket.closed).toEqual([4413])
     expect(JSON.stringify(socket.sent).length).toBe(sentBytes)
   })
@@ -221,7 +224,7 @@ describe('a client that does not read', () => {
     )
     await vi.advanceTimersByTimeAsync(10)
     expect(socket.sent.filter(({ type }) => type === 'result').length).toBe(21)
-    await vi.advanceTimersByTimeAsync(LIMITS.sessionUnreadMs)
+    await vi.advanceTimersByTimeAsync(SESSION_UNREAD_MS)
     expect(socket.closed).toEqual([])
   })
 
@@ -230,9 +233,9 @@ describe('a client that does not read', () => {
     const socket = hub.enter(acme)
     socket.say(OPEN)
     for (let round = 0; round < 1_000 && socket.closed.length === 0; round += 1)
-      for (let n = 1; n <= LIMITS.sessionStepsWaiting + 2; n += 1) socket.say(step(n))
+      for (let n = 1; n <= SESSION_STEPS_WAITING + 2; n += 1) socket.say(step(n))
     expect(socket.closed).toEqual([4413])
-    expect(JSON.stringify(socket.sent).length).toBeLessThan(LIMITS.sessionUnreadBytes + 50_000)
+    expect(JSON.stringify(socket.sent).length).toBeLessThan(SESSION_UNREAD_BYTES + 50_000)
   })
 
   it('[SE8] cannot acknowledge what was never sent', async () => {
@@ -248,14 +251,14 @@ describe('a client that does not read', () => {
 describe('the session seats of a hub', () => {
   it('do not all go to one tenant', async () => {
     const hub = await createHub()
-    for (let n = 0; n < LIMITS.tenantSessions; n += 1) hub.enter(acme)
+    for (let n = 0; n < TENANT_SESSIONS; n += 1) hub.enter(acme)
     expect(() => hub.enter(acme)).toThrow('sessions on this hub already')
     expect(hub.enter(other).closed).toEqual([])
   })
 
   it('are free again when a session ends, even if the client does not answer the close', async () => {
     const hub = await createHub()
-    for (let n = 0; n < 3 * LIMITS.tenantSessions; n += 1) {
+    for (let n = 0; n < 3 * TENANT_SESSIONS; n += 1) {
       const socket = hub.enter(acme)
       socket.say('{')
       expect(socket.closed).toEqual([1000])
@@ -273,7 +276,7 @@ describe('a new version of a session’s policy', () => {
     socket.say(step(1))
     await until('it has run', () => hub.jobs.length === 1)
     hub.core.policies.publish(asPolicy({ ...MAIN, storage: 'eu' }))
-    hub.clock.nowMs += LIMITS.authCacheMs
+    hub.clock.nowMs += AUTH_CACHE_MS
     socket.say(step(2))
     await until('it is closed', () => socket.closed.length > 0)
     expect(hub.jobs).toHaveLength(1)

@@ -10,10 +10,16 @@ import { silentLog } from '#shared/base/log.ts'
 import type { NodeTrust } from '#shared/law/policy.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
 import { createKernelBans, type KernelAttempt } from '#worker/hub/bans/kernel-bans.ts'
-import { createKernelRegister } from '#worker/kernels/register.ts'
-import type { KernelRegisterApi } from '#worker/protocols/kernels.ts'
+import { createKernelRegister, KERNEL_PUBLIC_BAN_MS } from '#worker/kernels/register.ts'
+import {
+  type KernelRegisterApi,
+  KERNEL_BAN_MS,
+  KERNEL_REPORT_MS,
+} from '#worker/protocols/kernels.ts'
 import { kernelJob } from '#test/support/engine/engine-jobs.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { KERNEL_BANS_CACHED_MS, KERNEL_BANS_STALE_MS } from '#worker/hub/bans/ban-list.ts'
+import { KERNEL_TRIALS_PER_HOUR } from '#worker/hub/bans/kernel-trials.ts'
 
 const HUNG = new NodesWord('node_timeout', 'It hung.')
 const LOST = new AppError('node_lost', 'The stream ended.')
@@ -72,7 +78,7 @@ function setUp() {
     /** Once everything that was said has been told, and every copy is fresh. */
     barOf: async (serial: number, { tenant = 'acme', using = bans } = {}): Promise<string> => {
       await new Promise((told) => setImmediate(told))
-      nowMs += LIMITS.kernelBansCachedMs
+      nowMs += KERNEL_BANS_CACHED_MS
       return using.check(kernel(serial), tenant).catch((error: unknown) => {
         const { code, meta } = toAppError(error)
         return `${code} ${meta.rule ?? ''}`
@@ -184,9 +190,9 @@ describe('bans', () => {
     for (const reporter of [1, 2]) bans.failed(attempt(1, reporter), HUNG)
     bans.failed(attempt(2, 1, 'verified'), HUNG)
     expect([await barOf(1), await barOf(2)]).toEqual(['public', BANNED])
-    pass(LIMITS.kernelPublicBanMs)
+    pass(KERNEL_PUBLIC_BAN_MS)
     expect([await barOf(1), await barOf(2)]).toEqual(['none', BANNED])
-    pass(LIMITS.kernelBanMs)
+    pass(KERNEL_BAN_MS)
     expect(await barOf(2)).toBe('none')
   })
 
@@ -194,7 +200,7 @@ describe('bans', () => {
     const { bans, attempt, barOf, pass } = setUp()
     bans.failed(attempt(1, 1), HUNG)
     expect(await barOf(1)).toBe('none')
-    pass(LIMITS.kernelReportMs)
+    pass(KERNEL_REPORT_MS)
     bans.failed(attempt(1, 2), HUNG)
     expect(await barOf(1)).toBe('none')
     bans.failed({ ...attempt(1, 1), jobId: 'again' }, HUNG)
@@ -228,7 +234,7 @@ describe('bans', () => {
     const { bans, home, attempt, pass } = setUp()
     for (let i = 0; i < 100; i += 1) await bans.check(attempt(1, 1).work, 'acme')
     expect(home.place.calls).toBe(1)
-    pass(LIMITS.kernelBansCachedMs)
+    pass(KERNEL_BANS_CACHED_MS)
     await bans.check({ kind: 'model', model: 'm', digest: `0x${'0'.repeat(64)}`, inputs: [] }, 'a')
     expect(home.place.calls).toBe(1)
   })
@@ -240,7 +246,7 @@ describe('bans', () => {
     home.place.isCut = true
     far.place.isCut = true
     expect([await barOf(1), await barOf(2)]).toEqual([BANNED, 'none'])
-    pass(LIMITS.kernelBansStaleMs)
+    pass(KERNEL_BANS_STALE_MS)
     expect(await barOf(2)).toBe('no_capacity ')
     // A hub that has just started knows nothing.
     expect(await barOf(2, { using: openHub() })).toBe('no_capacity ')
@@ -261,14 +267,14 @@ describe('a tenant whose kernels were banned', () => {
     await all.barOf(1)
     all.bans.completed(all.attempt(50, 1))
     const tries: string[] = []
-    for (let serial = 100; serial < 100 + LIMITS.kernelTrialsPerHour + 2; serial += 1)
+    for (let serial = 100; serial < 100 + KERNEL_TRIALS_PER_HOUR + 2; serial += 1)
       tries.push(await all.barOf(serial))
     return { ...all, tries }
   }
 
   test('[U13] by strangers’ words has fewer new texts on strangers’ nodes, and everything else', async () => {
     const { tries, barOf, pass } = await tenantWithBans('public')
-    const few = tries.slice(0, LIMITS.kernelTrialsPerHour)
+    const few = tries.slice(0, KERNEL_TRIALS_PER_HOUR)
     expect(few).toEqual(few.map(() => 'none'))
     expect(tries.slice(-2)).toEqual(['public', 'public'])
     // What has run runs on, what was tried may be tried again, others are not touched.

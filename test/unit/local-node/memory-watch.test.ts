@@ -2,8 +2,7 @@ import { spawn } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { watchMemory } from '#local-node/engine/memory-watch.ts'
 import { until } from '../../support/poll.ts'
-
-const MIB = 1024 * 1024
+import { MIB } from '#shared/base/limits.ts'
 
 /** A process that holds this much memory until it is killed. */
 function holder(sizeMib: number) {

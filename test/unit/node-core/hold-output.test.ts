@@ -1,7 +1,6 @@
 /** A short answer waits for its receipt; a long or streamed one does not. */
 import { describe, expect, it } from 'vitest'
-import { holdOutput } from '#node-core/hold-output.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { holdOutput, HELD_OUTPUT_BYTES } from '#node-core/hold-output.ts'
 
 function taken(isStream: boolean) {
   const sent: number[][] = []
@@ -24,9 +23,9 @@ describe('an answer on its way out of a node', () => {
   it('is sent at once from the byte that passes the bound', async () => {
     const { sent, output } = taken(false)
     await output.emit(new Uint8Array([1]))
-    await output.emit(new Uint8Array(LIMITS.heldOutputBytes))
+    await output.emit(new Uint8Array(HELD_OUTPUT_BYTES))
     await output.emit(new Uint8Array([2]))
-    expect(sent.map(({ length }) => length)).toEqual([1, LIMITS.heldOutputBytes, 1])
+    expect(sent.map(({ length }) => length)).toEqual([1, HELD_OUTPUT_BYTES, 1])
     await output.release()
     expect(sent).toHaveLength(3)
   })

@@ -5,10 +5,15 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import type { LiveEngine } from '#engine/engine.ts'
-import { createModelShelf, type ModelShelfDeps } from '#node-core/model-shelf.ts'
+import {
+  createModelShelf,
+  type ModelShelfDeps,
+  MODEL_DEMAND_USES,
+  MODEL_DEMAND_MS,
+  MODEL_LOADS_PER_MINUTE,
+} from '#node-core/model-shelf.ts'
 import { planLoad, type ShelfModel } from '#node-core/plan-load.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
@@ -101,13 +106,13 @@ describe('a shelf of models', () => {
   it('[M7] unloads no model in steady demand until the demand ends', async () => {
     const { shelf, state, load, ids } = createShelf([model('a', 60), model('b', 60)])
     await load('a')
-    for (let use = 0; use < LIMITS.modelDemandUses; use += 1) {
+    for (let use = 0; use < MODEL_DEMAND_USES; use += 1) {
       state.nowMs += 9_000
       shelf.use('a')()
     }
     await expect(load('b')).rejects.toMatchObject({ code: 'no_capacity' })
     // One use is no demand: here somebody asks for all models in turn.
-    state.nowMs += LIMITS.modelDemandMs
+    state.nowMs += MODEL_DEMAND_MS
     shelf.use('a')()
     await load('b')
     expect(ids()).toEqual(['b'])
@@ -156,7 +161,7 @@ describe('a shelf of models', () => {
     await expect(shelf.load(`0x${'99'.repeat(32)}`, { signal })).rejects.toMatchObject({
       code: 'model_not_found',
     })
-    for (let i = 0; i < LIMITS.modelLoadsPerMinute; i += 1) await load(`m${i}`)
+    for (let i = 0; i < MODEL_LOADS_PER_MINUTE; i += 1) await load(`m${i}`)
     await expect(load('m19')).rejects.toMatchObject({ code: 'rate_limited' })
     state.nowMs += 60_000
     await load('m19')

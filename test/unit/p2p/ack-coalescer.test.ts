@@ -1,11 +1,10 @@
 /** Acknowledgements gather briefly, and none is lost while the stream is open. */
 import { describe, expect, it } from 'vitest'
-import { createAckCoalescer } from '#p2p/stream/ack-coalescer.ts'
+import { createAckCoalescer, ACK_GATHER_MS } from '#p2p/stream/ack-coalescer.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { readJson, type Frame } from '#p2p/stream/frames.ts'
 import { ReceiptAck } from '#p2p/stream/messages.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 
 const id = (number: number): Bytes32 => `0x${number.toString(16).padStart(64, '0')}`
 
@@ -37,7 +36,7 @@ describe('acknowledgements to a node', () => {
     acks.push([id(1)])
     acks.push([id(2), id(3)])
     expect(sent).toEqual([])
-    expect([...timers].map(({ delayMs }) => delayMs)).toEqual([LIMITS.ackGatherMs])
+    expect([...timers].map(({ delayMs }) => delayMs)).toEqual([ACK_GATHER_MS])
     for (const timer of timers) timer.fire()
     expect(sent).toEqual([[id(1), id(2), id(3)]])
     expect(timers.size).toBe(0)

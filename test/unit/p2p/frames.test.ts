@@ -12,11 +12,12 @@ import {
   readNumber,
   type Frame,
   longestBody,
+  FRAME_BYTES,
+  CONTROL_FRAME_BYTES,
 } from '#p2p/stream/frames.ts'
 import { ReceiptAck } from '#p2p/stream/messages.ts'
 import { errorFrame, readHubError, readNodesWord, readWireError } from '#p2p/stream/wire-error.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 
 function decode(...chunks: Uint8Array[]): Frame[] {
   const frames: Frame[] = []
@@ -63,16 +64,16 @@ describe('frames', () => {
   })
 
   test('[W3] a body over the bound of its kind is refused by its header alone', () => {
-    expect(codeOf(() => decode(header(LIMITS.frameBytes + 1, 6)))).toBe('too_large')
-    expect(codeOf(() => decode(header(LIMITS.controlFrameBytes + 1, 5)))).toBe('too_large')
+    expect(codeOf(() => decode(header(FRAME_BYTES + 1, 6)))).toBe('too_large')
+    expect(codeOf(() => decode(header(CONTROL_FRAME_BYTES + 1, 5)))).toBe('too_large')
     expect(codeOf(() => decode(header(longestBody('result') + 1, 8)))).toBe('too_large')
     expect(codeOf(() => decode(header(2 ** 32 - 1, 6)))).toBe('too_large')
-    expect(decode(header(LIMITS.frameBytes, 6))).toEqual([])
+    expect(decode(header(FRAME_BYTES, 6))).toEqual([])
   })
 
   test('[W3] a declared length costs no memory before its bytes come', () => {
     const decoder = createFrameDecoder()
-    decoder.push(header(LIMITS.controlFrameBytes, 5), () => {})
+    decoder.push(header(CONTROL_FRAME_BYTES, 5), () => {})
     expect(decoder.pendingBytes()).toBe(HEADER_BYTES)
   })
 
@@ -84,7 +85,7 @@ describe('frames', () => {
   })
 
   test('[W3] a sender is held to the same bounds', () => {
-    const body = new Uint8Array(LIMITS.frameBytes + 1)
+    const body = new Uint8Array(FRAME_BYTES + 1)
     expect(codeOf(() => encodeHeader({ kind: 'data', job: 1, body }))).toBe('too_large')
   })
 

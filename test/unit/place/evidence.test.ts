@@ -1,5 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { concludeEvidence, type EvidenceInputs } from '#shared/place/conclude-evidence.ts'
+import {
+  concludeEvidence,
+  type EvidenceInputs,
+  ECHO_TTL_MS,
+} from '#shared/place/conclude-evidence.ts'
 import {
   EvidenceRecord,
   evidenceHash,
@@ -156,7 +160,7 @@ describe('bounded', () => {
   })
 
   it('ends with its oldest echo; expired and future echoes do not count', async () => {
-    const old = NOW_MS - LIMITS.echoTtlMs + 60_000
+    const old = NOW_MS - ECHO_TTL_MS + 60_000
     const [frankfurt, amsterdam] = await near()
     const stale = await maker.echo('warsaw', 18, { measuredAtMs: old })
     const echoes = [frankfurt, amsterdam, stale].filter((echo) => echo !== undefined)

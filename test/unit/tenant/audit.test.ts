@@ -18,7 +18,6 @@ import {
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt/receipt.ts'
 import { leafHash, verifyConsistency, verifyInclusion } from '#shared/audit/transparency-log.ts'
 import type { Refusal } from '#worker/protocols/audit.ts'
@@ -28,6 +27,8 @@ import { codeOf } from '#test/support/storage/code-of.ts'
 import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { AUDIT_REFUSALS_PER_MINUTE } from '#worker/tenant/log/refusal-store.ts'
+import { PHI_AUDIT_DAYS } from '#worker/tenant/log/audit-store.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
@@ -227,11 +228,11 @@ describe('the search', () => {
 
 describe('refusals', () => {
   it('[G5] are logged one by one up to a limit per key and minute, and the rest as one count', () => {
-    const flood = LIMITS.auditRefusalsPerMinute + 70
+    const flood = AUDIT_REFUSALS_PER_MINUTE + 70
     for (let i = 0; i < flood; i += 1) core.log.recordRefusals([refusal({})])
     core.log.recordRefusals([refusal({ by: 'key_b', count: 4 })])
     const { entries } = core.log.search({ type: 'job.refused', limit: 500 })
-    expect(entries.length).toBe(LIMITS.auditRefusalsPerMinute + 1)
+    expect(entries.length).toBe(AUDIT_REFUSALS_PER_MINUTE + 1)
     nowMs += 60_000
     expect(wakes.some((atMs) => atMs <= nowMs)).toBe(true)
     core.sweep()
@@ -240,7 +241,7 @@ describe('refusals', () => {
       .search({ type: 'job.refused', limit: 500 })
       .entries.map(({ opening }) => Number(opening?.detail['count']))
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(flood + 4)
-    expect(counts.length).toBe(LIMITS.auditRefusalsPerMinute + 2)
+    expect(counts.length).toBe(AUDIT_REFUSALS_PER_MINUTE + 2)
   })
 })
 
@@ -306,7 +307,7 @@ describe('erasure', () => {
 
   it('[G10] of a phi job removes the receipt and keeps the audit events six years', async () => {
     const jobId = await place({ dataClass: 'phi' })
-    const untilMs = ISSUED_MS + LIMITS.phiAuditDays * DAY_MS
+    const untilMs = ISSUED_MS + PHI_AUDIT_DAYS * DAY_MS
     const erased = core.receipts.erase(jobId, null)
     expect(erased).toMatchObject({ receipts: 1, entries: [] })
     expect(erased.held).toEqual([2, 3].map((sequence) => ({ sequence, untilMs })))

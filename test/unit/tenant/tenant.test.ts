@@ -1,7 +1,6 @@
 /** A Tenant's core over real SQLite. */
 import { describe, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
 import { createReceiptMaker } from '#test/support/hub/receipts.ts'
 import { codeOf } from '#test/support/storage/code-of.ts'
@@ -9,6 +8,7 @@ import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { hashKey, keyIdTenant, keyTenant } from '#worker/protocols/api-key.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
+import { TENANT_KEYS } from '#worker/tenant/keys/key-store.ts'
 
 const acme = TenantId.parse('acme')
 
@@ -89,7 +89,7 @@ describe('keys', () => {
 
   it('are bounded in number', async () => {
     const { core } = createTenant()
-    for (let i = 0; i < LIMITS.tenantKeys; i += 1) {
+    for (let i = 0; i < TENANT_KEYS; i += 1) {
       await core.keys.create({ tenant: acme, scopes: ['infer'] })
     }
     const over = core.keys.create({ tenant: acme, scopes: ['infer'] })

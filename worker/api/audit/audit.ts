@@ -1,10 +1,9 @@
 /** Queries of the audit API. */
 import { z } from 'zod'
 import { AUDIT_TYPES } from '#shared/audit/entries.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/law/policy.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
-import type { BundleQuery, LogPoint } from '#worker/protocols/audit.ts'
+import { type BundleQuery, type LogPoint, AUDIT_PAGE_ENTRIES } from '#worker/protocols/audit.ts'
 
 const Index = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
@@ -29,7 +28,7 @@ export const SearchQuery = z.strictObject({
   from: timeAt('begin').optional(),
   to: timeAt('end').optional(),
   before: Index.optional(),
-  limit: z.coerce.number().int().min(1).max(LIMITS.auditPageEntries).default(100),
+  limit: z.coerce.number().int().min(1).max(AUDIT_PAGE_ENTRIES).default(100),
 })
 
 export const InclusionQuery = z.strictObject({ index: Index, size: Index })

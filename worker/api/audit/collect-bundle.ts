@@ -8,7 +8,6 @@ import type {
 } from '#shared/audit/bundle.ts'
 import { isNoDomain } from '#shared/base/eip712.ts'
 import type { TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { z } from 'zod'
@@ -16,7 +15,15 @@ import type { Config, WorkerEnv } from '#worker/platform/config.ts'
 import { homeOf, openLedger, openTenant } from '#worker/protocols/durable-objects.ts'
 import type { ReceiptStatus } from '#worker/protocols/ledger.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
-import type { BundleOpening, BundlePage, BundleQuery } from '#worker/protocols/audit.ts'
+import {
+  type BundleOpening,
+  type BundlePage,
+  type BundleQuery,
+  AUDIT_BUNDLE_PAGE,
+} from '#worker/protocols/audit.ts'
+
+/** Rows that are searched for the policies of a bundle. */
+const AUDIT_POLICY_ROWS = 5_000
 
 export interface BundleSource {
   readonly env: Pick<WorkerEnv, 'TENANT' | 'LEDGER'>
@@ -48,12 +55,12 @@ export async function openBundle(source: BundleSource, query: BundleQuery): Prom
       settlesWithinMs: config.settlesWithinMs ?? null,
     },
     lists: {
-      policies: () => readPolicies(log, pages(LIMITS.auditPolicyRows)),
+      policies: () => readPolicies(log, pages(AUDIT_POLICY_ROWS)),
       edges: () => inOnePage(edges),
-      entries: () => inPages(pages(LIMITS.auditBundlePage), (page) => log.bundles.entries(page)),
+      entries: () => inPages(pages(AUDIT_BUNDLE_PAGE), (page) => log.bundles.entries(page)),
       erasures: () => readErasures(log, { ...head, size }),
       jobs: () =>
-        inPages(pages(LIMITS.auditBundlePage), (page) => readJobs(source, { log, page, settled })),
+        inPages(pages(AUDIT_BUNDLE_PAGE), (page) => readJobs(source, { log, page, settled })),
       batches: () => readBatches(source, { log, size, settled }),
     },
   }
@@ -171,8 +178,8 @@ async function* readBatches(
 ): AsyncGenerator<readonly BundledBatch[]> {
   const named = [...settled].flatMap(([home, ids]) => [...ids].map((id) => ({ home, id })))
   named.sort((a, b) => a.id - b.id)
-  for (let at = 0; at < named.length; at += LIMITS.auditBundlePage) {
-    const page = named.slice(at, at + LIMITS.auditBundlePage)
+  for (let at = 0; at < named.length; at += AUDIT_BUNDLE_PAGE) {
+    const page = named.slice(at, at + AUDIT_BUNDLE_PAGE)
     const known = await Promise.all(
       [...Map.groupBy(page, ({ home }) => home)].map(([home, group]) =>
         openLedger(env, home, config).settledLogs(

@@ -3,13 +3,15 @@ import type { BatchErasureReply, ErasureReply } from '#shared/api/audit.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { BatchApi, BatchId } from '#worker/protocols/batch.ts'
 import { callerOf, ownTenant, type AppContext } from '#worker/gate/context.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import type { Erased, TenantApi } from '#worker/protocols/tenant.ts'
+
+/** Batch items that one erasure removes. */
+const AUDIT_ERASED_ITEMS = 400
 
 /** Leaves only a leaf without detail and the proof of erasure. @throws {AppError} forbidden, not_found, no_capacity */
 export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureReply> {
@@ -86,7 +88,7 @@ async function* receiptsOf(c: AppContext, batch: BatchApi): AsyncGenerator<Bytes
   if (reduced?.receipt != null) yield [reduced.receipt]
   let after: number | null = -1
   while (after !== null) {
-    const page = await batch.results({ after, limit: LIMITS.auditErasedItems }, country)
+    const page = await batch.results({ after, limit: AUDIT_ERASED_ITEMS }, country)
     const receipts = page.results.flatMap(({ item }) => item.receipt ?? [])
     if (receipts.length > 0) yield receipts
     after = page.results.length === 0 ? null : page.next

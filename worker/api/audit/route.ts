@@ -4,7 +4,6 @@ import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { bundleText, openBundle, type BundleSource } from './collect-bundle.ts'
 import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { AskedJobId } from '#worker/body/asked-id.ts'
@@ -21,7 +20,7 @@ import { parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { takesQuery } from '#worker/http/known-names.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
-import type { BundlePage } from '#worker/protocols/audit.ts'
+import { type BundlePage, AUDIT_PAGE_ENTRIES } from '#worker/protocols/audit.ts'
 
 const auditor = requireScope('audit')
 const takes = ({ shape }: { readonly shape: object }) => takesQuery(...Object.keys(shape))
@@ -108,8 +107,8 @@ async function* exportLines(
 ): AsyncGenerator<string> {
   if (format === 'csv') yield CSV_HEAD
   const line = format === 'csv' ? toCsvLine : toJsonLine
-  for (let from = whole.from; from < whole.to; from += LIMITS.auditPageEntries) {
-    const to = Math.min(whole.to, from + LIMITS.auditPageEntries)
+  for (let from = whole.from; from < whole.to; from += AUDIT_PAGE_ENTRIES) {
+    const to = Math.min(whole.to, from + AUDIT_PAGE_ENTRIES)
     yield (await tenant.bundles.selected({ ...whole, from, to })).map(line).join('')
   }
 }

@@ -8,19 +8,21 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/receipt/pricing.ts'
 import { countRange } from '#worker/jobs/run/plan.ts'
-import type {
-  BatchInput,
-  BatchSpec,
-  ItemInput,
-  KernelTemplate,
-  PayloadPart,
-  Range,
-  ReducePlan,
+import {
+  type BatchInput,
+  type BatchSpec,
+  type ItemInput,
+  type KernelTemplate,
+  type PayloadPart,
+  type Range,
+  type ReducePlan,
+  JOBS_INPUT_BYTES,
+  JOBS_OUTPUT_BYTES,
 } from '#worker/protocols/batch.ts'
 import { decodeBase64 } from '#shared/base/base64.ts'
 import { decodeCompute, type ComputeRequest } from '#worker/api/compute/compute.ts'
 import { invalidAt, invalidRequest, parseBody, tooLarge } from '#worker/body/faults.ts'
-import type { JobsRequest } from './jobs.ts'
+import { type JobsRequest, JOBS_ITEMS } from './jobs.ts'
 import { decodeLibrary, LibraryRequest } from '#worker/api/compute/library.ts'
 import { decodeInfer, priceModel } from '#worker/api/oip/oip.ts'
 
@@ -51,10 +53,10 @@ export async function decodeJobs(
   const { items } = decoded.input
   const inputBytes =
     decoded.input.shared.length + items.reduce((sum, item) => sum + item.bytes.length, 0)
-  if (inputBytes > LIMITS.jobsInputBytes) {
+  if (inputBytes > JOBS_INPUT_BYTES) {
     throw tooLarge(
       '/inputs',
-      `are ${inputBytes} bytes together, at most ${LIMITS.jobsInputBytes} are accepted`,
+      `are ${inputBytes} bytes together, at most ${JOBS_INPUT_BYTES} are accepted`,
     )
   }
   const { reduce, bytes } = await decodeReduce(request, decoded)
@@ -136,8 +138,8 @@ function countItems(range: Omit<Range, 'seed'>): number {
   if (end <= start)
     throw invalidAt('/range/end', `is ${end}, must be greater than the start, ${start}`)
   const count = countRange(range)
-  if (count <= LIMITS.jobsItems) return count
-  throw tooLarge('/range', `makes ${count} items, at most ${LIMITS.jobsItems} are accepted`)
+  if (count <= JOBS_ITEMS) return count
+  throw tooLarge('/range', `makes ${count} items, at most ${JOBS_ITEMS} are accepted`)
 }
 
 /** Marks per-item buffers as filled; the decoder leaves them empty. */
@@ -306,10 +308,10 @@ function checkOutputTotal(
   count: number,
 ): void {
   const each = outputs.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0)
-  if (each * count <= LIMITS.jobsOutputBytes) return
+  if (each * count <= JOBS_OUTPUT_BYTES) return
   throw tooLarge(
     '/buffers',
-    `would return ${each * count} bytes from ${count} items, at most ${LIMITS.jobsOutputBytes}`,
+    `would return ${each * count} bytes from ${count} items, at most ${JOBS_OUTPUT_BYTES}`,
   )
 }
 

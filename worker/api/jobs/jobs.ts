@@ -7,11 +7,19 @@ import {
   BatchStatus,
   REDUCED_DATATYPES,
   REDUCTIONS,
+  JOBS_DEADLINE_MS,
 } from '#worker/protocols/batch.ts'
 import { Binding, ComputeRequest, EmptyBuffer, FilledBuffer } from '#worker/api/compute/compute.ts'
 import { LibraryRequest } from '#worker/api/compute/library.ts'
 import { InferTensor } from '#worker/api/oip/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
+import { WEBHOOK_URL_BYTES } from '#worker/jobs/delivery/webhook-url.ts'
+
+/** Items of one batch. */
+export const JOBS_ITEMS = 10_000
+/** Items of one batch that run at once. */
+const JOBS_CONCURRENCY = 64
+const JOBS_RETENTION_MINUTES = 10_080
 
 const Kernel = ComputeRequest.shape.kernel
 const Output = z.union([Binding, z.string().min(1).max(128)]).optional()
@@ -68,15 +76,15 @@ export const JobsRequest = z.strictObject({
   /** Parameters of a library kernel, shared by all items. */
   params: LibraryRequest.shape.params,
   /** Exactly one of `inputs` and `range`. */
-  inputs: z.array(ItemInputs).min(1).max(LIMITS.jobsItems).optional(),
+  inputs: z.array(ItemInputs).min(1).max(JOBS_ITEMS).optional(),
   range: RangeInput.optional(),
   reduce: z.union([NamedReduce, KernelReduce]).optional(),
-  concurrency: z.int().min(1).max(LIMITS.jobsConcurrency).default(16),
-  deadlineMs: z.int().min(1_000).max(LIMITS.jobsDeadlineMs).default(3_600_000),
-  retentionMinutes: z.int().min(1).max(LIMITS.jobsRetentionMinutes).default(1_440),
+  concurrency: z.int().min(1).max(JOBS_CONCURRENCY).default(16),
+  deadlineMs: z.int().min(1_000).max(JOBS_DEADLINE_MS).default(3_600_000),
+  retentionMinutes: z.int().min(1).max(JOBS_RETENTION_MINUTES).default(1_440),
   webhook: z
     .strictObject({
-      url: z.string().max(LIMITS.webhookUrlBytes),
+      url: z.string().max(WEBHOOK_URL_BYTES),
       /** `whsec_` and base64 of 24 to 64 bytes; generated and returned when absent. */
       secret: z.string().max(128).optional(),
     })

@@ -4,7 +4,6 @@ import { hexToBytes } from 'viem'
 import { z } from 'zod'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { sliceTensors } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { batchHome, newBatchId } from './home.ts'
 import {
   type BatchApi,
@@ -12,6 +11,7 @@ import {
   type BatchStatus,
   type ItemResult,
   type Webhook,
+  JOBS_LISTENERS,
 } from '#worker/protocols/batch.ts'
 import { reservedBytes } from './size.ts'
 import { newSecret, readSecret } from '#worker/jobs/delivery/webhook.ts'
@@ -36,6 +36,9 @@ import { macOf } from '#worker/platform/mac.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 import { findManifest } from '#worker/body/find-manifest.ts'
 import { takeJobId } from '#worker/gate/idempotent.ts'
+
+/** Items of one page. */
+const JOBS_PAGE_ITEMS = 1_000
 
 /** Set at build time: a development build also calls http on this machine. */
 declare const __SIMULATED_PLACES__: boolean
@@ -186,7 +189,7 @@ async function acknowledge(c: AppContext): Promise<Response> {
 
 const Page = z.object({
   after: z.coerce.number().int().min(-1).default(-1),
-  limit: z.coerce.number().int().min(1).max(LIMITS.jobsPageItems).default(100),
+  limit: z.coerce.number().int().min(1).max(JOBS_PAGE_ITEMS).default(100),
 })
 
 async function getResults(c: AppContext): Promise<Response> {
@@ -224,7 +227,7 @@ async function getEvents(c: AppContext): Promise<Response> {
   const response = await openOwn(c).fetch(request)
   if (response.status === 204) return c.body(null, 204)
   if (response.status === 503) {
-    throw new AppError('rate_limited', `A batch has at most ${LIMITS.jobsListeners} listeners.`)
+    throw new AppError('rate_limited', `A batch has at most ${JOBS_LISTENERS} listeners.`)
   }
   if (!response.ok) throw await readRefusal(response)
   return new Response(response.body, {

@@ -2,7 +2,7 @@
 import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { BatchInput, BatchSpec } from '#worker/protocols/batch.ts'
+import { type BatchInput, type BatchSpec, JOBS_OUTPUT_BYTES } from '#worker/protocols/batch.ts'
 
 /** Bytes of inputs, results and reduction. Where the results' size is unknown, the maximum is assumed. */
 export function reservedBytes(
@@ -16,16 +16,12 @@ export function reservedBytes(
       : items * outputBytes(template.work)
   const reduced = reduce === null ? 0 : LIMITS.jobOutputBytes
   return (
-    input.shared.length +
-    input.reduce.length +
-    own +
-    Math.min(results, LIMITS.jobsOutputBytes) +
-    reduced
+    input.shared.length + input.reduce.length + own + Math.min(results, JOBS_OUTPUT_BYTES) + reduced
   )
 }
 
 function outputBytes(work: Work | null): number {
   if (work?.kind === 'library') return libraryOutputBytes(work)
-  if (work?.kind !== 'kernel') return LIMITS.jobsOutputBytes
+  if (work?.kind !== 'kernel') return JOBS_OUTPUT_BYTES
   return work.buffers.reduce((sum, { sizeBytes, return: back }) => sum + (back ? sizeBytes : 0), 0)
 }

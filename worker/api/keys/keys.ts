@@ -62,7 +62,7 @@ async function revokeKey(c: AppContext): Promise<Response> {
   return c.json(revoked)
 }
 
-/** This isolate sees the change at once, the others within LIMITS.authCacheMs. */
+/** This isolate sees the change at once, the others within AUTH_CACHE_MS. */
 function changed(c: AppContext, event: string, keyId: string): void {
   const { isolate, requestId } = c.var
   const caller = callerOf(c)

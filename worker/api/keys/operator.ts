@@ -3,7 +3,6 @@ import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { isAttestedBy, SignedAttestation } from '#shared/place/evidence.ts'
 import { NodeId, TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub, openTenant } from '#worker/protocols/durable-objects.ts'
 import { invalidAt, parseBody } from '#worker/body/faults.ts'
@@ -14,6 +13,9 @@ import { takesQuery } from '#worker/http/known-names.ts'
 import { keyIdTenant } from '#worker/protocols/api-key.ts'
 import { NewKey } from '#worker/protocols/tenant.ts'
 import { QuotaChange } from '#worker/protocols/quota.ts'
+
+/** How long an operator's attestation of a place is valid. */
+const ATTESTATION_MS = 400 * 86_400_000
 
 const KEY_BODY_BYTES = 4 * 1024
 
@@ -73,8 +75,8 @@ async function attest(c: AppContext): Promise<Response> {
       'The statement is not signed by an attester of this deployment (ATTESTERS).',
     )
   const leftMs = expiresAtMs - isolate.nowMs()
-  if (leftMs <= 0 || leftMs > LIMITS.attestationMs || expiresAtMs <= issuedAtMs) {
-    const detail = `ends between now and ${LIMITS.attestationMs / 86_400_000} days from now, after it was issued`
+  if (leftMs <= 0 || leftMs > ATTESTATION_MS || expiresAtMs <= issuedAtMs) {
+    const detail = `ends between now and ${ATTESTATION_MS / 86_400_000} days from now, after it was issued`
     throw invalidAt('/statement/expiresAtMs', detail)
   }
   await Promise.all(config.hubs.map((hub) => openHub(c.env, hub, config).attest(attestation)))

@@ -1,6 +1,5 @@
 /** Runs a priced text job and writes its answer, whole or as server-sent events, in the route's dialect. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
 import type { TextDelta } from '#shared/job/text.ts'
 import type { AppContext } from '#worker/gate/context.ts'
@@ -9,6 +8,9 @@ import type { PricedText } from './sampling.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { writeEvents } from '#worker/http/sse.ts'
 import { runJob, streamJob, type StreamedJob } from '#worker/dispatch/run-job.ts'
+
+/** Silence after which an event stream sends a comment to show that it is alive. */
+const SSE_HEARTBEAT_MS = 10_000
 
 export interface TextRequest extends ResidencyChoice {
   readonly stream?: boolean | null | undefined
@@ -50,7 +52,7 @@ async function streamText(
   const about = aboutJob(c, job.jobId, text)
   const stream = writeEvents(textEvents(job, { ...text, about }, dialect), {
     requestId,
-    heartbeatMs: LIMITS.sseHeartbeatMs,
+    heartbeatMs: SSE_HEARTBEAT_MS,
     onError: (error) => logFault(c, error),
   })
   return c.body(stream, 200, EVENT_STREAM)

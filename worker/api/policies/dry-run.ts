@@ -13,7 +13,6 @@ import {
   unsatisfied,
   type JobPlaces,
 } from '#shared/law/explain.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyDraft, PolicyId, RegionList, type CompiledPolicy } from '#shared/law/policy.ts'
 import { countryCode, listCountries, NO_COUNTRY } from '#shared/law/region.ts'
 import type { DryRunReply } from '#shared/api/policies.ts'
@@ -27,7 +26,7 @@ import { requireScope } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { findPolicy } from '#worker/gate/residency.ts'
 import { observeIngress } from '#worker/edge/place.ts'
-import { findVersion, parsePolicy } from './policies.ts'
+import { findVersion, parsePolicy, POLICY_BODY_BYTES } from './policies.ts'
 
 /** Names a published policy (its newest version by default) or carries a draft; neither means the default policy. */
 export const DryRunRequest = z.strictObject({
@@ -50,7 +49,7 @@ export const dryRunRoutes = new Hono<AppEnv>().post(
 )
 
 async function dryRun(c: AppContext): Promise<Response> {
-  const question = parseBody(DryRunQuestion, await readJson(c, LIMITS.policyBodyBytes))
+  const question = parseBody(DryRunQuestion, await readJson(c, POLICY_BODY_BYTES))
   const policy = await choosePolicy(c, question)
   const job: JobPlaces = { policy, allowed: effectiveCompute(policy, question.residency?.allow) }
   const ingress = await judgeIngress(c, policy)

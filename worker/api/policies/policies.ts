@@ -2,7 +2,7 @@
 import { Hono } from 'hono'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { KIB } from '#shared/base/limits.ts'
 import { PolicyDraft, PolicyId, type Policy } from '#shared/law/policy.ts'
 import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
 import { groupNotes } from '#shared/law/region-notes.ts'
@@ -16,6 +16,8 @@ import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
 import type { PublishedPolicy } from '#worker/protocols/tenant.ts'
+
+export const POLICY_BODY_BYTES = 64 * KIB
 
 const READERS = ['infer', 'policy', 'audit'] as const
 
@@ -56,7 +58,7 @@ async function publishPolicy(c: AppContext): Promise<Response> {
   const id = readId(c)
   const body = parseBody(
     z.looseObject({ id: z.literal(id).default(id) }),
-    await readJson(c, LIMITS.policyBodyBytes),
+    await readJson(c, POLICY_BODY_BYTES),
   )
   const policy = parsePolicy(c, body)
   const published = await ownTenant(c).policies.publish(policy, callerOf(c).keyId)

@@ -1,11 +1,10 @@
 /** Answers one job with one node: choose, attempt, and again elsewhere when a node is lost. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
 import { hungKernel, type KernelAttempt, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
-import type { DispatchResult } from '#worker/protocols/hub.ts'
+import { type DispatchResult, DISPATCH_ATTEMPTS } from '#worker/protocols/hub.ts'
 import { attemptJob, manifestOf, type AttemptDeps } from './attempt.ts'
 import type { NodeChoice } from './node-choice.ts'
 import { contradicted, keepEnd } from './ends.ts'
@@ -27,7 +26,7 @@ export async function answerJob(job: Job, deps: AnswerDeps): Promise<DispatchRes
   const { directory, now } = deps.attempt
   let lost: AppError | undefined
   const { firstAttempt = 1 } = job.request
-  const end = firstAttempt + LIMITS.dispatchAttempts
+  const end = firstAttempt + DISPATCH_ATTEMPTS
   for (let attempt = firstAttempt; attempt < end; attempt += 1) {
     const isLast = attempt === end - 1
     const { member, onFree } = await choice.choose(job, { lost, isLast })

@@ -1,6 +1,6 @@
 /** Takes a hub's jobs: bounds their bytes and time, counts how they end, and says where else a refused one may go. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { KIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
@@ -25,6 +25,10 @@ import { createNodeChoice, isWantOfNode } from './node-choice.ts'
 import { createJobSignal } from './job-signal.ts'
 import { Job } from './job.ts'
 import { PATIENCE, type Patience, type SilenceDeps } from './silence.ts'
+import { HUB_PAYLOAD_BYTES } from '#worker/protocols/envelope.ts'
+
+/** Added to each job's payload when the hub counts bytes. */
+const HUB_JOB_BYTES = 4 * KIB
 
 export interface DispatcherDeps extends AttemptDeps {
   readonly random: () => number
@@ -57,7 +61,7 @@ export class Dispatcher {
   readonly #answer: AnswerDeps
   readonly #active = new Set<string>()
   readonly #ended = new Map<string, number>()
-  readonly #bytes = createFairShare(LIMITS.hubPayloadBytes)
+  readonly #bytes = createFairShare(HUB_PAYLOAD_BYTES)
 
   constructor(deps: DispatcherDeps) {
     const { directory, bans, now, random, log, clock, patience = PATIENCE } = deps
@@ -159,7 +163,7 @@ export class Dispatcher {
     payload: Uint8Array,
     caller: AbortSignal,
   ): Held {
-    const sizeBytes = LIMITS.hubJobBytes + payload.length + answerBytes(work)
+    const sizeBytes = HUB_JOB_BYTES + payload.length + answerBytes(work)
     if (!this.#bytes.take(tenant, sizeBytes)) {
       throw new AppError(
         'no_capacity',

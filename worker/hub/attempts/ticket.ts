@@ -6,6 +6,10 @@ import { commitment, ticketHash, type Ticket } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+export const TICKET_TTL_MS = 120_000
+invariant(TICKET_TTL_MS > LIMITS.jobTimeoutMs, 'A ticket outlasts its job.')
 
 export interface TicketContext {
   readonly hub: string
@@ -40,7 +44,7 @@ export async function issueTicket(
     units: request.units,
     priceMicroUsd: request.priceMicroUsd,
     issuedAtMs: context.nowMs,
-    expiresAtMs: context.nowMs + LIMITS.ticketTtlMs,
+    expiresAtMs: context.nowMs + TICKET_TTL_MS,
   }
   const ticketSignature = await context.signer.sign(typedDigest(context.domain, ticketHash(ticket)))
   return { ticket, ticketSignature }

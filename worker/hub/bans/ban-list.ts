@@ -1,16 +1,29 @@
 /** A hub's copy of the registers' bans, at most ten seconds old. Fails closed when it is too old. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { beforeDeadline } from '#shared/base/deadline.ts'
-import { AppError, errorCode } from '#shared/base/errors.ts'
+import { AppError, errorCode, invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type {
-  AuthoredBan,
-  KernelBan,
-  KernelRegisterApi,
-  KernelReport,
+import {
+  type AuthoredBan,
+  type KernelBan,
+  type KernelRegisterApi,
+  type KernelReport,
+  KERNEL_BANS,
 } from '#worker/protocols/kernels.ts'
+
+/** How long a hub uses its copy of the bans. */
+export const KERNEL_BANS_CACHED_MS = 10_000
+/** How long it uses that copy while the register cannot be reached. */
+export const KERNEL_BANS_STALE_MS = 60_000
+const KERNEL_BANS_TIMEOUT_MS = 5_000
+const KERNEL_BANS_RETRY_MS = 1_000
+/** Reports that wait in a hub for the next call to the register. */
+const KERNEL_REPORTS_WAITING = 1_000
+invariant(
+  KERNEL_BANS_RETRY_MS < KERNEL_BANS_CACHED_MS && KERNEL_BANS_CACHED_MS < KERNEL_BANS_STALE_MS,
+  'The bans can be read again before they are too old.',
+)
 
 export interface KernelRegisters {
   /** The register of this hub's jurisdiction. It takes the reports and must be reachable. */
@@ -102,11 +115,11 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
     countOf: (author) => authors.get(author) ?? NONE,
     async fresh() {
       const ageMs = now() - readAtMs
-      if (ageMs < LIMITS.kernelBansCachedMs / 2) return
+      if (ageMs < KERNEL_BANS_CACHED_MS / 2) return
       // Reads ahead of time, so that a busy hub never waits.
-      if (ageMs < LIMITS.kernelBansCachedMs) void read()
-      else if (now() - triedAtMs >= LIMITS.kernelBansRetryMs || reading !== undefined) await read()
-      if (now() - readAtMs < LIMITS.kernelBansStaleMs) return
+      if (ageMs < KERNEL_BANS_CACHED_MS) void read()
+      else if (now() - triedAtMs >= KERNEL_BANS_RETRY_MS || reading !== undefined) await read()
+      if (now() - readAtMs < KERNEL_BANS_STALE_MS) return
       throw new AppError(
         'no_capacity',
         'The list of banned kernels cannot be read, so submitted kernels are refused for now.',
@@ -121,7 +134,7 @@ export function createBanList({ registers: { home, others }, now, log }: BanList
 }
 
 function createCopy(): Copy {
-  return { bans: new BoundedMap(LIMITS.kernelBans), sequence: 0 }
+  return { bans: new BoundedMap(KERNEL_BANS), sequence: 0 }
 }
 
 function countAuthors({ bans }: Copy): Map<string, AuthorCount> {
@@ -143,13 +156,13 @@ function merge(copy: Copy, told: { sequence: number; bans: readonly KernelBan[] 
 
 /** Drops completions before hangs, and older reports before newer ones. */
 function waiting(reports: readonly KernelReport[]): KernelReport[] {
-  if (reports.length <= LIMITS.kernelReportsWaiting) return [...reports]
+  if (reports.length <= KERNEL_REPORTS_WAITING) return [...reports]
   const hung = reports.filter(({ isHung }) => isHung)
   const rest = reports.filter(({ isHung }) => !isHung)
-  return [...rest, ...hung].slice(-LIMITS.kernelReportsWaiting)
+  return [...rest, ...hung].slice(-KERNEL_REPORTS_WAITING)
 }
 
 function withinTime<T>(work: Promise<T>): Promise<T> {
-  const timeoutMs = LIMITS.kernelBansTimeoutMs
+  const timeoutMs = KERNEL_BANS_TIMEOUT_MS
   return beforeDeadline(work, { timeoutMs, what: 'The register of kernels' })
 }

@@ -12,6 +12,10 @@ import type { NodeTrust } from '#shared/law/policy.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
 import { createBanList, type KernelRegisters } from './ban-list.ts'
 import { createKernelTrials } from './kernel-trials.ts'
+import { KERNEL_REPORTS, KERNEL_REPORT_MS, KERNEL_BAN_MS } from '#worker/protocols/kernels.ts'
+
+/** Unfinished kernel jobs that have lost a node. */
+const KERNEL_LOST_JOBS = 1_000
 
 /** One attempt of a job on a node. Rules: docs/design/kernels-untrusted.md. */
 export interface KernelAttempt {
@@ -60,7 +64,7 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
   const trials = createKernelTrials(now)
   /** Reports already made, so that a busy kernel is not reported with every job. */
   const noted = createNoted(now)
-  const lost = new BoundedMap<string, KernelAttempt>(LIMITS.kernelLostJobs)
+  const lost = new BoundedMap<string, KernelAttempt>(KERNEL_LOST_JOBS)
   const barOf = (work: Work): KernelBar => {
     const ban = isSubmitted(work) ? list.get(work.digest) : undefined
     return ban === undefined ? 'none' : ban.isForAll ? 'all' : 'public'
@@ -117,7 +121,7 @@ function createNoted(now: () => number) {
   return {
     /** Whether this key was asked for before. */
     has(key: string): boolean {
-      if (noted.size >= LIMITS.kernelReports || now() - sinceMs > LIMITS.kernelReportMs / 2) {
+      if (noted.size >= KERNEL_REPORTS || now() - sinceMs > KERNEL_REPORT_MS / 2) {
         noted.clear()
         sinceMs = now()
       }
@@ -144,17 +148,16 @@ export class BannedKernel extends AppError {}
  * The error for a kernel that hung; no other node gets it. @param heldMs how long the node had it, by the hub's clock
  */
 export function hungKernel(heldMs: number): AppError {
-  const { kernelRunMs, kernelCompileMs } = LIMITS
   const detail =
-    heldMs < kernelCompileMs
-      ? `The kernel held its device for over ${kernelRunMs} ms.`
-      : `The kernel took over ${kernelCompileMs} ms to compile or run: make it smaller, or do less in one dispatch.`
+    heldMs < LIMITS.kernelCompileMs
+      ? `The kernel held its device for over ${LIMITS.kernelRunMs} ms.`
+      : `The kernel took over ${LIMITS.kernelCompileMs} ms to compile or run: make it smaller, or do less in one dispatch.`
   return new AppError('node_timeout', detail, { meta: { rule: HANG_RULE } })
 }
 
 /** The error when the ban leaves no node. */
 export function bannedKernel(digest: Bytes32): BannedKernel {
-  const days = LIMITS.kernelBanMs / 86_400_000
+  const days = KERNEL_BAN_MS / 86_400_000
   return new BannedKernel(
     'forbidden',
     `Kernel ${digest} has hung devices and is banned for at most ${days} days. If only unvouched nodes reported it, the ban lasts a day and vouched nodes may still run it.`,

@@ -5,7 +5,10 @@
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { KERNEL_REPORTS } from '#worker/protocols/kernels.ts'
+
+/** New kernels that one hub tries in an hour for a tenant with banned kernels. */
+export const KERNEL_TRIALS_PER_HOUR = 12
 
 /** From this many banned kernels on, an author's new texts are counted. */
 const COUNTED_FROM = 3
@@ -41,7 +44,7 @@ export function createKernelTrials(now: () => number): KernelTrials {
       tried.set(author, own)
       for (const [text, atMs] of own) if (now() - atMs >= HOUR_MS) own.delete(text)
       if (own.has(digest)) return 'none'
-      if (own.size < LIMITS.kernelTrialsPerHour) {
+      if (own.size < KERNEL_TRIALS_PER_HOUR) {
         own.set(digest, now())
         return 'none'
       }
@@ -49,7 +52,7 @@ export function createKernelTrials(now: () => number): KernelTrials {
       const [firstMs = now()] = own.values()
       throw new AppError(
         'rate_limited',
-        `${bannedForAll} kernels of this tenant have hung devices: at most ${LIMITS.kernelTrialsPerHour} new texts an hour are tried until those bans end.`,
+        `${bannedForAll} kernels of this tenant have hung devices: at most ${KERNEL_TRIALS_PER_HOUR} new texts an hour are tried until those bans end.`,
         {
           meta: {
             rule: 'kernels.tenant',
@@ -60,7 +63,7 @@ export function createKernelTrials(now: () => number): KernelTrials {
     },
     hasRun: (digest) => known.has(digest),
     completed(digest) {
-      if (known.size >= LIMITS.kernelReports) known.clear()
+      if (known.size >= KERNEL_REPORTS) known.clear()
       known.add(digest)
     },
   }

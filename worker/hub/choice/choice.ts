@@ -5,12 +5,14 @@
  */
 import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { decide, type NodeFacts } from '#shared/law/decide.ts'
 import { nearestRefusal, neededNode, unsatisfied } from '#shared/law/explain.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'
+
+/** Nodes that are compared for one job. */
+const ELIGIBLE_SAMPLE = 4
 
 export interface NodeView {
   readonly nodeId: string
@@ -153,7 +155,7 @@ function nearest(nodes: readonly NodeView[]): NodeView | undefined {
 function sample(nodes: readonly NodeView[], random: () => number): NodeView[] {
   const pool = [...nodes]
   const taken: NodeView[] = []
-  while (pool.length > 0 && taken.length < LIMITS.eligibleSample) {
+  while (pool.length > 0 && taken.length < ELIGIBLE_SAMPLE) {
     taken.push(...pool.splice(Math.floor(random() * pool.length), 1))
   }
   return taken

@@ -1,6 +1,7 @@
 /** Remembers how reliably each node has answered, across reconnects. In memory only. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+
+export const QUARANTINE_KEPT = 10_000
 
 /** For this long a silent node gets work only if no other node can take it. */
 const SUSPECT_MS = 30_000
@@ -49,7 +50,7 @@ export interface Conduct {
 }
 
 export function createConduct(nowMs: () => number): Conduct {
-  const records = new BoundedMap<string, Record>(LIMITS.quarantineKept)
+  const records = new BoundedMap<string, Record>(QUARANTINE_KEPT)
   const of = (nodeId: string) => records.get(nodeId) ?? NEW
   const doubted = (record: Record): Record => {
     if (record.doubtUntilMs > nowMs()) return record

@@ -1,9 +1,14 @@
 /** Sockets that are not members yet. Each has an unused admission, and their number is bounded. */
 import type { Connection } from '@libp2p/interface'
-import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
 import type { Admission } from '#worker/protocols/hub.ts'
-import { chooseWaiting } from './seats.ts'
+import { chooseWaiting, HUB_ENTERING } from './seats.ts'
+
+/** Used admissions that a hub remembers until they expire. */
+const ADMISSIONS_REMEMBERED = 20_000
+/** Sockets of one node id that are not yet members. Replays of one admission must not fill the hub. */
+export const NODE_ENTERING = 2
+invariant(NODE_ENTERING < HUB_ENTERING, 'One node id cannot fill the entrance.')
 
 export interface Entry {
   /** The address given to its socket, which identifies its connection. */
@@ -45,7 +50,7 @@ export function createEntrance(nowMs: () => number): Entrance {
       const { nodeId, block } = admission
       used.take(admission)
       const own = [...entering.values()].filter((each) => each.nodeId === nodeId)
-      if (own.length >= LIMITS.nodeEntering)
+      if (own.length >= NODE_ENTERING)
         throw new AppError('no_capacity', 'This node is already entering.')
       const leaver = chooseWaiting([...entering.values()], block)
       if (leaver === 'full')
@@ -86,7 +91,7 @@ function createUsed(nowMs: () => number) {
     take({ nonce, expiresAtMs }: Pick<Admission, 'nonce' | 'expiresAtMs'>): void {
       // They expire in about the order in which they came.
       for (const [oldest, untilMs] of used) {
-        if (untilMs >= nowMs() && used.size < LIMITS.admissionsRemembered) break
+        if (untilMs >= nowMs() && used.size < ADMISSIONS_REMEMBERED) break
         used.delete(oldest)
       }
       if (used.has(nonce))

@@ -4,7 +4,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 import type { Admission } from '#worker/protocols/hub.ts'
-import { chooseSeat, type Applicant, type Seated } from './seats.ts'
+import { chooseSeat, type Applicant, type Seated, HUB_SEATS_KEPT } from './seats.ts'
 
 export interface Seating {
   /** Checks a node that has proved its identity. @throws {AppError} no_capacity when nobody leaves for it */
@@ -45,7 +45,7 @@ export function createSeating({ directory, now, log }: SeatingDeps): Seating {
     if (choice.kind === 'full')
       throw new AppError(
         'no_capacity',
-        `The hub is full: ${LIMITS.hubNodes} nodes, of which ${LIMITS.hubSeatsKept} are kept for nodes that are vouched for or have answered jobs.`,
+        `The hub is full: ${LIMITS.hubNodes} nodes, of which ${HUB_SEATS_KEPT} are kept for nodes that are vouched for or have answered jobs.`,
       )
     return choice
   }

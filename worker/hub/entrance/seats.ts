@@ -1,5 +1,12 @@
 /** Decides who has a seat in a full hub: standing counts first, then small address blocks, then use. Pure. */
 import { LIMITS } from '#shared/base/limits.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+/** Seats of a hub reserved for vouched nodes and for nodes that have answered jobs. */
+export const HUB_SEATS_KEPT = 50
+/** Sockets of one hub that have not yet proved their identity. */
+export const HUB_ENTERING = 256
+invariant(HUB_SEATS_KEPT < LIMITS.hubNodes, 'Unvouched nodes can join a hub.')
 
 /** A node that is a member or wants to be. */
 export interface Applicant {
@@ -27,7 +34,7 @@ export type SeatChoice =
 
 export function chooseSeat(seats: readonly Seated[], newcomer: Applicant): SeatChoice {
   const others = seats.filter(({ nodeId }) => nodeId !== newcomer.nodeId)
-  const room = LIMITS.hubNodes - (newcomer.hasStanding ? 0 : LIMITS.hubSeatsKept)
+  const room = LIMITS.hubNodes - (newcomer.hasStanding ? 0 : HUB_SEATS_KEPT)
   if (others.length < room) return { kind: 'free' }
   const counts = countBlocks(others)
   const [leaver] = others
@@ -75,7 +82,7 @@ export function chooseWaiting<T extends Waiting>(
   waiting: readonly T[],
   block: string,
 ): T | 'full' | undefined {
-  if (waiting.length < LIMITS.hubEntering) return undefined
+  if (waiting.length < HUB_ENTERING) return undefined
   const counts = countBlocks(waiting)
   const [largest] = [...counts].toSorted((a, b) => b[1] - a[1])
   if (largest === undefined || !isLarger(largest[0], block, counts)) return 'full'

@@ -1,10 +1,9 @@
 /** A node has the trust level of the key that vouched for it, and is disconnected when that key may no longer vouch. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
-import type { TenantApi } from '#worker/protocols/tenant.ts'
+import { type TenantApi, AUTH_CACHE_MS } from '#worker/protocols/tenant.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 
 export interface VouchersDeps {
@@ -12,7 +11,7 @@ export interface VouchersDeps {
   /** The key that vouched is gone. The node must get no more work from now on. */
   readonly remove: (member: Member) => void
   readonly log: Log
-  /** @default half of LIMITS.authCacheMs: disconnecting a node is part of the ten seconds */
+  /** @default half of AUTH_CACHE_MS: disconnecting a node is part of the ten seconds */
   readonly voucherEveryMs?: number | undefined
 }
 
@@ -45,7 +44,7 @@ export function createVouchers(deps: VouchersDeps): Vouchers {
       if (voucher === null) return
       const { tenant } = voucher
       attended.set(tenant, (attended.get(tenant) ?? new Set()).add(member))
-      timer ??= setInterval(review, deps.voucherEveryMs ?? LIMITS.authCacheMs / 2)
+      timer ??= setInterval(review, deps.voucherEveryMs ?? AUTH_CACHE_MS / 2)
       void member.link.closed.then(() => leave(tenant, member))
     },
   }

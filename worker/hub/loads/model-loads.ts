@@ -1,13 +1,36 @@
 /** Model loads that this hub has asked of its nodes. Jobs share a running load, never across a policy. */
 import { beforeDeadline, untilAborted } from '#shared/base/deadline.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
-import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
+import { AppError, errorCode, toAppError, invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { factsOf, type Directory, type Member } from '#worker/hub/members/directory.ts'
 import { createRateLimit } from '#worker/platform/rate-limit.ts'
-import { mayLoad, place, type PlacementJob, type PlacementView } from './placement.ts'
+import {
+  mayLoad,
+  place,
+  type PlacementJob,
+  type PlacementView,
+  MODEL_PATIENCE_MS,
+} from './placement.ts'
+
+/** Loads that one hub requests in a minute for one tenant. */
+export const TENANT_MODEL_LOADS = 8
+/** Loads that one hub waits for. */
+export const HUB_MODEL_LOADS = 32
+/** How long a hub does not ask a node again for a model that failed to load. */
+const MODEL_LOAD_BACKOFF_MS = 60_000
+/** The same pause for a node that had no room because it was busy. */
+export const MODEL_BUSY_BACKOFF_MS = 2_000
+const HUB_LOADS_REMEMBERED = 2_000
+/** While all nodes with a model are busy, one more node is asked to load it at most this often. */
+const MODEL_SPREAD_EVERY_MS = 10_000
+invariant(TENANT_MODEL_LOADS < HUB_MODEL_LOADS, 'One tenant cannot use all loads of a hub.')
+invariant(
+  MODEL_BUSY_BACKOFF_MS < MODEL_LOAD_BACKOFF_MS,
+  'A busy node is asked sooner than one that failed.',
+)
 
 export interface ModelLoadsDeps {
   readonly directory: Directory
@@ -43,12 +66,12 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
   const running = createRunningLoads(deps)
   // A node has room for few models. A tenant that asks for all in turn could keep it loading.
   const perTenant = createRateLimit({
-    perMinute: LIMITS.tenantModelLoads,
-    keys: LIMITS.hubLoadsRemembered,
+    perMinute: TENANT_MODEL_LOADS,
+    keys: HUB_LOADS_REMEMBERED,
     nowMs: now,
     what: 'loads of models for one tenant',
   })
-  const spreadAtMs = new BoundedMap<Bytes32, number>(LIMITS.hubLoadsRemembered)
+  const spreadAtMs = new BoundedMap<Bytes32, number>(HUB_LOADS_REMEMBERED)
 
   const views = (digest: Bytes32) =>
     directory.members().map((member) => viewOf(member, running.stateOf(member, digest)))
@@ -84,7 +107,7 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
         const load = find(job)
         if (load === undefined) {
           const restMs = busyUntilMs(job) - now()
-          if (now() + restMs - startedMs > LIMITS.modelPatienceMs) return undefined
+          if (now() + restMs - startedMs > MODEL_PATIENCE_MS) return undefined
           await sleep(restMs, signal, now() - startedMs)
           continue
         }
@@ -100,9 +123,9 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
     spread(job) {
       const { digest } = job
       const nowMs = now()
-      if (nowMs - (spreadAtMs.get(digest) ?? -Infinity) < LIMITS.modelSpreadEveryMs) return
+      if (nowMs - (spreadAtMs.get(digest) ?? -Infinity) < MODEL_SPREAD_EVERY_MS) return
       spreadAtMs.set(digest, nowMs)
-      if (running.count() >= LIMITS.hubModelLoads) return
+      if (running.count() >= HUB_MODEL_LOADS) return
       try {
         find(job)
       } catch (error) {
@@ -115,13 +138,13 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
 /** Running loads, and the backoff of nodes whose load failed. */
 function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
   const loading = new Map<string, Map<Bytes32, Load>>()
-  const backoff = new BoundedMap<string, Backoff>(LIMITS.hubLoadsRemembered)
+  const backoff = new BoundedMap<string, Backoff>(HUB_LOADS_REMEMBERED)
 
   const failed = (member: Member, digest: Bytes32, cause: unknown) => {
     const { code, detail } = toAppError(cause)
     log.warn('model.not-placed', { nodeId: member.admission.nodeId, digest, code, detail })
     const hadNoRoom = isBusy(cause)
-    const restMs = hadNoRoom ? LIMITS.modelBusyBackoffMs : LIMITS.modelLoadBackoffMs
+    const restMs = hadNoRoom ? MODEL_BUSY_BACKOFF_MS : MODEL_LOAD_BACKOFF_MS
     backoff.set(keyOf(member, digest), { untilMs: now() + restMs, isBusy: hadNoRoom })
   }
   const ask = async (member: Member, digest: Bytes32): Promise<void> => {
@@ -146,7 +169,7 @@ function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
   }
   /** Counts only loads that jobs wait for. Nodes that never answer must not block the others. */
   const count = () => {
-    const sinceMs = now() - LIMITS.modelPatienceMs
+    const sinceMs = now() - MODEL_PATIENCE_MS
     const isAwaited = (load: Load) => load.sinceMs > sinceMs
     return loading
       .values()
@@ -165,7 +188,7 @@ function createRunningLoads({ directory, now, log }: ModelLoadsDeps) {
     },
     /** @throws {AppError} no_capacity for more loads than a hub waits for */
     begin(member: Member, digest: Bytes32): Load {
-      if (count() >= LIMITS.hubModelLoads)
+      if (count() >= HUB_MODEL_LOADS)
         throw new AppError(
           'no_capacity',
           'The hub is already waiting for its maximum number of model loads.',
@@ -255,7 +278,7 @@ async function sleep(restMs: number, signal: AbortSignal, waitedMs: number): Pro
 /** @returns true when the model is loaded, false when it is time to try another node */
 async function untilLoaded(work: Promise<void>, signal: AbortSignal): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
-  const timer = setTimeout(() => resolve(false), LIMITS.modelPatienceMs)
+  const timer = setTimeout(() => resolve(false), MODEL_PATIENCE_MS)
   try {
     return await untilAborted(Promise.race([work.then(() => true), promise]), signal)
   } finally {

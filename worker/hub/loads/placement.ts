@@ -4,6 +4,11 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { decide, type NodeFacts } from '#shared/law/decide.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+/** After this time an unfinished load no longer keeps jobs from trying another node. */
+export const MODEL_PATIENCE_MS = 15_000
+invariant(MODEL_PATIENCE_MS < LIMITS.modelFetchMs, 'A slow load does not block the model.')
 
 export interface PlacementView {
   readonly nodeId: string
@@ -58,7 +63,7 @@ export function place(
   const begun = able
     .filter((node) => node.loading.has(job.digest))
     .toSorted((a, b) => sinceMs(b, job) - sinceMs(a, job))[0]
-  const isSlow = begun !== undefined && nowMs - sinceMs(begun, job) >= LIMITS.modelPatienceMs
+  const isSlow = begun !== undefined && nowMs - sinceMs(begun, job) >= MODEL_PATIENCE_MS
   const [best] = able.filter((node) => !node.loading.has(job.digest)).toSorted(compareNodes)
   if (best !== undefined && (begun === undefined || isSlow))
     return { kind: 'load', nodeId: best.nodeId }

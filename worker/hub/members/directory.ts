@@ -6,7 +6,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { countryCode } from '#shared/law/region.ts'
 import type { WorkLink } from '#p2p/work/work-client.ts'
-import { createConduct, type Conduct } from '#worker/hub/choice/conduct.ts'
+import { createConduct, type Conduct, QUARANTINE_KEPT } from '#worker/hub/choice/conduct.ts'
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { Admission, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from '#worker/hub/choice/choice.ts'
@@ -46,13 +46,13 @@ export class Directory {
   readonly #members = new Map<string, Member>()
   readonly #nowMs: () => number
   /** Reason by node id, until the hub restarts. */
-  readonly #quarantined = new BoundedMap<string, string>(LIMITS.quarantineKept)
+  readonly #quarantined = new BoundedMap<string, string>(QUARANTINE_KEPT)
   readonly #conduct: Conduct
   readonly #heardMs = new WeakMap<Member, number>()
   /** Members that still have a job that they were silent on. */
   readonly #onProbation = new WeakSet<Member>()
   /** Nodes that have answered a job since the hub started. */
-  readonly #proven = new BoundedMap<string, true>(LIMITS.quarantineKept)
+  readonly #proven = new BoundedMap<string, true>(QUARANTINE_KEPT)
 
   readonly #onChange: (member: Member, isHere: boolean) => void
 

@@ -15,6 +15,9 @@ import type { Log } from '#shared/base/log.ts'
 import type { PublicKey, Signer } from '#shared/base/signature.ts'
 import { HUBS_TOPIC, packNotice, readNotice, type HubNotice } from './notice.ts'
 
+/** How often a hub checks its connections to other hubs. */
+const HUB_REACH_MS = 15_000
+
 /** Another hub of this deployment. The platform, not the network, vouches for its identity. */
 export interface PeerHub {
   readonly name: string
@@ -125,7 +128,7 @@ export function createMesh(deps: MeshDeps): Mesh {
     pubsub.subscribe(HUBS_TOPIC)
     pubsub.addEventListener('subscription-change', onSubscription)
     reachAll()
-    timer = setInterval(reachAll, LIMITS.hubReachMs)
+    timer = setInterval(reachAll, HUB_REACH_MS)
   }
   return {
     onPeerUp(name) {

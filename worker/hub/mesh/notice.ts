@@ -4,10 +4,13 @@ import { z } from 'zod'
 import { SignedEcho } from '#shared/place/evidence.ts'
 import { Bytes32, NodeId, Signature } from '#shared/base/ids.ts'
 import { FeatureName } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, KIB } from '#shared/base/limits.ts'
 import { NetworkId } from '#shared/law/policy.ts'
 import { Place } from '#shared/receipt/receipt.ts'
 import { verifySignature, type PublicKey, type Signer } from '#shared/base/signature.ts'
+
+/** One message from another hub. */
+export const HUB_NOTICE_BYTES = 32 * KIB
 
 /** A node of another hub, with all that the filter needs. */
 export const RemoteNode = z.strictObject({
@@ -34,7 +37,7 @@ export const HubNotice = z.discriminatedUnion('kind', [
 export type HubNotice = z.infer<typeof HubNotice>
 
 const SignedNotice = z.strictObject({
-  notice: z.string().max(LIMITS.hubNoticeBytes),
+  notice: z.string().max(HUB_NOTICE_BYTES),
   signature: Signature,
 })
 
@@ -55,7 +58,7 @@ export async function readNotice(
   bytes: Uint8Array,
   { keyOf, nowMs }: { keyOf: (hub: string) => Promise<PublicKey | undefined>; nowMs: number },
 ): Promise<HubNotice | undefined> {
-  if (bytes.byteLength > LIMITS.hubNoticeBytes) return undefined
+  if (bytes.byteLength > HUB_NOTICE_BYTES) return undefined
   const signed = SignedNotice.safeParse(parseJson(new TextDecoder().decode(bytes))).data
   if (signed === undefined) return undefined
   const notice = HubNotice.safeParse(parseJson(signed.notice)).data

@@ -1,7 +1,8 @@
 /** Operators' statements about dedicated nodes, kept in the hub's storage and read when a node enters. */
 import { SignedAttestation } from '#shared/place/evidence.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { SqlStorage } from '#worker/platform/storage.ts'
+
+const ATTESTATIONS_KEPT = 10_000
 
 export interface Attestations {
   /** @returns null if there is none, or it has expired */
@@ -31,7 +32,7 @@ export function createAttestations({ sql }: SqlStorage, now: () => number): Atte
       )
       sql.exec(
         'DELETE FROM attestations WHERE rowid NOT IN (SELECT rowid FROM attestations ORDER BY rowid DESC LIMIT ?)',
-        LIMITS.attestationsKept,
+        ATTESTATIONS_KEPT,
       )
     },
     remove(nodeId) {

@@ -3,6 +3,9 @@ import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { SignedEcho } from '#shared/place/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
+/** Nodes whose echoes one hub remembers. */
+const ECHO_NODES = 2_000
+
 export interface KnownEchoes {
   of(nodeId: string): readonly SignedEcho[]
   add(echo: SignedEcho): void
@@ -10,7 +13,7 @@ export interface KnownEchoes {
 
 /** Keeps the newest few. `concludeEvidence` picks the best of each anchor. */
 export function createKnownEchoes(): KnownEchoes {
-  const known = new BoundedMap<string, SignedEcho[]>(LIMITS.echoNodes)
+  const known = new BoundedMap<string, SignedEcho[]>(ECHO_NODES)
   return {
     of: (nodeId) => known.get(nodeId) ?? [],
     add(echo) {

@@ -2,9 +2,11 @@
 import { z } from 'zod'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { SignedReceipt, type ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { Row, SqlStorage } from '#worker/platform/storage.ts'
+
+/** Receipts in one delivery. */
+const OUTBOX_BATCH = 100
 
 export const OutboxEntry = z.strictObject({
   receipt: SignedReceipt,
@@ -56,7 +58,7 @@ export class Outbox {
   /** The oldest entries, up to the size of one delivery. */
   next(): OutboxEntry[] {
     return this.#sql
-      .exec('SELECT entry FROM outbox ORDER BY rowid LIMIT ?', LIMITS.outboxBatch)
+      .exec('SELECT entry FROM outbox ORDER BY rowid LIMIT ?', OUTBOX_BATCH)
       .toArray()
       .map(parse)
   }

@@ -2,11 +2,16 @@
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { KernelFeature, WgslIdentifier } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
+
+/** One session's checkpoint. */
+export const SESSION_STATE_BYTES = 4 * MIB
+/** Most steps between two checkpoints. */
+const SESSION_CHECKPOINT_EVERY = 1_000
 
 const Binding = z.int().min(0).max(15)
 const Count = z.int().min(1).max(65_535)
-const SizeBytes = z.int().min(4).max(LIMITS.sessionStateBytes).multipleOf(4)
+const SizeBytes = z.int().min(4).max(SESSION_STATE_BYTES).multipleOf(4)
 const Data = z.base64()
 /** How the kernel declares it: `var<storage, read>` or `var<uniform>`. */
 const ReadAccess = z.enum(['read', 'uniform']).default('read')
@@ -43,7 +48,7 @@ export const OpenMessage = z.strictObject({
   }),
   buffers: z.array(SessionBuffer).min(1).max(LIMITS.kernelBuffers),
   /** Steps between two copies of the state. A lost node costs at most this many. */
-  checkpointEvery: z.int().min(1).max(LIMITS.sessionCheckpointEvery).default(16),
+  checkpointEvery: z.int().min(1).max(SESSION_CHECKPOINT_EVERY).default(16),
   /** Whether the client gets the copies too, so that it can open a new session from one. */
   checkpointData: z.boolean().default(false),
 })

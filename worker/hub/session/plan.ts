@@ -8,10 +8,14 @@ import {
   type KernelWork,
   type TensorHeader,
 } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { invalidRequest } from '#worker/body/faults.ts'
-import type { OpenMessage, SessionBuffer, StepMessage } from './messages.ts'
+import {
+  type OpenMessage,
+  type SessionBuffer,
+  type StepMessage,
+  SESSION_STATE_BYTES,
+} from './messages.ts'
 
 /** The state buffers' bytes by binding, as they were after `step`; step 0 is the state at opening. */
 export interface Checkpoint {
@@ -61,8 +65,8 @@ export function planSession(open: OpenMessage): SessionPlan {
       pointer: '/buffers',
       detail: 'no buffer is returned, so steps would have no result',
     })
-  if (keptBytes > LIMITS.sessionStateBytes) {
-    const detail = `keep ${keptBytes} bytes, at most ${LIMITS.sessionStateBytes}`
+  if (keptBytes > SESSION_STATE_BYTES) {
+    const detail = `keep ${keptBytes} bytes, at most ${SESSION_STATE_BYTES}`
     faults.push({ pointer: '/buffers', detail })
   }
   if (faults.length > 0) throw invalidRequest(faults)

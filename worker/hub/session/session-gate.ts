@@ -6,9 +6,9 @@ import type { Log } from '#shared/base/log.ts'
 import { decideIngress } from '#shared/law/decide.ts'
 import { intersect } from '#shared/law/region.ts'
 import { createQuotaLeases } from '#worker/protocols/quota-leases.ts'
-import type { TenantApi } from '#worker/protocols/tenant.ts'
+import { type TenantApi, AUTH_CACHE_MS } from '#worker/protocols/tenant.ts'
 import type { SessionGrant } from '#worker/protocols/hub.ts'
-import { createSessionSpace } from './session-space.ts'
+import { createSessionSpace, HUB_SESSIONS } from './session-space.ts'
 import { Session, type SessionDeps } from './session.ts'
 
 export interface SessionSocket {
@@ -90,7 +90,7 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
 
 /** Takes the same quota for every step as the Worker does for every request. */
 function createReserve({ openTenant, nowMs, log }: SessionGateDeps) {
-  const quotas = createQuotaLeases({ size: LIMITS.hubSessions, nowMs })
+  const quotas = createQuotaLeases({ size: HUB_SESSIONS, nowMs })
   const reached = <T>(tenant: TenantId, lease: Promise<T>): Promise<T> =>
     lease.catch((error: unknown) => {
       log.warn('session.no-quota', { tenant, code: errorCode(error) })
@@ -109,12 +109,12 @@ function unreachable(): AppError {
   return new AppError('no_capacity', "The tenant's records cannot be reached.")
 }
 
-/** Renews the grant every LIMITS.authCacheMs, so that a revoked key or a new policy version takes effect. */
+/** Renews the grant every AUTH_CACHE_MS, so that a revoked key or a new policy version takes effect. */
 function createRenewal({ openTenant, nowMs, log }: SessionGateDeps, opened: SessionGrant) {
   let grant = opened
   let renewedAtMs = nowMs()
   return async (): Promise<SessionGrant> => {
-    if (nowMs() - renewedAtMs < LIMITS.authCacheMs) return grant
+    if (nowMs() - renewedAtMs < AUTH_CACHE_MS) return grant
     const tenant = await openTenant(opened.tenant)
       .snapshot()
       .catch((error: unknown) => {

@@ -1,7 +1,24 @@
 /** Bounds the sessions of a hub and their bytes, in all and for each tenant. */
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
+import { SESSION_STATE_BYTES } from './messages.ts'
+
+export const HUB_SESSIONS = 200
+/** Checkpoints and waiting steps of one hub. */
+const HUB_SESSION_BYTES = 64 * MIB
+/** Sessions of one tenant on one hub. */
+export const TENANT_SESSIONS = 100
+/** Checkpoints and waiting steps of one tenant on one hub. */
+export const TENANT_SESSION_BYTES = 32 * MIB
+invariant(
+  TENANT_SESSIONS < HUB_SESSIONS && TENANT_SESSION_BYTES < HUB_SESSION_BYTES,
+  'One tenant cannot fill a hub with sessions.',
+)
+invariant(
+  SESSION_STATE_BYTES <= TENANT_SESSION_BYTES,
+  "A session's checkpoint fits its tenant's share.",
+)
 
 export interface SessionPlace {
   /** @throws {AppError} no_capacity when the hub holds too many bytes, rate_limited when the tenant does */
@@ -27,12 +44,12 @@ export function createSessionSpace(): SessionSpace {
   return {
     enter(tenant) {
       const own = tenants.get(tenant) ?? { sessions: 0, heldBytes: 0 }
-      if (all.sessions >= LIMITS.hubSessions)
-        throw new AppError('no_capacity', `The hub has ${LIMITS.hubSessions} sessions already.`)
-      if (own.sessions >= LIMITS.tenantSessions)
+      if (all.sessions >= HUB_SESSIONS)
+        throw new AppError('no_capacity', `The hub has ${HUB_SESSIONS} sessions already.`)
+      if (own.sessions >= TENANT_SESSIONS)
         throw new AppError(
           'rate_limited',
-          `This tenant has ${LIMITS.tenantSessions} sessions on this hub already.`,
+          `This tenant has ${TENANT_SESSIONS} sessions on this hub already.`,
         )
       tenants.set(tenant, own)
       all.sessions += 1
@@ -47,12 +64,12 @@ export function createSessionSpace(): SessionSpace {
       return {
         hold(sizeBytes) {
           if (isOver) return
-          if (all.heldBytes + sizeBytes > LIMITS.hubSessionBytes)
+          if (all.heldBytes + sizeBytes > HUB_SESSION_BYTES)
             throw new AppError('no_capacity', "The hub's memory for sessions is full.")
-          if (own.heldBytes + sizeBytes > LIMITS.tenantSessionBytes)
+          if (own.heldBytes + sizeBytes > TENANT_SESSION_BYTES)
             throw new AppError(
               'rate_limited',
-              `This tenant's sessions already hold their ${LIMITS.tenantSessionBytes} bytes on this hub.`,
+              `This tenant's sessions already hold their ${TENANT_SESSION_BYTES} bytes on this hub.`,
             )
           change(sizeBytes)
         },

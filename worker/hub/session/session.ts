@@ -1,8 +1,8 @@
 /** One session: steps run in order on one node, its state is copied regularly, and a lost node is replaced. */
 import { bytesToHex } from 'viem'
-import { AppError, ERRORS, toAppError, toProblem } from '#shared/base/errors.ts'
+import { AppError, ERRORS, toAppError, toProblem, invariant } from '#shared/base/errors.ts'
 import { newJobId, type Bytes32, type NodeId, type RandomBytes } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { LIMITS, MIB } from '#shared/base/limits.ts'
 import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/receipt/pricing.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { parseBody } from '#worker/body/faults.ts'
@@ -19,7 +19,17 @@ import {
   type Checkpoint,
   type SessionPlan,
 } from './plan.ts'
-import { createUnread, type Unread } from './unread.ts'
+import { createUnread, type Unread, SESSION_UNREAD_BYTES } from './unread.ts'
+
+/** Unanswered steps of one session. */
+export const SESSION_STEPS_WAITING = 64
+/** Time for one step. */
+const SESSION_STEP_MS = 15_000
+/** One message of a session's client. */
+export const SESSION_MESSAGE_BYTES = 8 * MIB
+/** Times that one session may change its node. */
+const SESSION_MOVES = 5
+invariant(SESSION_STEP_MS < LIMITS.sessionIdleMs, 'A running step does not make its session idle.')
 
 export interface SessionDeps {
   /** Who opened the session and where it may run now. @throws {AppError} when it may no longer run */
@@ -104,7 +114,7 @@ export class Session {
     const plan = planSession(message)
     const stepBytes = messageBytes(plan)
     // Both copies are in memory while one replaces the other.
-    this.#deps.hold(2 * heldBytes(plan) + LIMITS.sessionUnreadBytes + stepBytes)
+    this.#deps.hold(2 * heldBytes(plan) + SESSION_UNREAD_BYTES + stepBytes)
     this.#plan = plan
     this.#unread = createUnread(stepBytes)
     this.#checkpoint = plan.start
@@ -123,8 +133,8 @@ export class Session {
         'invalid_request',
         `Got step ${message.step}; expected step ${this.#next}.`,
       )
-    if (this.#waiting.length >= LIMITS.sessionStepsWaiting)
-      throw new AppError('rate_limited', `${LIMITS.sessionStepsWaiting} steps wait already.`)
+    if (this.#waiting.length >= SESSION_STEPS_WAITING)
+      throw new AppError('rate_limited', `${SESSION_STEPS_WAITING} steps wait already.`)
     this.#deps.hold(sizeBytes)
     this.#waiting.push({ message, sizeBytes })
     this.#next += 1
@@ -220,7 +230,7 @@ export class Session {
       work,
       units: work.kind === 'kernel' ? kernelUnits(work) : 1,
       priceMicroUsd: KERNEL_PRICE_MICRO_USD,
-      timeoutMs: LIMITS.sessionStepMs,
+      timeoutMs: SESSION_STEP_MS,
       stream: false,
       nodeId: this.#nodeId,
       traceparent,
@@ -233,7 +243,7 @@ export class Session {
     if (this.#ended.signal.aborted) return true
     if (!CAN_MOVE.has(error.code)) return false
     // A step that failed with its state supplied will fail on another node too.
-    if (this.#nodeId === null || this.#moves >= LIMITS.sessionMoves) return false
+    if (this.#nodeId === null || this.#moves >= SESSION_MOVES) return false
     this.#moves += 1
     this.#nodeId = null
     this.#done = this.#checkpoint.step
@@ -277,8 +287,8 @@ function isOfPolicy({ code }: AppError): boolean {
 }
 
 function readMessage(text: string): ClientMessage {
-  if (text.length > LIMITS.sessionMessageBytes)
-    throw new AppError('too_large', `A message is over ${LIMITS.sessionMessageBytes} bytes.`)
+  if (text.length > SESSION_MESSAGE_BYTES)
+    throw new AppError('too_large', `A message is over ${SESSION_MESSAGE_BYTES} bytes.`)
   let value: unknown
   try {
     value = parseText(text)

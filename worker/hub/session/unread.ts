@@ -1,6 +1,11 @@
 /** Counts what a client was sent and has not acknowledged, since a WebSocket does not tell how much it buffers. */
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { KIB } from '#shared/base/limits.ts'
+
+/** Bytes sent and not acknowledged, above which no new step starts. */
+export const SESSION_UNREAD_BYTES = 64 * KIB
+/** How long a client may leave that many bytes unread. */
+export const SESSION_UNREAD_MS = 30_000
 
 export interface Unread {
   /** @returns false when more is unread than a sender that waits for {@link Unread.room} can cause */
@@ -17,12 +22,12 @@ export function createUnread(stepBytes: number): Unread {
   let unreadBytes = 0
   let acknowledged = 0
   let onRoom = () => {}
-  const hasRoom = () => unreadBytes <= LIMITS.sessionUnreadBytes
+  const hasRoom = () => unreadBytes <= SESSION_UNREAD_BYTES
   return {
     sent(sizeBytes) {
       sizes.push(sizeBytes)
       unreadBytes += sizeBytes
-      return unreadBytes <= LIMITS.sessionUnreadBytes + stepBytes
+      return unreadBytes <= SESSION_UNREAD_BYTES + stepBytes
     },
     received(count) {
       if (count > acknowledged + sizes.length)
@@ -39,7 +44,7 @@ export function createUnread(stepBytes: number): Unread {
       if (hasRoom()) return true
       const { promise, resolve } = Promise.withResolvers<void>()
       const stop = () => resolve()
-      const timer = setTimeout(stop, LIMITS.sessionUnreadMs)
+      const timer = setTimeout(stop, SESSION_UNREAD_MS)
       signal.addEventListener('abort', stop)
       onRoom = stop
       await promise

@@ -1,9 +1,14 @@
 /** Asks the tenant repeatedly whether a running batch may go on, and under which policy. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { judgeAuthority, type Grant, type TenantWord } from './judge-authority.ts'
 import type { BatchSpec, Fault } from '#worker/protocols/batch.ts'
+import { AUTH_CACHE_MS } from '#worker/protocols/tenant.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+/** A batch sends nothing when its tenant has not answered for this long. */
+export const JOBS_AUTHORITY_MS = 30_000
+invariant(AUTH_CACHE_MS < JOBS_AUTHORITY_MS, 'A batch asks its tenant before its authority ends.')
 
 export interface AuthorityDeps {
   readonly spec: BatchSpec
@@ -22,7 +27,7 @@ export function createAuthority({ spec, database, authority, nowMs, log }: Autho
     /** Asks, unless the last answer is recent. @returns the fault that ends the batch */
     async check(): Promise<Fault | undefined> {
       const askedAtMs = nowMs()
-      if (askedAtMs - heardAtMs < LIMITS.authCacheMs) return undefined
+      if (askedAtMs - heardAtMs < AUTH_CACHE_MS) return undefined
       let word: TenantWord | null
       try {
         word = await authority(spec)
@@ -43,7 +48,6 @@ export function createAuthority({ spec, database, authority, nowMs, log }: Autho
       return undefined
     },
     /** Undefined when the tenant has not answered for too long. */
-    grant: (): Grant | undefined =>
-      nowMs() - heardAtMs < LIMITS.jobsAuthorityMs ? grant : undefined,
+    grant: (): Grant | undefined => (nowMs() - heardAtMs < JOBS_AUTHORITY_MS ? grant : undefined),
   }
 }

@@ -1,6 +1,16 @@
 /** Rules for an item whose dispatch failed, and for the number of items under way. Pure. */
-import { ERRORS, type AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { ERRORS, type AppError, invariant } from '#shared/base/errors.ts'
+import { JOBS_DEADLINE_MS } from '#worker/protocols/batch.ts'
+
+/** Attempts of one item. */
+export const JOBS_ITEM_ATTEMPTS = 6
+export const JOBS_RETRY_MIN_MS = 250
+export const JOBS_RETRY_MAX_MS = 15_000
+invariant(
+  JOBS_RETRY_MIN_MS < JOBS_RETRY_MAX_MS &&
+    JOBS_ITEM_ATTEMPTS * JOBS_RETRY_MAX_MS < JOBS_DEADLINE_MS,
+  'All retries fit the deadline.',
+)
 
 export type Verdict =
   /** The network has no slot for any item at present: the whole batch pauses, and the item is not charged with a failure. */
@@ -27,7 +37,7 @@ export function judgeFailure(error: AppError, facts: FailureFacts): Verdict {
   }
   // The batch's own cancellations do not come here: this one is from a hub that restarted.
   const mayRetry = ERRORS[error.code].retryable || error.code === 'cancelled'
-  if (!mayRetry || facts.failures >= LIMITS.jobsItemAttempts) return { kind: 'fail' }
+  if (!mayRetry || facts.failures >= JOBS_ITEM_ATTEMPTS) return { kind: 'fail' }
   return { kind: 'retry', delayMs: backOffMs(facts.failures, facts.random) }
 }
 
@@ -36,8 +46,8 @@ export function backOffMs(
   attempt: number,
   random: () => number,
   { minMs, maxMs }: { readonly minMs: number; readonly maxMs: number } = {
-    minMs: LIMITS.jobsRetryMinMs,
-    maxMs: LIMITS.jobsRetryMaxMs,
+    minMs: JOBS_RETRY_MIN_MS,
+    maxMs: JOBS_RETRY_MAX_MS,
   },
 ): number {
   const fullMs = Math.min(maxMs, minMs * 2 ** Math.min(attempt - 1, 30))

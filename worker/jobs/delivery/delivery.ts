@@ -1,10 +1,15 @@
 /** A batch's webhook: when and how often it is tried, and its outcome. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { backOffMs } from '#worker/jobs/authority/judge.ts'
 import type { BatchSpec, BatchStatus } from '#worker/protocols/batch.ts'
 import { deliverMessage, type SendRequest } from './webhook.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+const WEBHOOK_ATTEMPTS = 8
+const WEBHOOK_RETRY_MIN_MS = 2_000
+const WEBHOOK_RETRY_MAX_MS = 3_600_000
+invariant(WEBHOOK_RETRY_MIN_MS < WEBHOOK_RETRY_MAX_MS, 'The pause grows.')
 
 interface DeliveryDeps {
   readonly nowMs: () => number
@@ -44,9 +49,8 @@ export function createDelivery({ setting, set }: BatchDatabase, deps: DeliveryDe
       const outcome = await deliverMessage(webhook, message, { nowMs: nowMs(), send: deps.send })
       deps.log.info('webhook.tried', { batch: id, outcome, attempt })
       if (outcome === 'delivered') return set('webhook', 'delivered')
-      if (outcome === 'refused' || attempt >= LIMITS.webhookAttempts)
-        return set('webhook', 'given_up')
-      const bounds = { minMs: LIMITS.webhookRetryMinMs, maxMs: LIMITS.webhookRetryMaxMs }
+      if (outcome === 'refused' || attempt >= WEBHOOK_ATTEMPTS) return set('webhook', 'given_up')
+      const bounds = { minMs: WEBHOOK_RETRY_MIN_MS, maxMs: WEBHOOK_RETRY_MAX_MS }
       set('webhook_at_ms', String(nowMs() + backOffMs(attempt * 2 - 1, deps.random, bounds)))
     },
   }

@@ -1,6 +1,7 @@
 /** The allowed addresses of webhooks: public https, and in development builds this machine. */
-import { LIMITS } from '#shared/base/limits.ts'
 import { isPrivateHost } from '#shared/base/private-host.ts'
+
+export const WEBHOOK_URL_BYTES = 2_048
 
 const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
 
@@ -9,7 +10,7 @@ export function webhookUrlFault(
   text: string,
   { loopback }: { readonly loopback: boolean },
 ): string | undefined {
-  if (text.length > LIMITS.webhookUrlBytes) return `is over ${LIMITS.webhookUrlBytes} bytes`
+  if (text.length > WEBHOOK_URL_BYTES) return `is over ${WEBHOOK_URL_BYTES} bytes`
   if (!URL.canParse(text)) return 'is no URL'
   const url = new URL(text)
   if (url.username !== '' || url.password !== '') return 'must not hold a name or password'

@@ -1,8 +1,9 @@
 /** The message that a batch has ended, in the form of Standard Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md */
-import { LIMITS } from '#shared/base/limits.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { Webhook as Signer } from 'standardwebhooks'
 import type { Webhook } from '#worker/protocols/batch.ts'
+
+const WEBHOOK_TIMEOUT_MS = 10_000
 
 const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
 const SECRET_BYTES = { least: 24, most: 64, drawn: 32 } as const
@@ -48,7 +49,7 @@ export async function deliverMessage(
       'webhook-timestamp': String(Math.floor(nowMs / 1000)),
       'webhook-signature': new Signer(webhook.secret).sign(message.id, at, message.body),
     },
-    signal: AbortSignal.timeout(LIMITS.webhookTimeoutMs),
+    signal: AbortSignal.timeout(WEBHOOK_TIMEOUT_MS),
   })
   try {
     const response = await send(request)

@@ -1,7 +1,10 @@
 /** How fast a batch may go at present: its window, its bytes under way, and pauses while the network has no slot. */
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { createWindow } from '#worker/jobs/authority/judge.ts'
 import type { Fault } from '#worker/protocols/batch.ts'
+
+/** Inputs and answers of one batch that are in flight at once. */
+const JOBS_IN_FLIGHT_BYTES = 32 * MIB
 
 export type Pace = ReturnType<typeof createPace>
 
@@ -16,7 +19,7 @@ export function createPace(concurrency: number, nowMs: () => number) {
   return {
     /** Whether one more item of this size may start. The first always may. */
     admits: (heldBytes: number): boolean =>
-      underWay === 0 || held + heldBytes <= LIMITS.jobsInFlightBytes,
+      underWay === 0 || held + heldBytes <= JOBS_IN_FLIGHT_BYTES,
     started(heldBytes: number): void {
       underWay += 1
       held += heldBytes

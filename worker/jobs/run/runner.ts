@@ -1,17 +1,30 @@
 /** Sends a batch's items to nodes within its bounds, sends lost ones again, and records each answer once. */
-import { AppError, toAppError } from '#shared/base/errors.ts'
+import { AppError, toAppError, invariant } from '#shared/base/errors.ts'
 import { newJobId, type RandomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { steeringOf } from '#worker/protocols/steering.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
-import type { Dispatched, ItemStore, NextItem } from '#worker/jobs/store/items.ts'
+import {
+  type Dispatched,
+  type ItemStore,
+  type NextItem,
+  JOBS_HOPELESS_ITEMS,
+} from '#worker/jobs/store/items.ts'
 import type { Grant } from '#worker/jobs/authority/judge-authority.ts'
 import { judgeFailure } from '#worker/jobs/authority/judge.ts'
 import { createPace, type Pace } from './pace.ts'
 import { heldBytes, planJob, type PlannedJob } from './plan.ts'
-import type { BatchSpec, Fault } from '#worker/protocols/batch.ts'
+import { type BatchSpec, type Fault, JOBS_OUTPUT_BYTES } from '#worker/protocols/batch.ts'
+
+/** Work of one alarm. Cloudflare ends an alarm after 15 minutes. */
+const JOBS_SLICE_MS = 300_000
+/** Items of one alarm. */
+const JOBS_SLICE_ITEMS = 500
+/** How long a batch waits for a node that its policy allows, when it had one before. */
+export const JOBS_UNSATISFIED_MS = 60_000
+invariant(JOBS_SLICE_MS < 15 * 60_000, 'A slice ends before Cloudflare ends the alarm.')
 
 export type Dispatch = (
   job: { readonly request: DispatchRequest; readonly payload: Uint8Array },
@@ -58,11 +71,11 @@ export function createRunner(deps: RunnerDeps) {
   }
   /** The fault that ends the batch before its deadline, because waiting would not help. */
   const hopeless = (): Fault | undefined => {
-    if (items.failedWithoutOneDone() >= LIMITS.jobsHopelessItems) return HOPELESS
+    if (items.failedWithoutOneDone() >= JOBS_HOPELESS_ITEMS) return HOPELESS
     const sinceMs = pace.unsatisfiedSinceMs()
     if (sinceMs === undefined) return undefined
     // If a node was allowed before, it may come back soon; otherwise there is nobody to wait for.
-    const graceMs = items.hasDone() ? LIMITS.jobsUnsatisfiedMs : 0
+    const graceMs = items.hasDone() ? JOBS_UNSATISFIED_MS : 0
     return nowMs() - sinceMs >= graceMs ? (pace.waiting() ?? undefined) : undefined
   }
   const startable = (): NextItem | undefined => {
@@ -75,10 +88,10 @@ export function createRunner(deps: RunnerDeps) {
   return {
     /** Starts what may start. Resolves once nothing is under way and nothing can start. */
     async run(): Promise<void> {
-      const sliceEndsMs = nowMs() + LIMITS.jobsSliceMs
+      const sliceEndsMs = nowMs() + JOBS_SLICE_MS
       let started = 0
       for (;;) {
-        while (started < LIMITS.jobsSliceItems && nowMs() < sliceEndsMs) {
+        while (started < JOBS_SLICE_ITEMS && nowMs() < sliceEndsMs) {
           const grant = deps.grant()
           const item = startable()
           if (item === undefined || grant === undefined) break
@@ -107,7 +120,7 @@ export function createRunner(deps: RunnerDeps) {
 /** Work that fails this often without one success is not tried on all items. */
 const HOPELESS: Fault = {
   code: 'invalid_request',
-  detail: `${LIMITS.jobsHopelessItems} items failed and none was done; the rest was not tried.`,
+  detail: `${JOBS_HOPELESS_ITEMS} items failed and none was done; the rest was not tried.`,
 }
 
 function planOrFail(deps: RunnerDeps, item: NextItem): PlannedJob | undefined {
@@ -153,8 +166,8 @@ function keepAnswer(
 ): void {
   database.transaction(() => {
     const total = Number(database.setting('output_bytes') ?? 0) + answer.payload.length
-    if (total > LIMITS.jobsOutputBytes) {
-      const detail = `The batch's results would be over ${LIMITS.jobsOutputBytes} bytes.`
+    if (total > JOBS_OUTPUT_BYTES) {
+      const detail = `The batch's results would be over ${JOBS_OUTPUT_BYTES} bytes.`
       items.fail(item.index, { code: 'too_large', detail })
     } else if (items.record({ ...answer, index: item.index })) {
       database.set('output_bytes', String(total))

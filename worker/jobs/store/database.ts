@@ -1,9 +1,13 @@
 /** A Batch's tables: settings, items, and bytes in chunks that fit SQLite's rows. */
 import { concatBytes } from 'viem'
-import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { dropTables, hasTables, openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
+
+/** One stored value. A Durable Object's SQLite takes at most 2 MiB a row. */
+const STORAGE_CHUNK_BYTES = MIB
+invariant(STORAGE_CHUNK_BYTES < 2 * MIB, 'A chunk fits a row.')
 
 const TABLES = [
   'CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)',
@@ -49,9 +53,9 @@ export function openBatchDatabase(storage: DurableStorage) {
 function createBlobs(rows: (query: string, ...bindings: Binding[]) => Row[]) {
   return {
     put(name: string, bytes: Uint8Array): void {
-      for (let chunk = 0; chunk * LIMITS.storageChunkBytes < bytes.length; chunk += 1) {
-        const at = chunk * LIMITS.storageChunkBytes
-        const part = bytes.slice(at, at + LIMITS.storageChunkBytes)
+      for (let chunk = 0; chunk * STORAGE_CHUNK_BYTES < bytes.length; chunk += 1) {
+        const at = chunk * STORAGE_CHUNK_BYTES
+        const part = bytes.slice(at, at + STORAGE_CHUNK_BYTES)
         rows('INSERT INTO blobs (name, chunk, bytes) VALUES (?, ?, ?)', name, chunk, part)
       }
     },

@@ -1,7 +1,7 @@
 /** The items of a batch in its tables: the next one, the outcome of each, and their sums. */
 import { JobId } from '#shared/base/ids.ts'
 import { TensorHeader, Work } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { z } from 'zod'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
@@ -17,6 +17,10 @@ import type {
   ResultPage,
   ResultQuery,
 } from '#worker/protocols/batch.ts'
+
+/** Failed items, with none answered, after which a batch stops. */
+export const JOBS_HOPELESS_ITEMS = 16
+const JOBS_PAGE_BYTES = 8 * MIB
 
 /** Index of the reducing kernel's item. */
 export const REDUCE_INDEX = -1
@@ -132,7 +136,7 @@ export function createItemStore(database: BatchDatabase) {
     /** The number of failed items; 0 once one is done. */
     failedWithoutOneDone(): number {
       if (hasDone()) return 0
-      const limit = LIMITS.jobsHopelessItems
+      const limit = JOBS_HOPELESS_ITEMS
       return rows("SELECT idx FROM items WHERE state = 'failed' LIMIT ?", limit).length
     },
     sums: (): ItemSums => sumItems(database),
@@ -192,7 +196,7 @@ function readPage(database: BatchDatabase, query: ResultQuery): ItemResult[] {
   for (const row of found) {
     const outputs = toOutputs(row)
     sizeBytes += outputs.reduce((sum, header) => sum + header.sizeBytes, 0)
-    if (results.length > 0 && sizeBytes > LIMITS.jobsPageBytes) break
+    if (results.length > 0 && sizeBytes > JOBS_PAGE_BYTES) break
     results.push(toResult(database, row))
   }
   return results

@@ -2,7 +2,6 @@
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { Bytes32, TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import {
   buildSettlementBatch,
@@ -15,6 +14,11 @@ import type { ConsumerAccount, LedgerChain } from '#worker/ledger/chain/chain.ts
 import type { ReceiptStore } from '#worker/ledger/intake/receipt-store.ts'
 import type { Settling } from './settling.ts'
 import type { WaitingQueue } from '#worker/ledger/intake/waiting-queue.ts'
+
+/** Receipts in one settlement batch. */
+export const BATCH_RECEIPTS = 10_000
+/** Policies in one settlement batch. */
+const BATCH_POLICIES = 64
 
 /** How long receipts of an unregistered hub, or of a consumer without money, are left out. */
 const PUT_OFF_MS = 30_000
@@ -41,7 +45,7 @@ export async function composeSettlementBatch(
   const chosen = new Choice()
   for (const consumer of queue.consumersToCharge(nowMs())) {
     const account = await chain.account(consumer)
-    const room = LIMITS.batchReceipts - chosen.receipts.length
+    const room = BATCH_RECEIPTS - chosen.receipts.length
     const taken = chosen.take(queue.receiptsOf(consumer, nowMs(), room), account)
     if (taken === 0) queue.putOff(consumer, nowMs() + PUT_OFF_MS)
   }
@@ -90,7 +94,7 @@ class Choice {
   }
 
   #hasRoomFor({ policyHash }: WaitingReceipt): boolean {
-    return this.policies.has(policyHash) || this.policies.size < LIMITS.batchPolicies
+    return this.policies.has(policyHash) || this.policies.size < BATCH_POLICIES
   }
 }
 

@@ -2,10 +2,12 @@
 import { TenantCheckpoint, type LogProgress } from '#shared/audit/entries.ts'
 import { beforeDeadline } from '#shared/base/deadline.ts'
 import { nameHash, type TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { verifyConsistency } from '#shared/audit/transparency-log.ts'
 import type { Rows } from '#worker/ledger/intake/database.ts'
+
+/** How long the Ledger waits for the head of one tenant's audit log. */
+const LOG_HEAD_TIMEOUT_MS = 5_000
 
 export interface LogHeadDeps {
   /** Asks the tenant itself; null when it has no log. */
@@ -21,7 +23,7 @@ export function createLogHeads(rows: Rows, { checkpointOf, log }: LogHeadDeps) {
     const known = row === undefined ? null : TenantCheckpoint.parse(row)
     // A tenant that does not answer must not delay the batch of the others.
     const asked = await beforeDeadline(checkpointOf(tenant, known?.size ?? 0), {
-      timeoutMs: LIMITS.logHeadTimeoutMs,
+      timeoutMs: LOG_HEAD_TIMEOUT_MS,
       what: "The tenant's answer",
     }).catch((error: unknown) => {
       log.warn('log-head.not-read', { tenant, cause: String(error) })

@@ -1,11 +1,13 @@
 /** The receipts that wait for a batch: whose turn it is, and who is put off for a while. */
 import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import { toKey, type WaitingReceipt } from './settlement-batch.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'
+
+/** Consumers in one settlement batch. */
+const BATCH_CONSUMERS = 64
 
 export type WaitingQueue = ReturnType<typeof createWaitingQueue>
 
@@ -41,7 +43,7 @@ export function createWaitingQueue(rows: Rows) {
             AND consumer NOT IN (SELECT name FROM waiting_for WHERE until_ms > ?)
           GROUP BY consumer ORDER BY first LIMIT ?`,
         nowMs,
-        LIMITS.batchConsumers,
+        BATCH_CONSUMERS,
       ).map((row) => row['consumer'] as Address)
     },
 

@@ -1,7 +1,7 @@
 /** A tenant's idempotency keys: who runs a request, who waits for it, and its answer for a day. */
 import { bytesToHex } from 'viem'
 import { JobId, newJobId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
+import { MIB } from '#shared/base/limits.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import {
@@ -11,7 +11,20 @@ import {
   type IdempotentRequest,
   type KeptAnswer,
   type TenantIdempotency,
+  IDEMPOTENCY_KEPT_MS,
+  IDEMPOTENCY_WAIT_MS,
 } from '#worker/protocols/idempotency.ts'
+import { REQUEST_TIMEOUT_MS } from '#worker/protocols/hub.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+/** Keys of one tenant. */
+export const IDEMPOTENCY_KEYS = 100_000
+/** Recorded answers of one tenant. */
+export const IDEMPOTENCY_TOTAL_BYTES = 256 * MIB
+/** After this time without news of the first request, the next one with its key may run. */
+export const IDEMPOTENCY_LEASE_MS = 90_000
+const IDEMPOTENCY_WAITERS = 4_096
+invariant(IDEMPOTENCY_LEASE_MS > REQUEST_TIMEOUT_MS, 'A lease outlasts its request.')
 
 export interface IdempotencyStore extends TenantIdempotency {
   /** Erases what is due. @returns when the next is due */
@@ -50,18 +63,18 @@ export function createIdempotencyStore(
       token,
       jobId,
       sends,
-      now + LIMITS.idempotencyLeaseMs,
-      now + LIMITS.idempotencyKeptMs,
+      now + IDEMPOTENCY_LEASE_MS,
+      now + IDEMPOTENCY_KEPT_MS,
     )
     // A silent holder's row has no body, so the bytes stay the same.
     if (before === undefined) totals.add({ keys: 1, bytes: 0 })
-    deps.wakeAt?.(now + LIMITS.idempotencyKeptMs)
+    deps.wakeAt?.(now + IDEMPOTENCY_KEPT_MS)
     return { kind: 'run', token, once: onceJob(jobId, sends) }
   }
 
   return {
     async begin(request) {
-      const giveUpAtMs = nowMs() + LIMITS.idempotencyWaitMs
+      const giveUpAtMs = nowMs() + IDEMPOTENCY_WAIT_MS
       for (;;) {
         const now = nowMs()
         totals.erase('erase_at_ms <= ?', now)
@@ -73,15 +86,14 @@ export function createIdempotencyStore(
         const leaseUntilMs = Number(row['lease_until_ms'])
         if (leaseUntilMs <= now) return take(request, row)
         if (giveUpAtMs <= now) return { kind: 'busy' }
-        if (waiting.size() >= LIMITS.idempotencyWaiters)
-          return { kind: 'full', retryAfterMs: 1_000 }
+        if (waiting.size() >= IDEMPOTENCY_WAITERS) return { kind: 'full', retryAfterMs: 1_000 }
         await waiting.wait(request.key, Math.min(leaseUntilMs, giveUpAtMs) - now)
       }
     },
 
     complete(hold, { status, headers, body }) {
       if (!holds(hold)) return false
-      const fits = totals.now().bytes + (body?.length ?? 0) <= LIMITS.idempotencyTotalBytes
+      const fits = totals.now().bytes + (body?.length ?? 0) <= IDEMPOTENCY_TOTAL_BYTES
       const stored = fits ? body : null
       rows(
         'UPDATE idempotency SET lease_until_ms = NULL, job_id = NULL, status = ?, headers = ?, body = ?, body_bytes = ? WHERE key = ?',
@@ -165,9 +177,9 @@ function fullness(
   totals: ReturnType<typeof createTotals>,
   nowMs: number,
 ): IdempotencyVerdict | undefined {
-  if (totals.now().keys < LIMITS.idempotencyKeys) return undefined
+  if (totals.now().keys < IDEMPOTENCY_KEYS) return undefined
   totals.erase('lease_until_ms = ?', RELEASED)
-  if (totals.now().keys < LIMITS.idempotencyKeys) return undefined
+  if (totals.now().keys < IDEMPOTENCY_KEYS) return undefined
   const [oldest] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
   return { kind: 'full', retryAfterMs: Math.max(1_000, Number(oldest?.['at']) - nowMs) }
 }

@@ -2,7 +2,6 @@
 import type { Scope } from '#shared/api/keys.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { hashKey, newApiKey, newKeyId } from '#worker/protocols/api-key.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
@@ -14,6 +13,8 @@ import type {
   RotatedKey,
   TenantKeys,
 } from '#worker/protocols/tenant.ts'
+
+export const TENANT_KEYS = 100
 
 /** In each method `by` defaults to the operator. */
 export interface KeyStore extends Pick<TenantKeys, 'list' | 'noteUse'> {
@@ -56,8 +57,8 @@ export function createKeyStore(database: TenantDatabase, deps: TenantDeps): KeyS
       const hash = await hashKey(key)
       by.check()
       const nowMs = deps.nowMs()
-      if (rows(LIVE, nowMs).length >= LIMITS.tenantKeys) {
-        throw new AppError('too_large', `A tenant has at most ${LIMITS.tenantKeys} live keys.`)
+      if (rows(LIVE, nowMs).length >= TENANT_KEYS) {
+        throw new AppError('too_large', `A tenant has at most ${TENANT_KEYS} live keys.`)
       }
       const id = newKeyId(tenant, deps.random)
       const info = { id, ...terms, createdAtMs: nowMs, revokedAtMs: null, lastUsedAtMs: null }

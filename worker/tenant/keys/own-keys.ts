@@ -3,11 +3,15 @@
  * seconds old, and a key revoked within them must not leave another behind.
  */
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantDeps } from '#worker/tenant/log/database.ts'
 import { hasScope, lacking, type KeyGrant } from '#worker/protocols/key-grant.ts'
 import type { KeyStore } from './key-store.ts'
-import { KeyRequest, type KeyInfo, type TenantOwnKeys } from '#worker/protocols/tenant.ts'
+import {
+  KeyRequest,
+  type KeyInfo,
+  type TenantOwnKeys,
+  KEY_OVERLAP_MS,
+} from '#worker/protocols/tenant.ts'
 
 export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs'>): TenantOwnKeys {
   const isLive = ({ revokedAtMs, expiresAtMs }: KeyInfo) =>
@@ -30,7 +34,7 @@ export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs
       // Whoever sees the new secret has the key.
       const check = () => requireCover(maker(by), keys.get(id))
       check()
-      const keptMs = Math.min(Math.max(0, overlapMs), LIMITS.keyOverlapMs)
+      const keptMs = Math.min(Math.max(0, overlapMs), KEY_OVERLAP_MS)
       return await keys.rotate(id, keptMs, { id: by, check })
     },
     revoke({ by, id }, lastAdmin) {

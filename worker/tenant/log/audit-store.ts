@@ -19,8 +19,18 @@ import {
   type TileStore,
 } from '#shared/audit/transparency-tiles.ts'
 import type { Row } from '#worker/platform/storage.ts'
-import type { AuditPage, AuditQuery, Stretch } from '#worker/protocols/audit.ts'
+import {
+  type AuditPage,
+  type AuditQuery,
+  type Stretch,
+  AUDIT_BUNDLE_PAGE,
+} from '#worker/protocols/audit.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
+
+/** Rows that one search reads. */
+const AUDIT_SCAN_ENTRIES = 20_000
+/** Six years, from HIPAA, 45 CFR 164.316(b)(2)(i). */
+export const PHI_AUDIT_DAYS = 2_192
 
 export interface Kept {
   /** When the detail is erased; null: it stays as long as the tenant. */
@@ -85,7 +95,7 @@ export function createAuditStore(
         page.to,
         range.from,
         range.to,
-        LIMITS.auditBundlePage,
+        AUDIT_BUNDLE_PAGE,
       ).map(toEntry),
     /** A job's entries that are kept, oldest first. */
     ofJob: (jobId: string): JobEntry[] =>
@@ -172,7 +182,7 @@ function search(rows: AuditRows, query: AuditQuery, size: number): AuditPage {
   const floor = query.fromMs === undefined ? 0 : firstSince(rows, query.fromMs, size)
   const ceiling = query.toMs === undefined ? size : firstSince(rows, query.toMs + 1, size)
   const before = Math.min(query.before ?? size, ceiling)
-  const until = Math.max(floor, query.jobId === undefined ? before - LIMITS.auditScanEntries : 0)
+  const until = Math.max(floor, query.jobId === undefined ? before - AUDIT_SCAN_ENTRIES : 0)
   const filters = ['sequence < ?', 'sequence >= ?']
   const bindings: (string | number)[] = [before, until]
   for (const [column, value] of [

@@ -1,8 +1,22 @@
 /** A tenant's batches by id, to count and to list them; their contents are in objects of their own. */
-import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
-import { BatchId, type TenantBatches } from '#worker/protocols/batch.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
+import { MIB } from '#shared/base/limits.ts'
+import {
+  BatchId,
+  type TenantBatches,
+  JOBS_INPUT_BYTES,
+  JOBS_OUTPUT_BYTES,
+} from '#worker/protocols/batch.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
+
+/** Batches of one tenant. */
+const JOBS_KEPT = 200
+/** Inputs and results of all batches of a tenant. A running batch counts with its maximum, an ended one with its real size. */
+export const JOBS_KEPT_BYTES = 4 * 1024 * MIB
+invariant(
+  JOBS_INPUT_BYTES + JOBS_OUTPUT_BYTES <= JOBS_KEPT_BYTES,
+  'A tenant can keep one full batch.',
+)
 
 export function createBatchIndex(
   { rows }: Pick<TenantDatabase, 'rows'>,
@@ -16,12 +30,12 @@ export function createBatchIndex(
       // A repeated request is the same batch and reserves nothing more.
       if (rows('SELECT 1 FROM batches WHERE id = ?', id).length > 0) return
       const [count] = rows('SELECT count(*) AS batches FROM batches')
-      if (Number(count?.['batches']) >= LIMITS.jobsKept)
-        throw full(`A tenant keeps at most ${LIMITS.jobsKept} batches`, 'jobs.kept')
+      if (Number(count?.['batches']) >= JOBS_KEPT)
+        throw full(`A tenant keeps at most ${JOBS_KEPT} batches`, 'jobs.kept')
       const [total] = rows('SELECT coalesce(sum(size_bytes), 0) AS bytes FROM batches')
       const kept = Number(total?.['bytes'])
-      if (kept + sizeBytes > LIMITS.jobsKeptBytes) {
-        const detail = `A tenant's batches keep at most ${LIMITS.jobsKeptBytes} bytes; there are ${kept}, and this one may come to ${sizeBytes}`
+      if (kept + sizeBytes > JOBS_KEPT_BYTES) {
+        const detail = `A tenant's batches keep at most ${JOBS_KEPT_BYTES} bytes; there are ${kept}, and this one may come to ${sizeBytes}`
         throw full(detail, 'jobs.kept_bytes')
       }
       const query =

@@ -1,8 +1,10 @@
 /** Writes refusals to a tenant's log: a limited number of each key a minute, and the rest as one count. */
-import { LIMITS } from '#shared/base/limits.ts'
-import type { Refusal } from '#worker/protocols/audit.ts'
-import type { Kept } from './audit-store.ts'
+import { type Refusal, AUDIT_REFUSAL_KINDS } from '#worker/protocols/audit.ts'
+import { type Kept, PHI_AUDIT_DAYS } from './audit-store.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
+
+/** Refusals of one key that are logged one by one. The rest are counted. */
+export const AUDIT_REFUSALS_PER_MINUTE = 30
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
@@ -19,7 +21,7 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps) {
     const days = "json_extract(policy, '$.retentionDays')"
     const phi = "json_extract(policy, '$.dataClass') = 'phi'"
     const query = `SELECT max(CASE WHEN ${phi} THEN ? ELSE ${days} END) AS days, max(${phi}) AS phi FROM policies WHERE id = ?`
-    const [row] = rows(query, LIMITS.phiAuditDays, policyId ?? '')
+    const [row] = rows(query, PHI_AUDIT_DAYS, policyId ?? '')
     const untilMs = nowMs() + Number(row?.['days'] ?? DEFAULT_DAYS) * DAY_MS
     return { untilMs, held: Number(row?.['phi'] ?? 0) === 1 }
   }
@@ -49,7 +51,7 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps) {
     const startMs = nowMs() - (nowMs() % MINUTE_MS)
     const key = refusal.by ?? ''
     const [row] = rows('SELECT logged FROM refusal_minutes WHERE key = ?', key)
-    const isOver = Number(row?.['logged'] ?? 0) >= LIMITS.auditRefusalsPerMinute
+    const isOver = Number(row?.['logged'] ?? 0) >= AUDIT_REFUSALS_PER_MINUTE
     rows(
       'INSERT INTO refusal_minutes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ' +
         'logged = logged + excluded.logged, more = more + excluded.more',
@@ -65,7 +67,7 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps) {
     record(refusals: readonly Refusal[]): void {
       transaction(() => {
         settle()
-        for (const refusal of refusals.slice(0, LIMITS.auditRefusalKinds)) take(refusal)
+        for (const refusal of refusals.slice(0, AUDIT_REFUSAL_KINDS)) take(refusal)
       })
     },
     /** Logs the counts of minutes that have ended. */

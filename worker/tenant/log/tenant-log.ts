@@ -4,9 +4,12 @@ import { createLogSigner, type LogSigner } from '#shared/audit/checkpoint.ts'
 import type { Domain } from '#shared/base/eip712.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { consistencyProof, inclusionProof } from '#shared/audit/transparency-log.ts'
-import type { SignedCheckpoint, TenantLog } from '#worker/protocols/audit.ts'
+import {
+  type SignedCheckpoint,
+  type TenantLog,
+  AUDIT_PAGE_ENTRIES,
+} from '#worker/protocols/audit.ts'
 import type { TenantDatabase } from './database.ts'
 import type { RefusalStore } from './refusal-store.ts'
 
@@ -64,8 +67,7 @@ export function createTenantLog(database: TenantDatabase, parts: TenantLogParts)
       return consistencyProof({ from, to }, audit.reader())
     },
 
-    search: (query) =>
-      audit.search({ ...query, limit: Math.min(query.limit, LIMITS.auditPageEntries) }),
+    search: (query) => audit.search({ ...query, limit: Math.min(query.limit, AUDIT_PAGE_ENTRIES) }),
 
     recordExport: (detail) =>
       database.transaction(

@@ -1,12 +1,18 @@
 /** A tenant's policies. Published versions never change; the newest counts until the policy is retired. */
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { Policy } from '#shared/law/policy.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type { PublishedPolicy, TenantPolicies, TenantSnapshot } from '#worker/protocols/tenant.ts'
+
+/** Policies of one tenant that accept jobs. */
+const TENANT_POLICIES = 100
+/** Policies of one tenant that no longer accept jobs. */
+const TENANT_POLICIES_RETIRED = 400
+/** Newest versions of a policy in a list. Older ones can be requested by number. */
+const POLICY_VERSIONS_LISTED = 200
 
 export interface PolicyStore extends TenantPolicies {
   defaultId(): string
@@ -39,7 +45,7 @@ export function createPolicyStore(database: TenantDatabase, deps: TenantDeps): P
       const previous = find(policy.id)
       if (previous !== undefined) requireLive(previous)
       if (previous && JSON.stringify(previous.policy) === JSON.stringify(policy)) return previous
-      if (previous === undefined) requireRoom(live().length, LIMITS.tenantPolicies)
+      if (previous === undefined) requireRoom(live().length, TENANT_POLICIES)
       const version = (previous?.compiled.version ?? 0) + 1
       const publishedAtMs = deps.nowMs()
       const compiled = compilePolicy(policy, { tenant: database.tenant(), version })
@@ -62,7 +68,7 @@ export function createPolicyStore(database: TenantDatabase, deps: TenantDeps): P
         throw refusal(`${id} is the default policy: make another the default, then retire it`)
       }
       const [count] = rows('SELECT count(*) AS retired FROM retired_policies')
-      requireRoom(Number(count?.['retired']), LIMITS.tenantPoliciesRetired)
+      requireRoom(Number(count?.['retired']), TENANT_POLICIES_RETIRED)
       const retiredAtMs = deps.nowMs()
       const keep = () =>
         rows('INSERT INTO retired_policies (id, retired_at_ms) VALUES (?, ?)', id, retiredAtMs)
@@ -85,11 +91,9 @@ export function createPolicyStore(database: TenantDatabase, deps: TenantDeps): P
     version: (id, version) =>
       rows(`${ALL} WHERE p.id = ? AND version = ?`, id, version).map(published)[0] ?? null,
     versions: (id) =>
-      rows(
-        `${ALL} WHERE p.id = ? ORDER BY version DESC LIMIT ?`,
-        id,
-        LIMITS.policyVersionsListed,
-      ).map(published),
+      rows(`${ALL} WHERE p.id = ? ORDER BY version DESC LIMIT ?`, id, POLICY_VERSIONS_LISTED).map(
+        published,
+      ),
   }
 }
 
@@ -116,7 +120,7 @@ function requireRoom(count: number, bound: number): void {
   if (count < bound) return
   throw new AppError(
     'too_large',
-    `A tenant has at most ${LIMITS.tenantPolicies} policies, and ${LIMITS.tenantPoliciesRetired} retired ones.`,
+    `A tenant has at most ${TENANT_POLICIES} policies, and ${TENANT_POLICIES_RETIRED} retired ones.`,
   )
 }
 

@@ -1,7 +1,9 @@
 /** A tenant's quota, and what isolates have leased of each window. */
-import { LIMITS } from '#shared/base/limits.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import { Quota, type QuotaState, type TenantQuota } from '#worker/protocols/quota.ts'
+
+/** Requests of a quota that an isolate takes at a time. */
+const QUOTA_LEASES = 50
 
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
@@ -56,7 +58,7 @@ export function createQuotaStore(database: TenantDatabase, { nowMs }: TenantDeps
 
 /** A fiftieth of the whole, less towards the end, so that idle isolates hold little unused quota. */
 function blockOf(whole: number, left: number): number {
-  const block = Math.min(Math.ceil(whole / LIMITS.quotaLeases), Math.ceil(left / 4))
+  const block = Math.min(Math.ceil(whole / QUOTA_LEASES), Math.ceil(left / 4))
   return Math.min(left, Math.max(1, block))
 }
 

@@ -2,18 +2,19 @@
 import type { BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
 import { ERASURE_TYPES, parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { inclusionProof } from '#shared/audit/transparency-log.ts'
 import type { OwnLog } from '#worker/tenant/log/tenant-log.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { PolicyStore } from '#worker/tenant/policies/policy-store.ts'
 import type { ReceiptLog } from './receipt-log.ts'
-import type {
-  BundlePage,
-  BundleQuery,
-  LogPoint,
-  Stretch,
-  TenantBundles,
+import {
+  type BundlePage,
+  type BundleQuery,
+  type LogPoint,
+  type Stretch,
+  type TenantBundles,
+  AUDIT_PAGE_ENTRIES,
+  AUDIT_BUNDLE_PAGE,
 } from '#worker/protocols/audit.ts'
 
 interface BundleSources {
@@ -37,7 +38,7 @@ export function createBundleReader(
   }
   const pageOf = ({ selection, from, to }: BundlePage): LogEntry[] =>
     selection.job === null
-      ? audit.range(from, Math.min(to, from + LIMITS.auditPageEntries))
+      ? audit.range(from, Math.min(to, from + AUDIT_PAGE_ENTRIES))
       : audit.ofJob(selection.job).map(({ entry }) => entry)
   const takes = ({ policy, type }: BundleNarrowing, entry: LogEntry): boolean =>
     (type === null || entry.type === type) &&
@@ -86,7 +87,7 @@ export function createBundleReader(
       }),
 
     consistency: (from, to) =>
-      from.slice(0, LIMITS.auditBundlePage).map((size) => log.consistency({ from: size, to })),
+      from.slice(0, AUDIT_BUNDLE_PAGE).map((size) => log.consistency({ from: size, to })),
 
     erasures: (page, range) => prove(audit.erasuresOf(range, page), page.size),
   }

@@ -3,10 +3,12 @@ import { sha256, stringToBytes, toHex } from 'viem'
 import { receiptIdOf } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { nameHash, type JobId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { commitment } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type { Erased } from '#worker/protocols/tenant.ts'
+
+/** A late receipt of an erased job is dropped for this long. */
+const ERASURE_MEMORY_MS = 30 * 86_400_000
 
 export interface ErasureRequest {
   /** The id that the log's entry commits to: the job's, or that of the batch of these jobs. */
@@ -38,7 +40,7 @@ export function eraseJobs(
     if (entries.length + receipts === 0)
       throw new AppError('not_found', `Nothing is kept of ${subject} that may be erased.`)
     audit.erase(entries)
-    const untilMs = nowMs() + LIMITS.erasureMemoryMs
+    const untilMs = nowMs() + ERASURE_MEMORY_MS
     const remember = 'INSERT OR REPLACE INTO erased_jobs (job, until_ms) VALUES (?, ?)'
     for (const jobId of jobIds) rows(remember, nameHash(jobId), untilMs)
     const detail = { job, entries, receipts, by }

@@ -4,13 +4,23 @@ import type { AuditEvent } from '#shared/audit/entries.ts'
 import { Bytes32, nameHash } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedReceipt } from '#shared/receipt/receipt.ts'
-import type { Kept } from '#worker/tenant/log/audit-store.ts'
+import { type Kept, PHI_AUDIT_DAYS } from '#worker/tenant/log/audit-store.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import { countPlacement } from './placements.ts'
 import { deleteReceipt, eraseJobs } from './erase-jobs.ts'
 import { keepEvidence, readEvidence } from './evidence-records.ts'
 import type { RecordedReceipt, TenantReceipts } from '#worker/protocols/tenant.ts'
 import type { TenantJobs } from '#worker/protocols/audit.ts'
+import { IDEMPOTENCY_KEPT_MS } from '#worker/protocols/idempotency.ts'
+import { JOBS_DEADLINE_MS } from '#worker/protocols/batch.ts'
+import { invariant } from '#shared/base/errors.ts'
+
+/** How long the same job may be sent again: idempotency keys and batches live one day, and their last job may run late. */
+const JOB_SENT_AGAIN_MS = 2 * 86_400_000
+invariant(
+  JOB_SENT_AGAIN_MS > Math.max(IDEMPOTENCY_KEPT_MS, JOBS_DEADLINE_MS),
+  'A job is remembered for as long as it may be repeated.',
+)
 
 const DAY_MS = 86_400_000
 
@@ -92,7 +102,7 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
 /** A receipt proves that its job was admitted and where it ran. */
 function eventsOf(signed: SignedReceipt): (AuditEvent & Kept)[] {
   const held = signed.policy.dataClass === 'phi'
-  const phiUntilMs = signed.receipt.ticket.issuedAtMs + LIMITS.phiAuditDays * DAY_MS
+  const phiUntilMs = signed.receipt.ticket.issuedAtMs + PHI_AUDIT_DAYS * DAY_MS
   const untilMs = Math.max(receiptUntilMs(signed), held ? phiUntilMs : 0)
   return [
     { type: 'job.admitted', untilMs, held, detail: admissionOf(signed) },
@@ -105,7 +115,7 @@ function isFirst(rows: TenantDatabase['rows'], signed: SignedReceipt, nowMs: num
   const job = nameHash(signed.receipt.ticket.jobId)
   const receipt = nameHash(signed.id)
   const keep = 'INSERT OR IGNORE INTO first_receipts (job, receipt, until_ms) VALUES (?, ?, ?)'
-  rows(keep, job, receipt, nowMs + LIMITS.jobSentAgainMs)
+  rows(keep, job, receipt, nowMs + JOB_SENT_AGAIN_MS)
   const [first] = rows('SELECT receipt FROM first_receipts WHERE job = ?', job)
   return first?.['receipt'] === receipt
 }
