@@ -3,15 +3,14 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import OpenAI from 'openai'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import {
   OPERATOR_KEY,
-  startTestWorker,
   type CallOptions,
   type Reply,
-  type TestWorker,
+  useWorker,
 } from '#test/support/stack/worker.ts'
 import { problem } from '#test/support/stack/problem.ts'
 import { KeysReply } from '#shared/api/keys.ts'
@@ -29,19 +28,14 @@ const COMPUTE = {
   buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
 }
 
-let worker: TestWorker
+const worker = useWorker('production')
 let key: string
 let readerKey: string
 
 beforeAll(async () => {
-  worker = await startTestWorker('production')
   const { operator } = worker
   key = (await operator.createKey({ tenant: 'acme', scopes: ['infer', 'policy'] })).key
   readerKey = (await operator.createKey({ tenant: 'acme', scopes: ['audit'] })).key
-})
-
-afterAll(async () => {
-  await worker?.close()
 })
 
 const post = (path: string, json: unknown, options: CallOptions = {}) =>

@@ -1,17 +1,12 @@
 /** Quotas in plain workerd without nodes: a request that fails counts like any other. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { problem } from '#test/support/stack/problem.ts'
-import { startTestWorker, type Reply, type TestWorker } from '#test/support/stack/worker.ts'
+import { type Reply, useWorker } from '#test/support/stack/worker.ts'
 import { QuotaReply } from '#shared/api/keys.ts'
 
 const LIMIT = 20
 
-let worker: TestWorker
-
-beforeAll(async () => {
-  worker = await startTestWorker('production')
-})
-afterAll(() => worker?.close())
+const worker = useWorker('production')
 
 async function createTenant(tenant: string, quota?: object): Promise<string> {
   const { key } = await worker.operator.createKey({ tenant, scopes: ['infer'] })
