@@ -8,7 +8,7 @@ export interface Picture {
   readonly tilePixels: number
   /** Paths of each pixel in one item; every pass adds as many. */
   readonly samples: number
-  /** How often the whole picture is rendered, each time with other paths. */
+  /** Renderings of the whole picture, each with other paths. */
   readonly passes: number
   readonly seed: number
   /** Pixels of one item. @default a tile */

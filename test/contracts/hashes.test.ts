@@ -5,8 +5,21 @@ import { typedDigest } from '#shared/base/eip712.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
-import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, NODE_TRUSTS, OPERATOR_TENANT } from '#shared/law/policy.ts'
-import { receiptHash, ticketHash, VERIFICATIONS, voucherHash, type Place, type SignedReceipt, type Ticket } from '#shared/receipt/receipt.ts'
+import {
+  EVIDENCE_CLASSES,
+  EVIDENCE_SOURCES,
+  NODE_TRUSTS,
+  OPERATOR_TENANT,
+} from '#shared/law/policy.ts'
+import {
+  receiptHash,
+  ticketHash,
+  VERIFICATIONS,
+  voucherHash,
+  type Place,
+  type SignedReceipt,
+  type Ticket,
+} from '#shared/receipt/receipt.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import { payoutHash } from '#shared/receipt/settlement.ts'
 import { policyWords } from '#worker/ledger/intake/settlement-batch.ts'

@@ -258,7 +258,7 @@ describe('an answer that is whole', () => {
     const reset = new Promise((resolve) => sent.once('error', resolve))
     sent.end(JSON.stringify(HELD))
     await until('the job is on the node', async () => (await inFlight()) > 0)
-    // As a proxy does when its client is gone. A graceful close could also be a half-close.
+    // A proxy resets the stream when its client is gone. A graceful close could also be a half-close.
     sent.socket?.resetAndDestroy()
     await reset
     await until('the node has dropped the job', () => givenUp(holding).length > before)

@@ -105,7 +105,7 @@ describe('a job in the audit log', () => {
     const refused: unknown = JSON.parse(await text('/v1/audit/bundle?from=-1'))
     const { code, output } = await verify(refused)
     expect(code).toBe(2)
-    expect(output).toContain('is no bundle but an error that the API answered: 400 invalid_request')
+    expect(output).toContain('is not a bundle but an error answer of the API: 400 invalid_request')
   })
 
   it('is in a log that only grew: inclusion and consistency over HTTP', async () => {

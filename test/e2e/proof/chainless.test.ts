@@ -102,7 +102,9 @@ describe('a deployment without a chain', () => {
     expect(output).not.toMatch(/npm|working copy|dev\.json/)
     const bare = await verify({})
     expect([bare.code, bare.output.split('\n').length]).toEqual([2, 2])
-    expect(bare.output).toContain('Give --pins, or --log-key, or --rpc and --settlement; --help')
+    expect(bare.output).toContain(
+      'Give --pins, or --log-key, or --rpc and --settlement; see --help',
+    )
   })
 
   it('has a verifier of less than 400 KB', async () => {

@@ -167,7 +167,7 @@ type Bundle = Mutable<AuditBundle>
 /** The only value that no signature, hash or root covers: the deployment's estimate of when a pending job settles. */
 const UNPROVEN: readonly string[] = ['settlesWithinMs']
 
-/** What the page trusts, read as the page reads it. */
+/** Trust anchors of the page, read as the page reads them. */
 async function trustOfPage() {
   const view = await createChainView(on.stack.chain.rpc, on.stack.deployment.settlement)
   return pageTrust({ chain: rememberChain(view), logKeys: [on.stack.logPublicKey] })
