@@ -12,6 +12,7 @@ import {
   type Reply,
   useWorker,
 } from '#test/support/stack/worker.ts'
+import { computeRequest } from '#test/support/compute-request.ts'
 import { problem } from '#test/support/stack/problem.ts'
 import { KeysReply } from '#shared/api/keys.ts'
 import { LiveReply, ModelReply, ModelsReply, ServerReply } from '#shared/api/models.ts'
@@ -19,14 +20,7 @@ import { EarningsReply, NetworkReply, ReadyReply } from '#shared/api/network.ts'
 import { PoliciesReply } from '#shared/api/policies.ts'
 
 const MODEL = 'littoral-embed-400k'
-const COMPUTE = {
-  kernel: {
-    wgsl: '@compute @workgroup_size(1) fn main() {}',
-    entryPoint: 'main',
-    workgroups: [1, 1, 1],
-  },
-  buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
-}
+const COMPUTE = computeRequest('@compute @workgroup_size(1) fn main() {}')
 
 const worker = useWorker('production')
 let key: string

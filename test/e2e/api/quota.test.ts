@@ -1,6 +1,7 @@
 /** Quotas in plain workerd without nodes: a request that fails counts like any other. */
 import { describe, expect, it } from 'vitest'
 import { problem } from '#test/support/stack/problem.ts'
+import { computeRequest } from '#test/support/compute-request.ts'
 import { type Reply, useWorker } from '#test/support/stack/worker.ts'
 import { QuotaReply } from '#shared/api/keys.ts'
 
@@ -136,14 +137,7 @@ describe('a spending cap', () => {
     const compute = (workgroups: number) =>
       worker.call('POST', '/v1/compute', {
         key,
-        json: {
-          kernel: {
-            wgsl: '@compute @workgroup_size(1) fn main() {}',
-            entryPoint: 'main',
-            workgroups: [workgroups, 1, 1],
-          },
-          buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
-        },
+        json: computeRequest('@compute @workgroup_size(1) fn main() {}', workgroups),
       })
     const refused = problem(await compute(256 * 101), 'payment_required')
     expect(refused.detail).toContain('101 micro-dollars')

@@ -12,6 +12,7 @@ import {
   textOf,
 } from '#test/support/stack/contribute-page.ts'
 import { useStack } from '#test/support/stack/stack.ts'
+import { computeRequest } from '#test/support/compute-request.ts'
 import { until } from '#test/support/poll.ts'
 import { HEARTBEAT_TIMEOUT_MS } from '#p2p/work/heartbeat.ts'
 import { openOnce } from '#test/support/open-once.ts'
@@ -24,14 +25,9 @@ const SPECTRUM = SPECTRUM_KERNEL.request(vibrationWindow().samples)
 const IN_TAB = { 'x-littoral-residency': 'DE' }
 const IN_LOCAL = { 'x-littoral-residency': 'FR' }
 /** A kernel that never ends. */
-const ENDLESS = {
-  kernel: {
-    wgsl: '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n@compute @workgroup_size(1) fn main() { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }',
-    entryPoint: 'main',
-    workgroups: [1, 1, 1],
-  },
-  buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
-}
+const ENDLESS = computeRequest(
+  '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n@compute @workgroup_size(1) fn main() { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }',
+)
 
 const { stack, tenant } = useStack({ scopes: ['infer', 'policy'] })
 let browser: Browser
