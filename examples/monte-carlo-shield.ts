@@ -1,4 +1,5 @@
 /** Neutrons through a slab as one WGSL kernel, and the batch that follows them in many parts. */
+import { RANDOM_WGSL } from './random-wgsl.ts'
 
 export interface Study {
   /** Thicknesses of the slab, in mean free paths. */
@@ -36,21 +37,11 @@ const COLLISIONS = 400u;
 @group(0) @binding(0) var<storage, read> item: array<u32, 4>;
 @group(0) @binding(1) var<storage, read> thickness: array<f32, ${thicknesses.length}>;
 @group(0) @binding(2) var<storage, read_write> tally: array<atomic<u32>, ${thicknesses.length * 3}>;
-
-var<private> state: u32;
-
-fn mixBits(value: u32) -> u32 {
-  var v = value;
-  v = (v ^ (v >> 16u)) * 0x7feb352du;
-  v = (v ^ (v >> 15u)) * 0x846ca68bu;
-  return v ^ (v >> 16u);
-}
+${RANDOM_WGSL}
 
 // In (0, 1]: its logarithm is finite.
 fn random() -> f32 {
-  state = state * 747796405u + 2891336453u;
-  let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
-  return (f32(((word >> 22u) ^ word) >> 8u) + 1.0) / 16777216.0;
+  return (f32(randomBits()) + 1.0) / 16777216.0;
 }
 
 // 0: through, 1: back, 2: absorbed. Distances are in mean free paths.

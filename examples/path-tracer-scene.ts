@@ -1,4 +1,5 @@
 /** A small path tracer as one WGSL kernel, and the batch that renders it in tiles. */
+import { RANDOM_WGSL } from './random-wgsl.ts'
 
 export interface Picture {
   /** Tiles along each side. */
@@ -7,7 +8,7 @@ export interface Picture {
   readonly tilePixels: number
   /** Paths of each pixel in one item; every pass adds as many. */
   readonly samples: number
-  /** How often the whole picture is rendered, each time with other paths. */
+  /** Renderings of the whole picture, each with other paths. */
   readonly passes: number
   readonly seed: number
   /** Pixels of one item. @default a tile */
@@ -44,21 +45,11 @@ const WGSL = `
 @group(0) @binding(0) var<storage, read> item: array<u32, 4>;
 @group(0) @binding(1) var<storage, read> spheres: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> image: array<f32>;
+${RANDOM_WGSL}
 
-var<private> state: u32;
-
-// PCG by Melissa O'Neill: a path's numbers depend only on its pixel, its sample and the seed.
+// A path's numbers depend only on its pixel, its sample and the seed.
 fn random() -> f32 {
-  state = state * 747796405u + 2891336453u;
-  let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
-  return f32(((word >> 22u) ^ word) >> 8u) / 16777216.0;
-}
-
-fn mixBits(value: u32) -> u32 {
-  var v = value;
-  v = (v ^ (v >> 16u)) * 0x7feb352du;
-  v = (v ^ (v >> 15u)) * 0x846ca68bu;
-  return v ^ (v >> 16u);
+  return f32(randomBits()) / 16777216.0;
 }
 
 fn onSphere() -> vec3f {

@@ -13,8 +13,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const bin = join(root, 'node_modules', '.bin')
 
 /**
- * Command → its program, the system packages it needs, whether it also needs the packages of tests and checks, and
- * whether it takes options that its usage text does not name. Usage texts are in scripts/usage.
+ * Each command with its program and the system packages it needs. Some also need the packages of tests and checks,
+ * or take options that their usage text does not name. Usage texts are in scripts/usage.
  */
 const COMMANDS = {
   start: { run: ['scripts/commands/start.ts'], needs: ['adapter'] },
@@ -54,7 +54,7 @@ const NO_SYSTEM = '--no-system'
 const USAGE_EXIT = 2
 const [name, ...given] = process.argv.slice(2)
 const args = given.filter((arg) => arg !== NO_SYSTEM)
-/** Whether system packages may be installed; otherwise the missing ones are only named. */
+/** System packages may be installed; otherwise the missing ones are only named. */
 // Without the two dashes npm takes the flag as a setting of its own, and sets it to an empty text.
 const maySetUp =
   !given.includes(NO_SYSTEM) &&

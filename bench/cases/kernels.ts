@@ -3,8 +3,7 @@ import { createReadStream, existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
 import { chromium, type Page } from 'playwright-core'
-import { build } from 'vite'
-import { repositoryPath } from '#scripts/base/paths.ts'
+import { buildTestPage } from '#test/browser/build-page.ts'
 import { listen, type Listening } from '#test/support/listen.ts'
 import type { BenchContext } from '../harness/context.ts'
 import {
@@ -51,14 +50,7 @@ interface Task extends PrepareRequest {
 
 export async function measureKernels(context: BenchContext): Promise<BenchResult> {
   const { dir, quick, kernels } = context
-  const outDir = join(dir, 'kernel-page')
-  await build({
-    root: repositoryPath('bench/kernels/page'),
-    configFile: false,
-    logLevel: 'error',
-    build: { outDir, target: 'es2024', assetsInlineLimit: 0, modulePreload: false },
-  })
-  const server = await serve(outDir)
+  const server = await serve(await buildTestPage('bench/kernels/page', join(dir, 'kernel-page')))
   const browser = await chromium.launch({
     executablePath: CHROMIUM,
     args: [...FLAGS, ...(kernels.gpu ? HARDWARE : SOFTWARE)],

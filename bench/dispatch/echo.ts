@@ -1,4 +1,4 @@
-/** What both ends of the dispatch bench must agree on. */
+/** The protocol between both ends of the dispatch bench. */
 import { z } from 'zod'
 import { NodeId } from '#shared/base/ids.ts'
 

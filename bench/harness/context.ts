@@ -1,4 +1,4 @@
-/** What every bench is given. */
+/** The context that every bench gets. */
 import type { Log } from '#shared/base/log.ts'
 import type { LiveStack } from './live-stack.ts'
 

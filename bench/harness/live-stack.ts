@@ -1,9 +1,8 @@
 /** The whole system, shared by the benches that need it: the first one starts it. */
 import { z } from 'zod'
-import type { Log } from '#shared/base/log.ts'
 import { callApi } from '#scripts/stack/operator.ts'
 import type { Stack } from '#scripts/stack/stack.ts'
-import { openStack } from './open-stack.ts'
+import { openStack, type OpenStackOptions } from './open-stack.ts'
 
 export interface Running {
   readonly url: string
@@ -20,13 +19,7 @@ export interface LiveStack {
   close(): Promise<void>
 }
 
-export interface LiveStackOptions {
-  readonly dir: string
-  readonly log: Log
-  readonly say: (text: string) => void
-  /** Address of V8's inspector, for a profile. @default none */
-  readonly inspector?: string
-}
+type LiveStackOptions = Omit<OpenStackOptions, 'policy'> & Required<Pick<OpenStackOptions, 'say'>>
 
 /** An IoT backend's policy: personal data, computed in the EU by nodes that the operator knows. */
 const POLICY = {
@@ -55,16 +48,10 @@ export function createLiveStack(options: LiveStackOptions): LiveStack {
   }
 }
 
-async function start({ dir, log, say, inspector }: LiveStackOptions) {
-  const { stack, url, key } = await openStack({
-    dir,
-    log,
-    onStep: say,
-    policy: POLICY,
-    ...(inspector === undefined ? {} : { inspector }),
-  })
+async function start(options: LiveStackOptions) {
+  const { stack, url, key } = await openStack({ ...options, policy: POLICY })
   try {
-    say('Local node: each model passes its golden check first')
+    options.say('Local node: each model passes its golden check first')
     const node = await stack.startNode({ name: 'bench', region: 'DE', verified: true })
     const adapters = readAdapters(await callApi({ url, key, method: 'GET', path: '/v1/network' }))
     const running: Running = {

@@ -5,10 +5,10 @@ import { buildWorker } from '#scripts/build/build.ts'
 import { publishDefault } from '#scripts/stack/operator.ts'
 import { startStack, type Stack } from '#scripts/stack/stack.ts'
 
-interface OpenStackOptions {
+export interface OpenStackOptions {
   readonly dir: string
   readonly log: Log
-  readonly onStep?: (text: string) => void
+  readonly say?: (text: string) => void
   /** @default public data, anywhere in the EU, on any node */
   readonly policy?: Readonly<Record<string, unknown>>
   /** Address of V8's inspector, for a profile; names are then left readable. @default none, and a build as it is deployed */
@@ -25,19 +25,21 @@ const OPEN_POLICY = {
 /** Plain workerd has no edge that sees a node's place, so this build lets nodes be given one. */
 export async function openStack({
   dir,
+  log,
+  say = () => {},
   policy = OPEN_POLICY,
   inspector,
-  ...options
 }: OpenStackOptions): Promise<{
   readonly stack: Stack
   readonly url: string
   readonly key: string
 }> {
   const bundleDir = join(dir, 'bundle')
-  options.onStep?.('Build: Worker')
+  say('Build: Worker')
   await buildWorker({ simulatedPlaces: true, outDir: bundleDir, minify: inspector === undefined })
   const stack = await startStack({
-    ...options,
+    log,
+    onStep: say,
     dir: join(dir, 'stack'),
     bundleDir,
     ...(inspector === undefined ? {} : { inspector }),

@@ -41,7 +41,7 @@ export function commandOf(pid: number): string {
   return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
 }
 
-/** Whether the process has mapped a file with this name: tells which engine process runs the models. */
+/** Says if the process has mapped a file with this name; only the engine process that runs models maps theirs. */
 export function hasMapped(pid: number, name: string): boolean {
   return read(`/proc/${pid}/maps`).includes(name)
 }

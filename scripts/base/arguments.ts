@@ -90,20 +90,36 @@ function parse(options: Options, args: readonly string[]) {
 
 /** Reads the options of this process, and ends it for an argument that the command does not take. */
 export function readCommandLine<O extends Options>(options: O, expected?: Expected) {
+  return orExit(() => readOptions(options, expected))
+}
+
+/**
+ * Reads the options of this process, and the command that is its first argument, with the arguments after it.
+ * Ends the process for what the command does not take.
+ * @param commands the arguments that each needs: `{ list: [], revoke: ['KEY_ID'] }`; it may get more
+ */
+export function readCommands<O extends Options, C extends string>(
+  options: O,
+  commands: Readonly<Record<C, readonly string[]>>,
+) {
+  return orExit(() => {
+    const { values, positionals } = readOptions(options, { words: 'any' })
+    const [command, ...rest] = readCommand(commands, positionals)
+    return { values, command, rest }
+  })
+}
+
+function orExit<T>(read: () => T): T {
   try {
-    return readOptions(options, expected)
+    return read()
   } catch (error) {
     console.error(wordsOf(error))
     process.exit(exitCodeOf(error))
   }
 }
 
-/**
- * Reads the command that is the first argument, and the arguments after it.
- * @param commands the arguments that each needs: `{ list: [], revoke: ['KEY_ID'] }`; it may get more
- * @throws {AppError} invalid_request naming the commands, or what is missing
- */
-export function readCommand<C extends string>(
+/** @throws {AppError} invalid_request naming the commands, or what is missing */
+function readCommand<C extends string>(
   commands: Readonly<Record<C, readonly string[]>>,
   [name = '', ...rest]: readonly string[],
 ): [C, ...string[]] {

@@ -3,7 +3,7 @@
 export interface Setting {
   readonly name: string
   readonly kind: 'var' | 'secret'
-  /** What does not work without it; null for an optional setting. */
+  /** Feature that needs it; null for an optional setting. */
   readonly without: string | null
   readonly purpose: string
 }

@@ -44,7 +44,7 @@ const VERIFIER_LIMIT_BYTES = 400_000
 export interface BuildWorkerOptions {
   /** @default dist/worker, or dist/worker-simulated */
   readonly outDir?: string
-  /** Whether nodes and clients may be given a simulated place: development and tests only. */
+  /** Lets nodes and clients be given a simulated place, for development and tests only. */
   readonly simulatedPlaces: boolean
   /** Off for profiles, which need readable names. @default true */
   readonly minify?: boolean

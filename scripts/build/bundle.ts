@@ -7,7 +7,7 @@ import { z } from 'zod'
 export const BUNDLE_FILE = 'bundle.json'
 
 export const Bundle = z.strictObject({
-  /** Whether the build accepts simulated places. Never serve such a bundle to strangers. */
+  /** The build accepts simulated places. Never serve such a bundle to strangers. */
   simulatedPlaces: z.boolean(),
   main: z.string(),
   compatibilityDate: z.string(),

@@ -8,15 +8,7 @@ import {
   generateSigningKey,
   type Signer,
 } from '#shared/base/signature.ts'
-import {
-  flag,
-  need,
-  number,
-  readCommand,
-  readCommandLine,
-  runCommand,
-  text,
-} from '#scripts/base/arguments.ts'
+import { flag, need, number, readCommands, runCommand, text } from '#scripts/base/arguments.ts'
 import { readSigner } from '#scripts/stack/read-signer.ts'
 import { findInstance } from '#scripts/stack/find-instance.ts'
 import { callApi } from '#scripts/stack/operator.ts'
@@ -33,14 +25,13 @@ const OPTIONS = {
 const COMMANDS = { key: [], sign: [], withdraw: [] }
 const DAY_MS = 86_400_000
 
-const { values: flags, positionals } = readCommandLine(OPTIONS, { words: 'any' })
+const { values: flags, command } = readCommands(OPTIONS, COMMANDS)
 await runCommand(async () => {
   console.log(await act())
   return 0
 })
 
 async function act(): Promise<string> {
-  const [command] = readCommand(COMMANDS, positionals)
   if (command === 'key') return makeKey(need('key', flags.key))
   if (command === 'sign') return sign()
   const node = need('node', flags.node)

@@ -5,8 +5,7 @@ import {
   flag,
   need,
   number,
-  readCommand,
-  readCommandLine,
+  readCommands,
   readNumber,
   runCommand,
   text,
@@ -33,10 +32,9 @@ const OPTIONS = {
   json: flag,
 }
 
-const { values, positionals } = readCommandLine(OPTIONS, { words: 'any' })
+const { values, command, rest } = readCommands(OPTIONS, COMMANDS)
 
 async function main(): Promise<number> {
-  const [command, ...rest] = readCommand(COMMANDS, positionals)
   const request = toRequest(command, rest[0] ?? '')
   const answer = await callApi({ ...(await findInstance(values)), ...request })
   console.log(values.json ? JSON.stringify(answer, null, 2) : describe(command, answer))

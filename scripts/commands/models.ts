@@ -9,15 +9,7 @@ import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { manifestDigest, modelBytes, type ModelManifest } from '#shared/job/model.ts'
 import { MODEL_HUB } from '#shared/job/model-source.ts'
-import {
-  flag,
-  misuse,
-  number,
-  readCommand,
-  readCommandLine,
-  runCommand,
-  text,
-} from '#scripts/base/arguments.ts'
+import { flag, misuse, number, readCommands, runCommand, text } from '#scripts/base/arguments.ts'
 import { formatTable } from '#scripts/base/format-table.ts'
 import { generateManifests, listModelIds } from '#scripts/generate/manifests.ts'
 import { addModel, checkGolden } from '#scripts/models/add-model.ts'
@@ -37,11 +29,10 @@ const OPTIONS = {
 }
 const COMMANDS = { list: [], check: [], add: ['PLACE'] }
 
-const { values: flags, positionals } = readCommandLine(OPTIONS, { words: 'any' })
+const { values: flags, command, rest } = readCommands(OPTIONS, COMMANDS)
 await runCommand(main)
 
 async function main(): Promise<number> {
-  const [command, ...rest] = readCommand(COMMANDS, positionals)
   if (command === 'check') return check(rest)
   const [where, ...more] = command === 'add' ? rest : ['', ...rest]
   if (more.length > 0) throw misuse(`${command} does not take ${more.join(' ')}`)

@@ -31,7 +31,7 @@ export interface FuzzRequest {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Uint8Array | undefined
-  /** Whose key is sent. */
+  /** Owner of the key that is sent. */
   readonly key: 'own' | 'other' | 'operator' | 'wrong' | 'none'
 }
 

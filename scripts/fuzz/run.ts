@@ -7,7 +7,7 @@ import { createRequests, type FuzzRequest } from './requests.ts'
 export interface FuzzTarget {
   readonly url: string
   readonly keys: Readonly<Record<'own' | 'other' | 'operator', string>>
-  /** Whether the Worker's process is still the one that was started. */
+  /** False once the Worker's process that was started has ended. */
   readonly isAlive: () => boolean
 }
 

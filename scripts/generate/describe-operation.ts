@@ -24,9 +24,9 @@ export interface Operation {
    */
   readonly otherMedia?: Readonly<Record<string, z.ZodType>>
   readonly status?: number
-  /** Whether a node answers: then policy, deadline, quota and idempotency apply, and headers name the node. */
+  /** A node answers, so policy, deadline, quota and idempotency apply, and headers name the node. */
   readonly isJob?: boolean
-  /** Whether bytes of tensors may follow the JSON of request and reply. */
+  /** Bytes of tensors may follow the JSON of request and reply. */
   readonly hasBinary?: boolean
   /** Query parameters, all of them texts, and their descriptions. */
   readonly query?: Readonly<Record<string, string>>

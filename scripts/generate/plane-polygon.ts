@@ -9,7 +9,7 @@ export interface PlaneRing {
 
 export interface PlanePolygon {
   readonly rings: readonly PlaneRing[]
-  /** Whether a point is inside, in degrees. */
+  /** Says if a point, in degrees, is inside. */
   holds(longitude: number, latitude: number): boolean
 }
 

@@ -16,7 +16,7 @@ export const DevInstance = z.looseObject({
   }),
   /** Public key of the audit logs' checkpoints. */
   logKey: Bytes32.optional(),
-  /** Whether nodes have simulated places. */
+  /** Nodes have simulated places. */
   simulatedPlaces: z.boolean().default(false),
 })
 export type DevInstance = z.infer<typeof DevInstance>

@@ -157,9 +157,9 @@ interface ConfigParts {
   readonly address: string
   readonly modules: readonly string[]
   readonly vars: readonly string[]
-  /** Whether private addresses may be called: the chain may be on this machine or network. */
+  /** The Worker may call private addresses, because the chain may be on this machine or network. */
   readonly reachesPrivate: boolean
-  /** Whether webhooks may go to this machine, in development builds; otherwise only public addresses are allowed. */
+  /** In development builds, webhooks may go to this machine; otherwise only to public addresses. */
   readonly reachesThisMachine: boolean
   /** Address of the second isolate. */
   readonly twin: string | undefined

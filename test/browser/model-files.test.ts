@@ -21,7 +21,7 @@ let page: Page
 let asked: string[] = []
 
 beforeAll(async () => {
-  dir = await buildTestPage('files')
+  dir = await buildTestPage('test/browser/pages/files')
   server = await startPageServer(dir)
   browser = await launchBrowser({ hasWebGpu: false })
 })

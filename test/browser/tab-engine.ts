@@ -29,7 +29,7 @@ export async function openTabEngine({
   models,
   hasWebGpu = true,
 }: TabOptions): Promise<TabEngineUnderTest> {
-  const dir = await buildTestPage('engine')
+  const dir = await buildTestPage('test/browser/pages/engine')
   mkdirSync(join(dir, 'models'))
   for (const file of MANIFESTS.flatMap(({ files }) => files))
     copyFileSync(modelFilePath(file), join(dir, 'models', file.sha256))

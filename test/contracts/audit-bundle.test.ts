@@ -1,18 +1,7 @@
 /** A bundle made of receipts, a tenant's log, a ledger and a real chain; then every way to tamper with it. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { toHex } from 'viem'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  deploySettlement,
-  fundConsumer,
-  newPoster,
-  registerHubKey,
-  startAnvil,
-  type Chain,
-} from '#scripts/stack/chain.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { createChainView, rememberChain, type ChainView } from '#shared/verify/chain-view.ts'
 import { createPinnedView } from '#scripts/verify/pins.ts'
 import { verifyEvidence } from '#shared/verify/evidence.ts'
@@ -24,81 +13,56 @@ import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import { NO_DOMAIN } from '#shared/base/eip712.ts'
 import { placeOf } from '#shared/place/evidence.ts'
 import { randomBytes, ZERO_BYTES32, type Bytes32 } from '#shared/base/ids.ts'
-import { silentLog } from '#shared/base/log.ts'
 import { collectBundle } from '#test/support/storage/collect-bundle.ts'
 import { remote } from '#test/support/remote.ts'
 import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
-import { createLedgerChain } from '#worker/ledger/chain/chain.ts'
-import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
+import type { LedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import type { RecordedReceipt } from '#worker/protocols/tenant.ts'
 import { bundleSourceOf, observedInGermany } from '#test/support/storage/bundle-source.ts'
 import { until } from '../support/poll.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom } from '../support/random.ts'
-import {
-  createReceiptMaker,
-  EU_POLICY_TEXT,
-  nowOfReceipts,
-  type ReceiptMaker,
-} from '#test/support/hub/receipts.ts'
+import { EU_POLICY_TEXT, nowOfReceipts } from '#test/support/hub/receipts.ts'
+import { useSettlement } from '#test/support/storage/use-settlement.ts'
+import { openLedger } from '#test/support/storage/ledger.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
 const ISSUED_MS = 1_800_000_000_000
 const seed = toHex(randomBytes(32))
-let dir: string
-let chain: Chain
-let maker: ReceiptMaker
+const on = useSettlement()
 let tenant: TenantCore
 let ledger: LedgerCore
-let consumer: `0x${string}`
 let source: BundleSource
 let view: ChainView
 let trust: BundleTrust & { readonly chain: ChainView }
 let bundle: AuditBundle
 
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'littoral-bundle-'))
-  chain = await startAnvil({ dir, log: silentLog })
-  const access = { rpc: chain.rpc, dir }
-  const deployment = await deploySettlement(access)
-  const { chainId, settlement } = deployment
-  const poster = await newPoster(access, deployment)
-  const funds = { balanceMicroUsd: 1_000_000n, batchLimitMicroUsd: 1_000_000n }
-  consumer = (await fundConsumer(access, deployment, funds)).address
-  const domain = { chainId, verifyingContract: settlement }
-  maker = await createReceiptMaker(domain)
-  await registerHubKey(access, deployment, maker.hub.publicKey)
+  const { chainId, settlement } = on.deployment
   tenant = createTenantCore({
     storage: createSqliteStorage(),
     nowMs: () => ISSUED_MS + 1_000,
     random: randomBytes,
-    log: { domain: { ...domain, verifyingContract: lower(settlement) }, seed },
+    log: { domain: { chainId, verifyingContract: lower(settlement) }, seed },
   })
   await tenant.keys.create({ tenant: TENANT, scopes: ['infer'], networks: [] })
   tenant.policies.publish(EU_POLICY_TEXT)
-  ledger = createLedgerCore({
+  ledger = openLedger({
     storage: createSqliteStorage(),
-    chain: createLedgerChain({ rpc: chain.rpc, chainId, settlement, posterKey: poster.privateKey }),
+    chain: on.ledgerChain,
     nowMs: nowOfReceipts,
-    wake: () => {},
-    log: silentLog,
     batchMs: 10,
-    confirmations: 0,
     checkpointOf: async (_tenant, since) => tenant.log.head(since),
   })
   source = bundleSourceOf(remote(tenant), ledger)
   await runJobs(3)
   await runJobs(2)
-  view = rememberChain(await createChainView(chain.rpc, settlement))
+  view = rememberChain(await createChainView(on.rpc, settlement))
   const { publicKey } = await createLogSigner(seed)
   trust = { chain: view, logKeys: [publicKey], attesters: [], nowMs: ISSUED_MS + 60_000 }
   bundle = await collectBundle(source, { from: 0, to: tenant.log.head()?.size ?? 0 })
-})
-afterAll(async () => {
-  await chain?.close()
-  await rm(dir, { recursive: true, force: true })
 })
 
 function lower(address: `0x${string}`): `0x${string}` {
@@ -109,14 +73,14 @@ function lower(address: `0x${string}`): `0x${string}` {
 async function runJobs(count: number): Promise<void> {
   const receipts: RecordedReceipt[] = []
   for (let i = 0; i < count; i += 1) {
-    const { receipt: plain } = await maker.make()
+    const { receipt: plain } = await on.maker.make()
     const evidence = observedInGermany(plain.ticket.nodeId, ISSUED_MS - 500)
     const place = placeOf(evidence, { trust: 'public', voucher: null })
-    const receipt = await maker.make({ place })
+    const receipt = await on.maker.make({ place })
     receipts.push({ receipt, evidence, salt: SALT })
   }
   tenant.receipts.record(receipts)
-  await ledger.accept(receipts.map(({ receipt }) => ({ receipt, consumer })))
+  await ledger.accept(receipts.map(({ receipt }) => ({ receipt, consumer: on.consumer.address })))
   await until('the receipts are settled', async () => {
     await ledger.tick()
     const states = await ledger.status(receipts.map(({ receipt }) => receipt.id))
@@ -184,7 +148,7 @@ describe('a bundle', () => {
     const batches = bundle.jobs.flatMap(({ settlement }) => settlement ?? [])
     const pinned = createPinnedView({
       domain: view.domain,
-      hubKeys: [maker.hub.publicKey],
+      hubKeys: [on.maker.hub.publicKey],
       logKeys: [],
       attesters: [],
       heads: [],
@@ -282,7 +246,7 @@ describe('a bundle', () => {
   it.each(['bounded', 'attested'] as const)(
     'fails when a node is %s without a record of evidence',
     async (evidence) => {
-      const receipt = await maker.make({ place: { evidence, evidenceHash: ZERO_BYTES32 } })
+      const receipt = await on.maker.make({ place: { evidence, evidenceHash: ZERO_BYTES32 } })
       const [verdict] = await verifyEvidence(receipt, null, trust)
       expect(verdict).toMatchObject({ name: 'evidence.record', result: 'failed' })
     },
@@ -314,7 +278,7 @@ describe('what cannot be checked', () => {
 
   it('is open, with the reason, when the chain or the log key is unknown', async () => {
     const { domain } = view
-    const unread = { domain, unread: 'no endpoint', liveHubKeys: [maker.hub.publicKey] }
+    const unread = { domain, unread: 'no endpoint', liveHubKeys: [on.maker.hub.publicKey] }
     const by = { ...trust, chain: unread, logKeys: null }
     const open = new Set([...OF_CHAIN, 'log.checkpoint'])
     expect(await resultsOf(bundle, by)).toEqual({ failed: new Set(), open })

@@ -1,19 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  connect,
-  deploySettlement,
-  startAnvil,
-  type Chain,
-  type Deployment,
-} from '#scripts/stack/chain.ts'
-import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { describe, expect, it } from 'vitest'
+import { connect } from '#scripts/stack/chain.ts'
+import { typedDigest } from '#shared/base/eip712.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
-import { silentLog } from '#shared/base/log.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
 import {
   EVIDENCE_CLASSES,
@@ -34,27 +24,11 @@ import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import { payoutHash } from '#shared/receipt/settlement.ts'
 import { policyWords } from '#worker/ledger/intake/settlement-batch.ts'
 import { policy as anyPolicy, TENANT } from '#test/support/hub/policies.ts'
-import { createReceiptMaker, type ReceiptMaker } from '#test/support/hub/receipts.ts'
+import { useSettlement } from '#test/support/storage/use-settlement.ts'
 
-let dir: string
-let chain: Chain
-let deployment: Deployment
-let domain: Domain
-let maker: ReceiptMaker
+const on = useSettlement()
 
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'littoral-hashes-'))
-  chain = await startAnvil({ dir, log: silentLog })
-  deployment = await deploySettlement({ rpc: chain.rpc, dir })
-  domain = { chainId: deployment.chainId, verifyingContract: deployment.settlement }
-  maker = await createReceiptMaker(domain)
-})
-afterAll(async () => {
-  await chain?.close()
-  await rm(dir, { recursive: true, force: true })
-})
-
-const at = () => ({ address: deployment.settlement, abi: SETTLEMENT_ABI }) as const
+const at = () => ({ address: on.deployment.settlement, abi: SETTLEMENT_ABI }) as const
 
 function placeWords({ country, evidence, source, trust }: Place) {
   return {
@@ -127,7 +101,7 @@ const place: fc.Arbitrary<Place> = fc.record({
 
 describe('[S1] the contract computes the hash that TypeScript computes', () => {
   it('of any policy', async () => {
-    const { reader } = connect(chain.rpc)
+    const { reader } = connect(on.rpc)
     await fc.assert(
       fc.asyncProperty(anyPolicy, async (policy) => {
         const args = [policyWords(policy)] as const
@@ -139,7 +113,7 @@ describe('[S1] the contract computes the hash that TypeScript computes', () => {
   })
 
   it('of any ticket and receipt', async () => {
-    const { reader } = connect(chain.rpc)
+    const { reader } = connect(on.rpc)
     const wish = fc.record({
       attempt: fc.integer({ min: 1, max: 1_000 }),
       units: fc.nat(1_000_000),
@@ -153,32 +127,32 @@ describe('[S1] the contract computes the hash that TypeScript computes', () => {
     })
     await fc.assert(
       fc.asyncProperty(wish, async (wanted) => {
-        const signed = await maker.make(wanted)
+        const signed = await on.maker.make(wanted)
         const { ticket } = signed.receipt
         const ticketDigest = await reader.readContract({
           ...at(),
           functionName: 'ticketDigest',
           args: [ticketWords(ticket)],
         })
-        expect(ticketDigest).toBe(typedDigest(domain, ticketHash(ticket)))
+        expect(ticketDigest).toBe(typedDigest(on.maker.domain, ticketHash(ticket)))
         const [id, digest] = await reader.readContract({
           ...at(),
           functionName: 'receiptDigest',
           args: [receiptWords(signed)],
         })
         expect(id).toBe(receiptHash(signed.receipt))
-        expect(digest).toBe(typedDigest(domain, signed.id))
+        expect(digest).toBe(typedDigest(on.maker.domain, signed.id))
       }),
       { numRuns: 25, seed: 2 },
     )
   })
 
   it('of a payout, with the nonce that the contract holds', async () => {
-    const { reader } = connect(chain.rpc)
-    const key = maker.hub.publicKey
+    const { reader } = connect(on.rpc)
+    const key = on.maker.hub.publicKey
     const to = '0x00000000000000000000000000000000DeaDBeef'
     const args = [key, to] as const
     const onChain = await reader.readContract({ ...at(), functionName: 'payoutDigest', args })
-    expect(onChain).toBe(typedDigest(domain, payoutHash(key, to, 0n)))
+    expect(onChain).toBe(typedDigest(on.maker.domain, payoutHash(key, to, 0n)))
   })
 })

@@ -1,4 +1,4 @@
-/** What an engine admits: only files of the manifest, and providers that compute what it promises. */
+/** An engine admits only files of the manifest, and providers that compute what it promises. */
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-/** What an engine offers after it has lost a real device. */
+/** Kernels that an engine offers after it has lost a real device. */
 import { expect, test } from 'vitest'
 import { openKernels } from '#engine/kernel-work.ts'
 import { silentLog } from '#shared/base/log.ts'

@@ -1,4 +1,4 @@
-/** How many threads a model's session gets, recorded while real sessions are opened. */
+/** Number of threads of a model's session, recorded while real sessions are opened. */
 import { readFile } from 'node:fs/promises'
 import * as ort from 'onnxruntime-node'
 import { expect, test } from 'vitest'

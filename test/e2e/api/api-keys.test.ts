@@ -1,33 +1,22 @@
 /** A tenant's keys over HTTP, and how fast changes of keys and policies take effect. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { until } from '#test/support/poll.ts'
 import { problem } from '#test/support/stack/problem.ts'
-import {
-  ADMISSION_SECRET,
-  startTestWorker,
-  type CallOptions,
-  type TestWorker,
-} from '#test/support/stack/worker.ts'
+import { ADMISSION_SECRET, type CallOptions, useWorker } from '#test/support/stack/worker.ts'
 import { verifyAdmission } from '#worker/edge/admission.ts'
 import { CreatedKeyReply, KeyReply, KeysReply, RotatedKeyReply } from '#shared/api/keys.ts'
 import { AdmissionReply } from '#shared/api/network.ts'
 import { PoliciesReply } from '#shared/api/policies.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
-let worker: TestWorker
-let admin: { id: string; key: string }
-
-beforeAll(async () => {
-  worker = await startTestWorker('production', {}, { twin: true })
-  admin = await worker.operator.createKey({
+const worker = useWorker('production', {}, { twin: true })
+const admin = openOnce(() =>
+  worker.operator.createKey({
     tenant: 'acme',
     scopes: ['admin', 'infer', 'node'],
     networks: ['clinics', 'harbours'],
-  })
-})
-
-afterAll(async () => {
-  await worker?.close()
-})
+  }),
+)
 
 const keys = (method: string, path = '', options: CallOptions = {}) =>
   worker.call(method, `/v1/keys${path}`, { key: admin.key, ...options })

@@ -1,4 +1,4 @@
-/** What production builds believe about places, what development builds may simulate, and how nodes connect. */
+/** Places of nodes in production builds, simulated places in development builds, and how nodes connect. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'

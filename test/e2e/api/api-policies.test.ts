@@ -1,29 +1,17 @@
 /** Publishes, chooses and narrows policies over HTTP, and checks what they refuse before any node is asked. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { DryRunReply } from '#shared/api/policies.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { problem } from '#test/support/stack/problem.ts'
 import { callUnsent } from '#test/support/stack/unsent.ts'
-import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/stack/worker.ts'
-import {
-  DefaultPolicyReply,
-  PoliciesReply,
-  PolicyReply,
-  PolicyVersionsReply,
-  PublishedPolicyReply,
-} from '#shared/api/policies.ts'
+import { startTestWorker, type CallOptions, useWorker } from '#test/support/stack/worker.ts'
+import * as replies from '#shared/api/policies.ts'
 
 const MODEL = 'littoral-embed-400k'
 
-let worker: TestWorker
+const worker = useWorker('production')
 let key: string
 
 beforeAll(async () => {
-  worker = await startTestWorker('production')
   key = (await worker.operator.createKey({ tenant: 'acme', scopes: ['infer', 'policy'] })).key
-})
-
-afterAll(async () => {
-  await worker?.close()
 })
 
 const embed = (json: object, options: CallOptions = {}) =>
@@ -40,11 +28,17 @@ describe('[A6] policies', () => {
   const put = (id: string, json: object) => worker.call('PUT', `/v1/policies/${id}`, { key, json })
 
   it('get a version with every change, and answers name the applied one', async () => {
-    const first = PolicyReply.parse((await put('alps', { compute: { allow: ['AT', 'CH'] } })).body)
+    const first = replies.PolicyReply.parse(
+      (await put('alps', { compute: { allow: ['AT', 'CH'] } })).body,
+    )
     expect(first).toMatchObject({ version: 1, computeCountries: ['AT', 'CH'] })
-    const again = PolicyReply.parse((await put('alps', { compute: { allow: ['AT', 'CH'] } })).body)
+    const again = replies.PolicyReply.parse(
+      (await put('alps', { compute: { allow: ['AT', 'CH'] } })).body,
+    )
     expect(again).toEqual(first)
-    const second = PolicyReply.parse((await put('alps', { compute: { allow: ['CH'] } })).body)
+    const second = replies.PolicyReply.parse(
+      (await put('alps', { compute: { allow: ['CH'] } })).body,
+    )
     expect(second.version).toBe(2)
     const reply = await embed({}, { headers: { 'x-littoral-policy': 'alps' } })
     expect(reply.headers.get('x-littoral-policy')).toBe('alps@2')
@@ -54,7 +48,7 @@ describe('[A6] policies', () => {
 
   it('show the assumed defaults when published', async () => {
     const reply = await put('left-out', { compute: { allow: ['EU'], deny: ['IE'] } })
-    const { policy, computeIn, assumed, notes } = PublishedPolicyReply.parse(reply.body)
+    const { policy, computeIn, assumed, notes } = replies.PublishedPolicyReply.parse(reply.body)
     expect(computeIn).toBe('EU except IE')
     expect(policy.ingress).toEqual({ allow: ['EU'], deny: ['IE'] })
     expect(assumed.map(({ pointer }) => pointer)).toEqual(
@@ -69,7 +63,7 @@ describe('[A6] policies', () => {
     await put('typo', { compute: { allow: ['DE'] } })
     const path = '/v1/policies/typo'
     const retired = await worker.call('POST', `${path}/retire`, { key })
-    expect(PolicyReply.parse(retired.body).retiredAtMs).not.toBeNull()
+    expect(replies.PolicyReply.parse(retired.body).retiredAtMs).not.toBeNull()
     const asked = { headers: { 'x-littoral-policy': 'typo' } }
     expect(problem(await embed({}, asked), 'invalid_request').detail).toContain('was retired on')
     problem(await embed({ policy: 'typo' }), 'invalid_request')
@@ -79,7 +73,9 @@ describe('[A6] policies', () => {
       await worker.call('POST', '/v1/policies/personal-eea/retire', { key }),
       'invalid_request',
     )
-    const listed = PoliciesReply.parse((await worker.call('GET', '/v1/policies', { key })).body)
+    const listed = replies.PoliciesReply.parse(
+      (await worker.call('GET', '/v1/policies', { key })).body,
+    )
     expect(listed.policies.map(({ policy }) => policy.id)).not.toContain('typo')
     expect(listed.retired.map(({ policy }) => policy.id)).toEqual(['typo'])
     expect((await worker.call('GET', `${path}/versions/1`, { key })).status).toBe(200)
@@ -94,7 +90,7 @@ describe('[A6] policies', () => {
       json: { compute: { allow: ['SE'] } },
     })
     const chosen = await worker.call('POST', '/v1/policies/nordic/default', options)
-    expect(DefaultPolicyReply.parse(chosen.body)).toEqual({ default: 'nordic' })
+    expect(replies.DefaultPolicyReply.parse(chosen.body)).toEqual({ default: 'nordic' })
     expect((await embed({}, options)).headers.get('x-littoral-policy')).toBe('nordic@1')
   })
 
@@ -194,15 +190,15 @@ describe('[A6] policies', () => {
   it('can be read in every version and as a list', async () => {
     await put('kept', { compute: { allow: ['ADEQUATE'] }, retentionDays: 7 })
     const get = (path: string) => worker.call('GET', `/v1/policies/kept${path}`, { key })
-    const first = PolicyReply.parse((await get('/versions/1')).body)
+    const first = replies.PolicyReply.parse((await get('/versions/1')).body)
     expect(first).toMatchObject({ version: 1, policy: { retentionDays: 7, regions: 20261101 } })
     await put('kept', { compute: { allow: ['ADEQUATE'] }, regions: 20251231 })
-    const newest = PolicyReply.parse((await get('')).body)
+    const newest = replies.PolicyReply.parse((await get('')).body)
     expect(newest).toMatchObject({ version: 2, policy: { regions: 20251231 } })
     expect(
       first.computeCountries.filter((code) => !newest.computeCountries.includes(code)),
     ).toEqual(['BR'])
-    const all = PolicyVersionsReply.parse((await get('/versions')).body)
+    const all = replies.PolicyVersionsReply.parse((await get('/versions')).body)
     expect(all).toEqual({ id: 'kept', versions: [newest, first] })
     for (const path of ['/versions/3', '/versions/0', '/versions/x', '/versions/1.5']) {
       problem(await get(path), 'not_found')
@@ -255,7 +251,7 @@ describe('a dry run', () => {
       const json = { ingress: { allow: ['WORLD'] }, compute: { allow } }
       await worker.call('PUT', '/v1/policies/tried', { key, json })
     }
-    const told = async (json: object) => DryRunReply.parse((await dryRun(json)).body)
+    const told = async (json: object) => replies.DryRunReply.parse((await dryRun(json)).body)
     const newest = await told({ policy: 'tried' })
     expect(newest).toMatchObject({
       policy: { id: 'tried', version: 2 },

@@ -3,16 +3,16 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import OpenAI from 'openai'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import {
   OPERATOR_KEY,
-  startTestWorker,
   type CallOptions,
   type Reply,
-  type TestWorker,
+  useWorker,
 } from '#test/support/stack/worker.ts'
+import { computeRequest } from '#test/support/compute-request.ts'
 import { problem } from '#test/support/stack/problem.ts'
 import { KeysReply } from '#shared/api/keys.ts'
 import { LiveReply, ModelReply, ModelsReply, ServerReply } from '#shared/api/models.ts'
@@ -20,28 +20,16 @@ import { EarningsReply, NetworkReply, ReadyReply } from '#shared/api/network.ts'
 import { PoliciesReply } from '#shared/api/policies.ts'
 
 const MODEL = 'littoral-embed-400k'
-const COMPUTE = {
-  kernel: {
-    wgsl: '@compute @workgroup_size(1) fn main() {}',
-    entryPoint: 'main',
-    workgroups: [1, 1, 1],
-  },
-  buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
-}
+const COMPUTE = computeRequest('@compute @workgroup_size(1) fn main() {}')
 
-let worker: TestWorker
+const worker = useWorker('production')
 let key: string
 let readerKey: string
 
 beforeAll(async () => {
-  worker = await startTestWorker('production')
   const { operator } = worker
   key = (await operator.createKey({ tenant: 'acme', scopes: ['infer', 'policy'] })).key
   readerKey = (await operator.createKey({ tenant: 'acme', scopes: ['audit'] })).key
-})
-
-afterAll(async () => {
-  await worker?.close()
 })
 
 const post = (path: string, json: unknown, options: CallOptions = {}) =>

@@ -6,22 +6,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PAGES_DIR } from '#scripts/build/build.ts'
 import { buildDocsPage } from '#scripts/build/docs-page.ts'
 import { expectUsable } from '#test/support/stack/axe.ts'
-import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
+import { useWorker } from '#test/support/stack/worker.ts'
 import { launchBrowser } from '#test/support/stack/contribute-page.ts'
 
-let worker: TestWorker
+const worker = useWorker('production')
 let browser: Browser
 
 beforeAll(async () => {
-  worker = await startTestWorker('production')
   buildDocsPage(join(worker.assetsDir, 'docs'))
   copyFileSync(join(PAGES_DIR, 'openapi.json'), join(worker.assetsDir, 'openapi.json'))
   browser = await launchBrowser({ hasWebGpu: false })
 })
-afterAll(async () => {
-  await browser?.close()
-  await worker?.close()
-})
+afterAll(() => browser?.close())
 
 interface Opened {
   readonly page: Page

@@ -3,26 +3,19 @@ import { readdirSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
 import { readExposition } from '#test/support/prometheus.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { openPolicy, useStack } from '#test/support/stack/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
 const RETRIES = 1_000
 
-let stack: TestStack
-let tenant: Tenant
-
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy', 'audit'] })
 beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
-  await stack.pin(tenant, openPolicy('EU'))
   await stack.startNode({ name: 'de', region: 'DE', verified: true, device: 'cpu' })
 })
-afterAll(() => stack?.close())
 
 const Network = z.looseObject({
   settlement: z.looseObject({ pendingReceipts: z.int(), settledReceipts: z.int() }),

@@ -1,17 +1,13 @@
 /** Quotas in plain workerd without nodes: a request that fails counts like any other. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { problem } from '#test/support/stack/problem.ts'
-import { startTestWorker, type Reply, type TestWorker } from '#test/support/stack/worker.ts'
+import { computeRequest } from '#test/support/compute-request.ts'
+import { type Reply, useWorker } from '#test/support/stack/worker.ts'
 import { QuotaReply } from '#shared/api/keys.ts'
 
 const LIMIT = 20
 
-let worker: TestWorker
-
-beforeAll(async () => {
-  worker = await startTestWorker('production')
-})
-afterAll(() => worker?.close())
+const worker = useWorker('production')
 
 async function createTenant(tenant: string, quota?: object): Promise<string> {
   const { key } = await worker.operator.createKey({ tenant, scopes: ['infer'] })
@@ -141,14 +137,7 @@ describe('a spending cap', () => {
     const compute = (workgroups: number) =>
       worker.call('POST', '/v1/compute', {
         key,
-        json: {
-          kernel: {
-            wgsl: '@compute @workgroup_size(1) fn main() {}',
-            entryPoint: 'main',
-            workgroups: [workgroups, 1, 1],
-          },
-          buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
-        },
+        json: computeRequest('@compute @workgroup_size(1) fn main() {}', workgroups),
       })
     const refused = problem(await compute(256 * 101), 'payment_required')
     expect(refused.detail).toContain('101 micro-dollars')

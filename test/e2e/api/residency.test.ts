@@ -1,22 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { DryRunReply } from '#shared/api/policies.ts'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { openPolicy, useStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
 
-let stack: TestStack
-let tenant: Tenant
-let us: NodeProcess
-beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
-  await stack.pin(tenant, openPolicy('EU'))
-  us = await stack.startNode({ name: 'us', region: 'US', device: 'cpu', verified: false })
-})
-afterAll(() => stack?.close())
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy', 'audit'] })
+const us = openOnce(() =>
+  stack.startNode({ name: 'us', region: 'US', device: 'cpu', verified: false }),
+)
 
 function jobsStartedOn(node: NodeProcess): number {
   return node.lines.filter((line) => line.includes('job.started')).length

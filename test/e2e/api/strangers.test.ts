@@ -1,23 +1,18 @@
 /** Sends misspelt names and malformed HTTP to every route. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { problem } from '#test/support/stack/problem.ts'
 import { sendRaw } from '#test/support/stack/raw-http.ts'
-import { startTestWorker, type CallOptions, type TestWorker } from '#test/support/stack/worker.ts'
+import { type CallOptions, useWorker } from '#test/support/stack/worker.ts'
 import { createApp } from '#worker/app.ts'
 import { createIsolate } from '#worker/isolate.ts'
 
 const MODEL = 'littoral-embed-400k'
 
-let worker: TestWorker
+const worker = useWorker('production')
 let key: string
 
 beforeAll(async () => {
-  worker = await startTestWorker('production')
   key = (await worker.operator.createKey({ tenant: 'acme', scopes: ['infer'] })).key
-})
-
-afterAll(async () => {
-  await worker?.close()
 })
 
 const embed = (json: object, options: CallOptions = {}) =>

@@ -2,17 +2,18 @@
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import OpenAI, { APIUserAbortError } from 'openai'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { textUnits } from '#shared/job/text.ts'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { ChatCompletion, ChatCompletionChunk } from '#worker/api/openai/chat-answer.ts'
 import { LittoralMember } from '#worker/api/openai/dialect.ts'
+import { GREEDY_TEXT } from '#test/support/engine/engine-jobs.ts'
 import { until } from '#test/support/poll.ts'
 import { apiFailure as failure } from '#test/support/stack/api-failure.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { openPolicy, useStack } from '#test/support/stack/stack.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
 const MODEL = 'littoral-chat-2m'
 const KITCHEN = { role: 'user' as const, content: 'turn on the kitchen light' }
@@ -31,25 +32,18 @@ const golden = JSON.parse(readFileSync(repositoryPath(`models/${MODEL}/golden.js
 const PAIRS = golden.flatMap((item) => ('q' in item ? [item] : []))
 const LOGITS = golden.flatMap((item) => ('logits' in item ? [item.logits] : []))[0] ?? []
 
-let stack: TestStack
-let tenant: Tenant
-let node: NodeProcess
-let holding: NodeProcess
+const { stack, tenant } = useStack({
+  scopes: ['infer', 'policy', 'audit'],
+  policies: [openPolicy('FR'), openPolicy('DE')],
+})
+const cpu = { device: 'cpu', verified: true, options: ['--models', MODEL] } as const
+const program = 'test/support/hub/held-node.ts'
+const node = openOnce(() => stack.startNode({ name: 'de', region: 'DE', ...cpu }))
+const holding = openOnce(() => stack.startNode({ name: 'fr', region: 'FR', ...cpu, program }))
 let client: OpenAI
-beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
-  await stack.pin(tenant, openPolicy('FR'))
-  await stack.pin(tenant, openPolicy('DE'))
-  const cpu = { device: 'cpu', verified: true, options: ['--models', MODEL] } as const
-  const program = 'test/support/hub/held-node.ts'
-  ;[node, holding] = await Promise.all([
-    stack.startNode({ name: 'de', region: 'DE', ...cpu }),
-    stack.startNode({ name: 'fr', region: 'FR', ...cpu, program }),
-  ])
+beforeAll(() => {
   client = new OpenAI({ baseURL: `${stack.url}/v1`, apiKey: tenant.apiKey, maxRetries: 0 })
 })
-afterAll(() => stack?.close())
 
 /** Codes of the jobs that failed on this node. */
 function givenUp(of: NodeProcess): unknown[] {
@@ -91,12 +85,7 @@ describe('a chat', () => {
     expect(status).toBe(200)
     const inputBytes = JSON.stringify({
       messages: [KITCHEN],
-      temperature: 0,
-      topP: 1,
-      seed: null,
-      stop: [],
-      logprobs: null,
-      format: { type: 'text' },
+      ...GREEDY_TEXT,
     }).length
     const text = read.map(({ choices: [choice] }) => choice?.delta.content ?? '').join('')
     expect(body.receipt).toMatchObject({ receipt: { units: textUnits(inputBytes, text.length) } })
@@ -269,7 +258,7 @@ describe('an answer that is whole', () => {
     const reset = new Promise((resolve) => sent.once('error', resolve))
     sent.end(JSON.stringify(HELD))
     await until('the job is on the node', async () => (await inFlight()) > 0)
-    // As a proxy does when its client is gone. A graceful close could also be a half-close.
+    // A proxy resets the stream when its client is gone. A graceful close could also be a half-close.
     sent.socket?.resetAndDestroy()
     await reset
     await until('the node has dropped the job', () => givenUp(holding).length > before)

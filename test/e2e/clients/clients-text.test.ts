@@ -4,11 +4,10 @@ import { HumanMessage, SystemMessage } from '@langchain/core/messages'
 import { ChatOpenAI, OpenAI, OpenAIEmbeddings } from '@langchain/openai'
 import { APICallError, embed, embedMany, generateText, Output, streamText } from 'ai'
 import type OpenAiClient from 'openai'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { openOpenAiPage } from '#test/support/stack/openai-page.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { useStack } from '#test/support/stack/stack.ts'
 import { launchBrowser } from '#test/support/stack/contribute-page.ts'
 
 const CHAT = 'littoral-chat-2m'
@@ -20,21 +19,11 @@ const Command = z.object({ device: z.string(), room: z.string(), state: z.enum([
 const COMMAND = { device: 'light', room: 'kitchen', state: 'on' }
 const SIMILAR = [LIGHT, 'switch on the light in the kitchen', 'is my data safe?']
 
-let stack: TestStack
-let tenant: Tenant
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy'] })
 beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy'])
-  await stack.pin(tenant, openPolicy('EU'))
-  await stack.startNode({
-    name: 'de',
-    region: 'DE',
-    device: 'cpu',
-    verified: true,
-    options: ['--models', `${CHAT},${EMBED}`],
-  })
+  const options = ['--models', `${CHAT},${EMBED}`]
+  await stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true, options })
 })
-afterAll(() => stack?.close())
 
 function dot(a: readonly number[] = [], b: readonly number[] = []): number {
   return a.reduce((sum, value, i) => sum + value * (b[i] ?? Number.NaN), 0)

@@ -1,32 +1,25 @@
 import OpenAI from 'openai'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { readFileSync } from 'node:fs'
 import { KernelsReply } from '#shared/api/models.ts'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
-import type { NodeProcess } from '#scripts/stack/node-process.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { analyseVibration, PINNED_POLICY, readMeter } from '#scripts/start/demo.ts'
 import { kernelDigest } from '#shared/kernels/kernels.ts'
 import { LibraryResponse } from '#worker/api/compute/library.ts'
 import { apiFailure as failure } from '#test/support/stack/api-failure.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { openPolicy, useStack } from '#test/support/stack/stack.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
 const MODEL = 'littoral-embed-400k'
 const BUFFER = { binding: 0, access: 'read_write', sizeBytes: 4, return: true }
 
-let stack: TestStack
-let tenant: Tenant
-let node: NodeProcess
-beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
-  await stack.pin(tenant, PINNED_POLICY)
-  await stack.pin(tenant, openPolicy('EU'))
-  node = await stack.startNode({ name: 'de', region: 'DE', verified: true })
+const { stack, tenant } = useStack({
+  scopes: ['infer', 'policy', 'audit'],
+  policies: [PINNED_POLICY, openPolicy('EU')],
 })
-afterAll(() => stack?.close())
+const node = openOnce(() => stack.startNode({ name: 'de', region: 'DE', verified: true }))
 
 function openai(apiKey = tenant.apiKey): OpenAI {
   return new OpenAI({ baseURL: `${stack.url}/v1`, apiKey, maxRetries: 0 })

@@ -4,14 +4,14 @@ import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BatchErasureReply, EntriesReply } from '#shared/api/audit.ts'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import * as jobs from '#worker/api/jobs/jobs.ts'
 import type { BatchStatus } from '#worker/protocols/batch.ts'
 import { runBatch } from '#examples/jobs-client.ts'
 import { estimate, readTallies, shareThrough, studyBatch } from '#examples/monte-carlo-shield.ts'
 import { developPicture, pictureBatch } from '#examples/path-tracer-scene.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { openPolicy, useStack } from '#test/support/stack/stack.ts'
 import { until } from '#test/support/poll.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
 /** Writes index² after a loop that takes some time. */
 const squares = (spins: number) => `
@@ -36,18 +36,9 @@ function batchOf(count: number, spins = 1, more: object = {}) {
   }
 }
 
-let stack: TestStack
-let tenant: Tenant
-let eu: NodeProcess
-let us: NodeProcess
-beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
-  await stack.pin(tenant, openPolicy('EU'))
-  us = await stack.startNode({ name: 'us', region: 'US', verified: false })
-  eu = await stack.startNode({ name: 'fr', region: 'FR', verified: false })
-})
-afterAll(() => stack?.close())
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy', 'audit'] })
+const us = openOnce(() => stack.startNode({ name: 'us', region: 'US', verified: false }))
+const eu = openOnce(() => stack.startNode({ name: 'fr', region: 'FR', verified: false }))
 
 async function submit(body: object, headers: Record<string, string> = {}): Promise<string> {
   const { status, body: reply, headers: got } = await stack.post(tenant, '/v1/jobs', body, headers)

@@ -1,28 +1,17 @@
 /** Pictures and sound through the whole system, as JSON over the Open Inference Protocol. */
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { MEDIA_MODELS } from '#test/suites/media.ts'
 import { pngOf } from '#test/support/engine/media-files.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { openPolicy, useStack } from '#test/support/stack/stack.ts'
 import { MEDIA_BYTES } from '#shared/job/model.ts'
 
-let stack: TestStack
-let tenant: Tenant
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy'], policies: [openPolicy('DE')] })
 beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy'])
-  await stack.pin(tenant, openPolicy('DE'))
-  await stack.startNode({
-    name: 'de',
-    region: 'DE',
-    device: 'cpu',
-    verified: true,
-    options: ['--models', MEDIA_MODELS.join(',')],
-  })
+  const options = ['--models', MEDIA_MODELS.join(',')]
+  await stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true, options })
 })
-afterAll(() => stack?.close())
 
 const example = (name: string) => new Uint8Array(readFileSync(repositoryPath(`examples/${name}`)))
 

@@ -1,33 +1,25 @@
 /** Loading and unloading models in the whole system: a local node with one model gets a request for another. */
 import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ModelsReply } from '#shared/api/models.ts'
-import type { NodeProcess } from '#scripts/stack/node-process.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { openPolicy, useStack } from '#test/support/stack/stack.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
 const WARM = 'littoral-embed-400k'
 const COLD = 'littoral-chat-2m'
 
-let stack: TestStack
-let tenant: Tenant
-let node: NodeProcess
-
-beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy'])
-  await stack.pin(tenant, openPolicy('EU'))
-  node = await stack.startNode({
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy'] })
+const node = openOnce(() =>
+  stack.startNode({
     name: 'shelf',
     region: 'DE',
     device: 'cpu',
     verified: false,
     // Memory for only one of the two models.
     options: ['--models', WARM, '--model-memory', '9', '--model-cache', `${stack.dir}/models`],
-  })
-})
-afterAll(() => stack?.close())
+  }),
+)
 
 async function listed(id: string) {
   const { body } = await stack.get(tenant, '/v1/models')

@@ -1,30 +1,23 @@
 /** The Open Inference Protocol with a real node: binary tensors, versions, and a client generated from the protocol's description. */
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import { createOpenApiClient, type OpenApiClient } from '#test/support/stack/openapi-client.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { useStack } from '#test/support/stack/stack.ts'
 
 const MODEL = 'littoral-embed-400k'
 const TEXTS = ['turn on the light', 'how warm is it']
 
-let stack: TestStack
-let tenant: Tenant
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy'] })
 let client: OpenApiClient
-
 beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy'])
-  await stack.pin(tenant, openPolicy('EU'))
   await stack.startNode({ name: 'de', region: 'DE', verified: true, device: 'cpu' })
   const document: unknown = JSON.parse(
     readFileSync(repositoryPath('test/support/open-inference.json'), 'utf8'),
   )
   client = createOpenApiClient(document, { url: stack.url, key: tenant.apiKey })
 })
-afterAll(() => stack?.close())
 
 interface Embedded {
   readonly id: string

@@ -2,25 +2,22 @@
 import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { repositoryPath } from '#scripts/base/paths.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { openPolicy, useStack } from '#test/support/stack/stack.ts'
 
 const SERVED_AT = 'http://127.0.0.1:8787'
 
-let stack: TestStack
-let tenant: Tenant
-
+// A batch in some seconds, so that the bundle is still pending, as it is for a reader.
+const { stack, tenant } = useStack({
+  batchSeconds: 5,
+  scopes: ['infer', 'policy', 'audit'],
+  policies: [openPolicy('WORLD')],
+})
 beforeAll(async () => {
-  // A batch in some seconds, so that the bundle is still pending, as it is for a reader.
-  stack = await createTestStack({ batchSeconds: 5 })
-  tenant = await stack.createTenant('demo', ['infer', 'policy', 'audit'])
-  await stack.pin(tenant, openPolicy('WORLD'))
   const options = ['--models', 'littoral-embed-400k,littoral-chat-2m']
   await stack.startNode({ name: 'de', region: 'DE', verified: true, options })
 })
-afterAll(() => stack?.close())
 
 /** The snippets from “Try it” to the verified bundle as one shell script. */
 async function readScript(): Promise<string> {

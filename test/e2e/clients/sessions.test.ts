@@ -1,10 +1,9 @@
 /** Sessions through the whole system: a running sum on a node's GPU that survives the node. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import type { NodeProcess } from '#scripts/stack/node-process.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { openSession, type SessionClient } from '#test/support/stack/session-client.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { useStack } from '#test/support/stack/stack.ts'
 
 const WGSL = `
 @group(0) @binding(0) var<storage, read_write> sum: array<f32>;
@@ -31,8 +30,7 @@ const floats = (...values: number[]) =>
 const readFloat = (data: string | undefined) =>
   new Float32Array((decodeBase64(data ?? '') ?? new Uint8Array(4)).slice().buffer)[0]
 
-let stack: TestStack
-let tenant: Tenant
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy'] })
 const nodes = new Map<string, NodeProcess>()
 const spawn = async (name: string, region: string) => {
   const node = await stack.startNode({ name, region, verified: false })
@@ -40,13 +38,7 @@ const spawn = async (name: string, region: string) => {
   return node
 }
 
-beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy'])
-  await stack.pin(tenant, openPolicy('EU'))
-  await spawn('it', 'IT')
-})
-afterAll(() => stack?.close())
+beforeAll(() => spawn('it', 'IT'))
 
 const connect = (
   options: Partial<Parameters<typeof openSession>[0]> = {},

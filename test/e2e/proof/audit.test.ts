@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import {
   CheckpointReply,
   EntriesReply,
@@ -22,23 +22,19 @@ import { JurisdictionsReply } from '#worker/api/audit/compliance.ts'
 import { RopaReply } from '#worker/api/audit/record-of-processing.ts'
 import { parseCsv } from '#test/support/csv.ts'
 import { until } from '#test/support/poll.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { useStack } from '#test/support/stack/stack.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
 const OUTERMOST = /^(GP|RE|GF|MQ|YT|MF|AX)$/
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
 
-let stack: TestStack
-let tenant: Tenant
-let other: Tenant
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy', 'audit', 'admin'] })
+const other = openOnce(() => stack.createTenant('rival', ['infer']))
 let receiptId: string
 let jobId: string
 let firstCheckpoint: ReturnType<typeof CheckpointReply.parse>
 
 beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit', 'admin'])
-  other = await stack.createTenant('rival', ['infer'])
-  await stack.pin(tenant, openPolicy('EU'))
   await stack.startNode({ name: 'fr', region: 'FR', device: 'cpu', verified: false })
   firstCheckpoint = CheckpointReply.parse((await stack.get(tenant, '/v1/audit/checkpoint')).body)
   const { headers, status } = await stack.post(tenant, '/v1/embeddings', EMBEDDING)
@@ -50,7 +46,6 @@ beforeAll(async () => {
   })
   jobId = String(placed.opening?.detail['jobId'])
 })
-afterAll(() => stack?.close())
 
 /** Asks until there is an answer. */
 async function found<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {

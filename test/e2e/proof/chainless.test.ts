@@ -1,67 +1,48 @@
 /** A deployment without a chain, and the verifier as a single file in an empty folder. */
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { copyFile, mkdir, mkdtemp, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { EntriesReply, LogKeyReply } from '#shared/api/audit.ts'
-import { PAGES_DIR, SIMULATED_WORKER_DIR, VERIFIER_FILE } from '#scripts/build/build.ts'
-import { startNodeProcess, type NodeProcess } from '#scripts/stack/node-process.ts'
-import { createOperator } from '#scripts/stack/operator.ts'
-import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
+import { VERIFIER_FILE } from '#scripts/build/build.ts'
+import { startNodeProcess } from '#scripts/stack/node-process.ts'
 import { AuditBundle } from '#shared/audit/bundle.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { until } from '#test/support/poll.ts'
+import { useWorker } from '#test/support/stack/worker.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
-const SECRET = '0123456789abcdef'.repeat(4)
-
-let dir: string
-let worker: Workerd
-let node: NodeProcess
-let key: string
+const worker = useWorker('development', {
+  HUBS: 'hub-0:any',
+  LOG_KEY: `0x${'0123456789abcdef'.repeat(4)}`,
+})
+const acme = openOnce(() =>
+  worker.operator.createKey({ tenant: 'acme', scopes: ['infer', 'audit'] }),
+)
+const node = openOnce(
+  async () =>
+    startNodeProcess({
+      hub: worker.workerd.url,
+      dir: worker.stateDir,
+      name: 'fr',
+      region: 'FR',
+      simulatedPlace: 'FR',
+      device: 'cpu',
+      key: (await worker.operator.createKey({ tenant: 'operator', scopes: ['node'] })).key,
+      options: ['--models', 'littoral-embed-400k'],
+      log: silentLog,
+    }),
+  (opened) => opened.close(),
+)
 let logKey: string
-
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'littoral-chainless-'))
-  worker = await startWorkerd({
-    bundleDir: SIMULATED_WORKER_DIR,
-    stateDir: join(dir, 'worker'),
-    assetsDir: PAGES_DIR,
-    log: silentLog,
-    vars: {
-      HUBS: 'hub-0:any',
-      INGRESS_COUNTRY: 'DE',
-      OPERATOR_KEY: SECRET,
-      ADMISSION_SECRET: SECRET,
-      LOG_KEY: `0x${SECRET}`,
-    },
-  })
-  const operator = createOperator(worker.url, SECRET)
-  const vouch = await operator.createKey({ tenant: 'operator', scopes: ['node'] })
-  key = (await operator.createKey({ tenant: 'acme', scopes: ['infer', 'audit'] })).key
-  node = await startNodeProcess({
-    hub: worker.url,
-    dir,
-    name: 'fr',
-    region: 'FR',
-    simulatedPlace: 'FR',
-    device: 'cpu',
-    key: vouch.key,
-    options: ['--models', 'littoral-embed-400k'],
-    log: silentLog,
-  })
   logKey = LogKeyReply.parse(await get('/v1/audit/key')).publicKey
 })
-afterAll(async () => {
-  await node?.close()
-  await worker?.close()
-  await rm(dir, { recursive: true, force: true })
-})
 
-const authorization = () => ({ authorization: `Bearer ${key}` })
+const authorization = () => ({ authorization: `Bearer ${acme.key}` })
 
 async function get(path: string): Promise<unknown> {
-  return (await fetch(`${worker.url}${path}`, { headers: authorization() })).json()
+  return (await fetch(`${worker.workerd.url}${path}`, { headers: authorization() })).json()
 }
 
 /** Runs `littoral-verify.mjs` on one file, in a folder with nothing else. */
@@ -69,7 +50,7 @@ async function verify(
   bundle: unknown,
   ...args: string[]
 ): Promise<{ readonly code: number; readonly output: string }> {
-  const folder = await mkdtemp(join(dir, 'empty-'))
+  const folder = await mkdtemp(join(worker.stateDir, 'empty-'))
   await copyFile(VERIFIER_FILE, join(folder, 'littoral-verify.mjs'))
   await writeFile(join(folder, 'bundle.json'), JSON.stringify(bundle))
   await mkdir(join(folder, 'home'))
@@ -92,7 +73,7 @@ async function placedBundle(): Promise<AuditBundle> {
 
 describe('a deployment without a chain', () => {
   it('is verified with the key of its log alone, and reported as a deployment without settlement', async () => {
-    const answer = await fetch(`${worker.url}/v1/embeddings`, {
+    const answer = await fetch(`${worker.workerd.url}/v1/embeddings`, {
       method: 'POST',
       headers: { ...authorization(), 'content-type': 'application/json' },
       body: JSON.stringify({ model: 'littoral-embed-400k', input: 'turn on the kitchen light' }),
@@ -121,7 +102,9 @@ describe('a deployment without a chain', () => {
     expect(output).not.toMatch(/npm|working copy|dev\.json/)
     const bare = await verify({})
     expect([bare.code, bare.output.split('\n').length]).toEqual([2, 2])
-    expect(bare.output).toContain('Give --pins, or --log-key, or --rpc and --settlement; see --help')
+    expect(bare.output).toContain(
+      'Give --pins, or --log-key, or --rpc and --settlement; see --help',
+    )
   })
 
   it('has a verifier of less than 400 KB', async () => {

@@ -2,32 +2,27 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Locator, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { AuditBundle } from '#shared/audit/bundle.ts'
 import { createChainView, rememberChain } from '#shared/verify/chain-view.ts'
 import { verifyBundle } from '#shared/verify/whole.ts'
 import { overall, proveJob } from '../../../console/compliance/jobs/prove-job.ts'
 import { pageTrust } from '../../../console/compliance/jobs/page-trust.ts'
 import { expectUsable, TWO_SCREENS } from '#test/support/stack/axe.ts'
-import { idle, startConsoleStack, type ConsoleStack } from '#test/support/stack/console.ts'
+import { idle, useConsoleStack } from '#test/support/stack/console.ts'
 import { until } from '#test/support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
 
-let on: ConsoleStack
+const on = useConsoleStack()
 let page: Page
 let jobId: string
 let bundle: AuditBundle
 
 beforeAll(async () => {
-  on = await startConsoleStack()
   jobId = await runJob()
   bundle = await settledBundle(jobId)
   page = await on.open(on.tenant.apiKey)
-})
-afterAll(() => on?.close())
-afterEach(() => {
-  expect(on.complaints()).toEqual([])
 })
 
 async function runJob(): Promise<string> {
@@ -172,7 +167,7 @@ type Bundle = Mutable<AuditBundle>
 /** The only value that no signature, hash or root covers: the deployment's estimate of when a pending job settles. */
 const UNPROVEN: readonly string[] = ['settlesWithinMs']
 
-/** What the page trusts, read as the page reads it. */
+/** Trust anchors of the page, read as the page reads them. */
 async function trustOfPage() {
   const view = await createChainView(on.stack.chain.rpc, on.stack.deployment.settlement)
   return pageTrust({ chain: rememberChain(view), logKeys: [on.stack.logPublicKey] })

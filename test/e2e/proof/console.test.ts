@@ -1,21 +1,16 @@
 /** The compliance console in real Chromium, against the production Worker: signing in, policies, keys, every screen. */
 import type { Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { expectUsable, TWO_SCREENS } from '#test/support/stack/axe.ts'
-import { startConsoleStack, type ConsoleStack } from '#test/support/stack/console.ts'
+import { useConsoleStack } from '#test/support/stack/console.ts'
 
-let on: ConsoleStack
+const on = useConsoleStack()
 let page: Page
 
 beforeAll(async () => {
-  on = await startConsoleStack()
   const request = { model: 'littoral-embed-400k', input: 'turn on the kitchen light' }
   expect((await on.stack.post(on.tenant, '/v1/embeddings', request)).status).toBe(200)
   page = await on.open(on.tenant.apiKey)
-})
-afterAll(() => on?.close())
-afterEach(() => {
-  expect(on.complaints()).toEqual([])
 })
 
 describe('signing in', () => {

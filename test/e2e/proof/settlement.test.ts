@@ -1,45 +1,39 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
-import { createSigner, importSigningKey, type Signer } from '#shared/base/signature.ts'
+import { createSigner, importSigningKey } from '#shared/base/signature.ts'
 import { connect, PUBLISHED_OWNER_KEY } from '#scripts/stack/chain.ts'
 import { createChainView } from '#shared/verify/chain-view.ts'
 import { claimEarnings } from '#scripts/stack/claim-earnings.ts'
-import type { NodeProcess } from '#scripts/stack/node-process.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
 import { erc20Abi } from 'viem'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { useStack } from '#test/support/stack/stack.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { until } from '#test/support/poll.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
 const EMBEDDING = {
   model: 'littoral-embed-400k',
   input: ['turn on the kitchen light', 'is it private?'],
 }
 
-let stack: TestStack
-let tenant: Tenant
-let node: NodeProcess
-let signer: Signer
 const said: string[] = []
 const gaveUp: string[] = []
-
-beforeAll(async () => {
-  stack = await createTestStack({
-    batchSeconds: 2,
-    keeper: { say: (text) => said.push(text), giveUp: ({ detail }) => gaveUp.push(detail) },
-  })
-  tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit'])
-  await stack.pin(tenant, openPolicy('EU'))
-  node = await stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true })
-  signer = await createSigner(
-    await importSigningKey(await readFile(join(node.stateDir, 'receipt-key.jwk'), 'utf8')),
-  )
+const { stack, tenant } = useStack({
+  batchSeconds: 2,
+  keeper: { say: (text) => said.push(text), giveUp: ({ detail }) => gaveUp.push(detail) },
+  scopes: ['infer', 'policy', 'audit'],
 })
-afterAll(() => stack?.close())
+const node = openOnce(() =>
+  stack.startNode({ name: 'de', region: 'DE', device: 'cpu', verified: true }),
+)
+const signer = openOnce(async () =>
+  createSigner(
+    await importSigningKey(await readFile(join(node.stateDir, 'receipt-key.jwk'), 'utf8')),
+  ),
+)
 
 async function answer(): Promise<string> {
   const { status, headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING)

@@ -1,19 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Tenant } from '#scripts/stack/stack.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { describe, expect, it } from 'vitest'
+import { useStack } from '#test/support/stack/stack.ts'
 import { descendantsOf } from '../../../bench/memory/processes.ts'
 import { until } from '#test/support/poll.ts'
 
 const EMBEDDING = { model: 'littoral-embed-400k', input: ['turn on the kitchen light'] }
 
-let stack: TestStack
-let tenant: Tenant
-beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy'])
-  await stack.pin(tenant, openPolicy('EU'))
-})
-afterAll(() => stack?.close())
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy'] })
 
 const start = (name: string, region: string) =>
   stack.startNode({ name, region, device: 'cpu', verified: false })

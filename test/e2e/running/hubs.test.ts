@@ -9,7 +9,7 @@ import { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import { INVERT } from '#test/support/hub/hub.ts'
 import { until } from '#test/support/poll.ts'
-import { startTestWorker, type TestWorker } from '#test/support/stack/worker.ts'
+import { useWorker } from '#test/support/stack/worker.ts'
 
 /** Three hubs on this machine that claim to be in Frankfurt. */
 const HUBS = ['hub-a', 'hub-b', 'hub-c'].map((name) => `${name}:any@50.11/8.68/10`).join(',')
@@ -23,16 +23,14 @@ const KERNEL = {
   buffers: [{ binding: 0, access: 'read_write', data: 'AAAAAA==', return: true }],
 }
 
-let worker: TestWorker
+const worker = useWorker('development', { HUBS, INGRESS_COUNTRY: 'DE' })
 let auditor: string
 const nodes: NodeCore[] = []
 beforeAll(async () => {
-  worker = await startTestWorker('development', { HUBS, INGRESS_COUNTRY: 'DE' })
   auditor = (await worker.operator.createKey({ tenant: 'auditors', scopes: ['audit'] })).key
 })
 afterAll(async () => {
   for (const node of nodes) await node.stop()
-  await worker?.close()
 })
 
 /** Starts a complete node at a chosen hub. */

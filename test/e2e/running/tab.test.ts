@@ -3,8 +3,6 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
 import { vibrationWindow } from '#examples/vibration.ts'
-import type { NodeProcess } from '#scripts/stack/node-process.ts'
-import type { Tenant } from '#scripts/stack/stack.ts'
 import {
   inPhase,
   killGpuProcess,
@@ -13,9 +11,11 @@ import {
   START_MS,
   textOf,
 } from '#test/support/stack/contribute-page.ts'
-import { createTestStack, openPolicy, type TestStack } from '#test/support/stack/stack.ts'
+import { useStack } from '#test/support/stack/stack.ts'
+import { computeRequest } from '#test/support/compute-request.ts'
 import { until } from '#test/support/poll.ts'
 import { HEARTBEAT_TIMEOUT_MS } from '#p2p/work/heartbeat.ts'
+import { openOnce } from '#test/support/open-once.ts'
 
 /** A tab that is only silent would stay on the network for this long. */
 const SILENT_MS = HEARTBEAT_TIMEOUT_MS - 1_000
@@ -25,37 +25,24 @@ const SPECTRUM = SPECTRUM_KERNEL.request(vibrationWindow().samples)
 const IN_TAB = { 'x-littoral-residency': 'DE' }
 const IN_LOCAL = { 'x-littoral-residency': 'FR' }
 /** A kernel that never ends. */
-const ENDLESS = {
-  kernel: {
-    wgsl: '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n@compute @workgroup_size(1) fn main() { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }',
-    entryPoint: 'main',
-    workgroups: [1, 1, 1],
-  },
-  buffers: [{ binding: 0, access: 'read_write', sizeBytes: 4, return: true }],
-}
+const ENDLESS = computeRequest(
+  '@group(0) @binding(0) var<storage, read_write> a: array<u32>;\n@compute @workgroup_size(1) fn main() { loop { a[0] += 1u; if (a[0] == 0u) { break; } a[0] = 1u; } }',
+)
 
-let stack: TestStack
-let tenant: Tenant
+const { stack, tenant } = useStack({ scopes: ['infer', 'policy'] })
 let browser: Browser
 let page: Page
 let tab: string
-let local: NodeProcess
 beforeAll(async () => {
-  stack = await createTestStack()
-  tenant = await stack.createTenant('acme', ['infer', 'policy'])
-  await stack.pin(tenant, openPolicy('EU'))
   browser = await launchBrowser()
   page = await browser.newPage()
   await page.goto(`${stack.url}/contribute?place=DE`)
   await pressStart(page)
   await inPhase(page, 'online').waitFor({ timeout: START_MS })
   tab = await textOf(page, 'node-id')
-  local = await stack.startNode({ name: 'fr', region: 'FR', verified: false })
 })
-afterAll(async () => {
-  await browser?.close()
-  await stack?.close()
-})
+afterAll(() => browser?.close())
+const local = openOnce(() => stack.startNode({ name: 'fr', region: 'FR', verified: false }))
 
 interface Shown {
   readonly nodeId: string

@@ -2,6 +2,8 @@
 import type { Browser, Locator, Page } from 'playwright-core'
 import { WORKER_DIR } from '#scripts/build/build.ts'
 import type { Tenant } from '#scripts/stack/stack.ts'
+import { afterEach, expect } from 'vitest'
+import { openOnce } from '#test/support/open-once.ts'
 import { launchBrowser } from './contribute-page.ts'
 import { createTestStack, type TestStack } from './stack.ts'
 
@@ -13,7 +15,7 @@ const POLICY = {
   minEvidence: 'declared',
 }
 
-export interface ConsoleStack {
+interface ConsoleStack {
   readonly stack: TestStack
   readonly tenant: Tenant
   readonly browser: Browser
@@ -29,7 +31,7 @@ export interface ConsoleStack {
 }
 
 /** The production Worker, a node in Germany and one in the US, and a tenant with all scopes that pins its jobs to Europe. */
-export async function startConsoleStack(): Promise<ConsoleStack> {
+async function startConsoleStack(): Promise<ConsoleStack> {
   const stack = await createTestStack({ batchSeconds: 1, bundleDir: WORKER_DIR })
   const tenant = await stack.createTenant('acme', ['infer', 'policy', 'audit', 'admin'])
   await stack.pin(tenant, POLICY)
@@ -69,6 +71,15 @@ export async function startConsoleStack(): Promise<ConsoleStack> {
       await stack.close()
     },
   }
+}
+
+/** Runs it for all tests of a file; each fails if the browser complained. */
+export function useConsoleStack(): ConsoleStack {
+  const on = openOnce(startConsoleStack, (opened) => opened.close())
+  afterEach(() => {
+    expect(on.complaints()).toEqual([])
+  })
+  return on
 }
 
 /** Waits until the view and its parts have loaded. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLog } from '#shared/base/log.ts'
 import { publishDefault } from '#scripts/stack/operator.ts'
+import { openOnce } from '#test/support/open-once.ts'
 import { callWorker, type CallOptions, type Reply } from './worker.ts'
 import { startStack, type Stack, type StackOptions, type Tenant } from '#scripts/stack/stack.ts'
 
@@ -51,6 +52,29 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
       await rm(dir, { recursive: true, force: true })
     },
   }
+}
+
+interface UseStackOptions extends Partial<StackOptions> {
+  readonly scopes: readonly string[]
+  /** Published in this order; the last is the tenant's default. @default `openPolicy('EU')` */
+  readonly policies?: readonly Record<string, unknown>[]
+}
+
+/** Runs a stack with one tenant for all tests of a file. */
+export function useStack({ scopes, policies, ...options }: UseStackOptions): {
+  readonly stack: TestStack
+  readonly tenant: Tenant
+} {
+  const stack = openOnce(
+    () => createTestStack(options),
+    (opened) => opened.close(),
+  )
+  const tenant = openOnce(async () => {
+    const created = await stack.createTenant('acme', scopes)
+    for (const policy of policies ?? [openPolicy('EU')]) await stack.pin(created, policy)
+    return created
+  })
+  return { stack, tenant }
 }
 
 /** A policy for public data in these regions, tabs included. */

@@ -6,6 +6,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { SIMULATED_WORKER_DIR, WORKER_DIR } from '#scripts/build/build.ts'
 import { createOperator, type Operator } from '#scripts/stack/operator.ts'
 import { startWorkerd, type Workerd } from '#scripts/stack/workerd.ts'
+import { openOnce } from '#test/support/open-once.ts'
 import { HANG_MS } from '#test/support/poll.ts'
 
 export const OPERATOR_KEY = 'operator-of-this-test'
@@ -76,6 +77,14 @@ export async function startTestWorker(
       await rm(dir, { recursive: true, force: true })
     },
   }
+}
+
+/** Runs a built Worker for all tests of a file. */
+export function useWorker(...how: Parameters<typeof startTestWorker>): TestWorker {
+  return openOnce(
+    () => startTestWorker(...how),
+    (worker) => worker.close(),
+  )
 }
 
 export async function callWorker(url: string, method: string, call: CallOptions): Promise<Reply> {
