@@ -3,44 +3,31 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { JobResult } from '#p2p/stream/messages.ts'
 import { failureOf } from '#node-core/job-failure.ts'
 import { SilentNode } from '#p2p/work/job-call.ts'
-import { openWork, type OpenWorkOptions, type WorkLink } from '#p2p/work/work-client.ts'
+import type { OpenWorkOptions, WorkLink } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { receiptHash } from '#shared/receipt/receipt.ts'
-import {
-  createMemoryNetwork,
-  type ConnectedNode,
-  type MemoryNetwork,
-} from '#test/support/hub/memory-network.ts'
+import { createWorkBench, type WorkBench } from '#test/support/hub/work-bench.ts'
 import { until } from '#test/support/poll.ts'
 import {
   codeOf,
   createTestHandler,
-  createTestHub,
   invertBytes,
   seededBytes,
   type Run,
   type TestHandler,
-  type TestHub,
   type TestNode,
 } from '#test/support/hub/work.ts'
 import { JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
 import { FRAME_BYTES } from '#p2p/stream/frames.ts'
 import { HEARTBEAT_TIMEOUT_MS } from '#p2p/work/heartbeat.ts'
 
-let network: MemoryNetwork
-let hub: TestHub
-let node: ConnectedNode
-
-beforeAll(async () => {
-  network = await createMemoryNetwork()
-  hub = await createTestHub()
-  node = await network.connect()
-})
-afterAll(() => network.close())
+let bench: WorkBench
+beforeAll(async () => void (bench = await createWorkBench()))
+afterAll(() => bench.close())
 
 interface Joint {
   readonly link: WorkLink
@@ -54,18 +41,13 @@ async function join(
   options: Partial<OpenWorkOptions> = {},
   pending: Parameters<typeof createTestHandler>[2] = [],
 ): Promise<Joint> {
-  const { hubEnd, nodeEnd } = await node.openStream()
-  const handler = createTestHandler(node.identity, makeRun(node.identity), pending)
+  const { hubEnd, nodeEnd } = await bench.node.openStream()
+  const handler = createTestHandler(bench.node.identity, makeRun(bench.node.identity), pending)
   const served = serveWork(nodeEnd, handler, { log: silentLog }).then(
     () => undefined,
     (error: unknown) => errorCode(error),
   )
-  const link = await openWork(hubEnd, {
-    welcome: () => hub.welcome(),
-    onReceipt: () => Promise.resolve(),
-    log: silentLog,
-    ...options,
-  })
+  const link = await bench.open(hubEnd, options)
   return { link, handler, served }
 }
 
@@ -76,7 +58,7 @@ interface Ran {
 
 async function run(link: WorkLink, payload: Uint8Array, signal?: AbortSignal): Promise<Ran> {
   const chunks: Uint8Array[] = []
-  const offer = await hub.offer(node.libp2p.peerId.toString(), payload)
+  const offer = await bench.offer(payload)
   const result = await link.run(offer, payload, {
     signal: signal ?? new AbortController().signal,
     onChunk: (bytes) => void chunks.push(bytes),
@@ -153,11 +135,10 @@ describe('back-pressure', () => {
       return self.result(offer, 0)
     })
     const read = Promise.withResolvers<void>()
-    const slow = link.run(
-      await hub.offer(node.libp2p.peerId.toString(), new Uint8Array(1)),
-      new Uint8Array(1),
-      { signal: new AbortController().signal, onChunk: () => read.promise },
-    )
+    const slow = link.run(await bench.offer(new Uint8Array(1)), new Uint8Array(1), {
+      signal: new AbortController().signal,
+      onChunk: () => read.promise,
+    })
     await until('the slow job to fill its window', () => emitted === JOB_WINDOW_BYTES)
     for (let job = 0; job < 20; job += 1) await run(link, seededBytes(5_000))
     expect(emitted).toBeLessThanOrEqual(JOB_WINDOW_BYTES)
@@ -265,18 +246,14 @@ describe('endings', () => {
 
   test('[W9] a lost stream ends every job on it with node_lost, and aborts them on the node', async () => {
     const aborted: unknown[] = []
-    const { hubEnd, nodeEnd } = await node.openStream()
-    const handler = createTestHandler(node.identity, async (_offer, _payload, { signal }) => {
+    const { hubEnd, nodeEnd } = await bench.node.openStream()
+    const handler = createTestHandler(bench.node.identity, async (_offer, _payload, { signal }) => {
       await new Promise((resolve) => signal.addEventListener('abort', resolve))
       aborted.push(signal.reason)
       throw signal.reason
     })
     const served = codeOf(serveWork(nodeEnd, handler, { log: silentLog }))
-    const link = await openWork(hubEnd, {
-      welcome: () => hub.welcome(),
-      onReceipt: () => Promise.resolve(),
-      log: silentLog,
-    })
+    const link = await bench.open(hubEnd)
     const jobs = [1, 2, 3].map(() => codeOf(run(link, seededBytes(10))))
     await until('three jobs in flight', () => link.inFlight() === 3)
     nodeEnd.abort(new Error('cable cut'))
@@ -318,7 +295,7 @@ describe('endings', () => {
   })
 
   test('[W11] a node that answers no ping is dropped with node_timeout', async () => {
-    const { hubEnd, nodeEnd } = await node.openStream()
+    const { hubEnd, nodeEnd } = await bench.node.openStream()
     let nowMs = 0
     const beats: (() => void)[] = []
     const clock = {
@@ -330,13 +307,8 @@ describe('endings', () => {
     }
     // Says hello, then nothing: a tab that the system has frozen.
     const { encodeFrame, jsonFrame } = await import('#p2p/stream/frames.ts')
-    nodeEnd.send(encodeFrame(jsonFrame('hello', 0, await node.identity.hello())))
-    const link = await openWork(hubEnd, {
-      welcome: () => hub.welcome(),
-      onReceipt: () => Promise.resolve(),
-      log: silentLog,
-      clock,
-    })
+    nodeEnd.send(encodeFrame(jsonFrame('hello', 0, await bench.node.identity.hello())))
+    const link = await bench.open(hubEnd, { clock })
     const job = codeOf(run(link, seededBytes(10)))
     await until('the job to be in flight', () => link.inFlight() === 1)
     nowMs += HEARTBEAT_TIMEOUT_MS + 1
@@ -348,10 +320,8 @@ describe('endings', () => {
 
 describe('receipts', () => {
   test('[W12] kept receipts go to the hub after the welcome, and are acknowledged once stored', async () => {
-    const offers = await Promise.all(
-      Array.from({ length: 600 }, () => hub.offer(node.libp2p.peerId.toString(), seededBytes(8))),
-    )
-    const kept = await Promise.all(offers.map((offer) => node.identity.receipt(offer)))
+    const offers = await Promise.all(Array.from({ length: 600 }, () => bench.offer(seededBytes(8))))
+    const kept = await Promise.all(offers.map((offer) => bench.node.identity.receipt(offer)))
     const stored: Bytes32[] = []
     const { link, handler } = await join(
       invertBytes,
@@ -370,10 +340,8 @@ describe('receipts', () => {
   })
 
   test('[W12] a receipt that the hub could not store is not acknowledged, and the next one is', async () => {
-    const offers = await Promise.all(
-      [1, 2].map(() => hub.offer(node.libp2p.peerId.toString(), seededBytes(8))),
-    )
-    const kept = await Promise.all(offers.map((offer) => node.identity.receipt(offer)))
+    const offers = await Promise.all([1, 2].map(() => bench.offer(seededBytes(8))))
+    const kept = await Promise.all(offers.map((offer) => bench.node.identity.receipt(offer)))
     let calls = 0
     const { link, handler } = await join(
       invertBytes,
