@@ -3,21 +3,16 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { TextWork } from '#shared/job/job.ts'
-import {
-  encodeTextEvent,
-  mostTextUnits,
-  TEXT_OUTPUT,
-  textUnits,
-  type TextEvent,
-} from '#shared/job/text.ts'
+import { encodeTextEvent, mostTextUnits, textUnits, type TextEvent } from '#shared/job/text.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { readStream, writeStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { compiled, TENANT } from '#test/support/hub/policies.ts'
+import { createTextEngine } from '#test/support/hub/text-engine.ts'
 import { until } from '#test/support/poll.ts'
 
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
-const DIGEST = `0x${'5'.repeat(64)}` as const
+const TELLER = { id: 'teller', digest: `0x${'5'.repeat(64)}` } as const
 const payload = new TextEncoder().encode('{"prompt":"count"}')
 const never = new AbortController().signal
 
@@ -34,38 +29,25 @@ function writer(
   events: readonly TextEvent[],
   pause: (signal: AbortSignal) => Promise<unknown> = async () => {},
 ): Writer {
-  const engine: Writer = {
-    stopped: 0,
-    adapter: { name: 'test cpu', isSoftware: true },
-    models: [{ id: 'teller', digest: DIGEST, provider: 'cpu', serviceMs: 1 }],
-    kernels: [],
-    async run(_work, _payload, { emit, signal }) {
-      let sizeBytes = 0
-      for (const [index, event] of events.entries()) {
-        if (index > 0) await pause(signal)
-        if (signal.aborted) {
-          engine.stopped += 1
-          throw new AppError('cancelled', 'stopped')
-        }
-        const bytes = encodeTextEvent(event)
-        sizeBytes += bytes.length
-        await emit(bytes)
+  const tell = createTextEngine([TELLER], async (write, signal) => {
+    for (const [index, event] of events.entries()) {
+      if (index > 0) await pause(signal)
+      if (signal.aborted) {
+        engine.stopped += 1
+        throw new AppError('cancelled', 'stopped')
       }
-      const outputs = [
-        { name: TEXT_OUTPUT, datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes },
-      ]
-      return { outputs, provider: 'cpu', adapter: engine.adapter, computeMs: 1 }
-    },
-    close: () => Promise.resolve(),
-  }
+      await write(event)
+    }
+  })
+  const engine: Writer = { ...tell, stopped: 0 }
   return engine
 }
 
 async function textRequest(change: Partial<TextWork> = {}): Promise<DispatchRequest> {
   const work: TextWork = {
     kind: 'text',
-    model: 'teller',
-    digest: DIGEST,
+    model: TELLER.id,
+    digest: TELLER.digest,
     inputBytes: payload.length,
     maxTokens: 8,
     ...change,
@@ -285,8 +267,7 @@ describe('the trace context of a request', () => {
           return next()
         },
       })
-    const request = await kernelRequest(WORLD, payload, { traceparent })
-    const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
+    const { outcome } = await hub.ask(WORLD, payload, { traceparent })
     expect(outcome.attempts).toBe(2)
     expect(seen).toEqual([traceparent, traceparent])
   })

@@ -35,8 +35,7 @@ afterEach(() => hub.close())
 
 async function ask(tenant: TenantId, change: Partial<DispatchRequest> = {}): Promise<string> {
   const policy = compiled(WORLD, tenant)
-  const request = await kernelRequest(policy, payload, { tenant, ...change })
-  return hub.dispatcher.dispatch(request, payload, new AbortController().signal).then(
+  return hub.ask(policy, payload, { tenant, ...change }).then(
     () => 'answered',
     (error: { code: string }) => error.code,
   )

@@ -18,7 +18,6 @@ import { newJobId, randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import { silentLog, type Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
-import type { PresenceRecord } from '#shared/node/node.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { digestBytes, type Place } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
@@ -27,10 +26,11 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createKernelBans, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
-import type { DispatchRequest } from '#worker/protocols/hub.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { Patience } from '#worker/hub/attempts/silence.ts'
 import { createMemoryNetwork } from './memory-network.ts'
 import { placeIn, standsAt } from './place.ts'
+import { presenceOf, TEST_ADAPTER } from './presence.ts'
 import { TENANT } from './policies.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
@@ -79,12 +79,19 @@ export interface TestHubBench {
     /** What it could load, and how it loads when the hub asks. */
     readonly shelf?: TestShelf
   }): Promise<TestMember>
+  /** Dispatches a kernel job whose answer is its payload inverted. */
+  ask(policy: CompiledPolicy, payload: Uint8Array, change?: Asked): Promise<DispatchResult>
   close(): Promise<void>
+}
+
+interface Asked extends Partial<DispatchRequest> {
+  /** The caller's. @default it never leaves */
+  readonly signal?: AbortSignal
 }
 
 /** Inverts each byte: an answer that any reader can check. */
 export const INVERT: Engine = {
-  adapter: { name: 'test cpu', isSoftware: true },
+  adapter: TEST_ADAPTER,
   models: [],
   kernels: 'any',
   async run(work, payload, { emit }) {
@@ -97,7 +104,7 @@ export const INVERT: Engine = {
         sizeBytes: payload.length,
       },
     ]
-    return { outputs, provider: 'cpu', adapter: INVERT.adapter, computeMs: 0 }
+    return { outputs, provider: 'cpu', adapter: TEST_ADAPTER, computeMs: 0 }
   },
   close: () => Promise.resolve(),
 }
@@ -169,20 +176,16 @@ export async function createHubBench(
       const evidence = seenAs === country ? 'observed' : 'contradicted'
       const place = placeIn(country, { evidence, trust })
       let sequence = 0
-      const record = (): PresenceRecord => ({
-        version: 1,
-        nodeId,
-        kind: 'local',
-        receiptKey: identity.signer.publicKey,
-        claim: country,
-        adapter: INVERT.adapter,
-        models: [...engine.models],
-        loadable: shelf?.loadable(),
-        kernels: 'any',
-        maxJobs,
-        sequence: (sequence += 1),
-        issuedAtMs: Date.now(),
-      })
+      const record = () =>
+        presenceOf({
+          nodeId,
+          receiptKey: identity.signer.publicKey,
+          claim: country,
+          models: [...engine.models],
+          loadable: shelf?.loadable(),
+          maxJobs,
+          sequence: (sequence += 1),
+        })
       const presence = record()
       const signedPresence = await signPresence(presence, identity.identity)
       const welcome: Welcome = {
@@ -262,6 +265,9 @@ export async function createHubBench(
       directory.add(member)
       void link.closed.then(() => directory.remove(member))
       return { nodeId, ran, disconnect: async () => libp2p.stop() }
+    },
+    async ask(policy, payload, { signal = new AbortController().signal, ...change } = {}) {
+      return dispatcher.dispatch(await kernelRequest(policy, payload, change), payload, signal)
     },
     close: () => network.close(),
   }

@@ -8,6 +8,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { CompiledPolicy, PolicyDraft } from '#shared/law/policy.ts'
 import { countryBit } from '#shared/law/region.ts'
+import { kernelOutcome } from '#test/support/hub/outcome.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { createBatchCore, type BatchCore } from '#worker/jobs/core.ts'
 import type { TenantWord } from '#worker/jobs/authority/judge-authority.ts'
@@ -212,28 +213,13 @@ export function resultOf(
 ): DispatchResult {
   return {
     payload: output,
-    outcome: {
+    outcome: kernelOutcome([{ binding: 1, sizeBytes: output.length }], {
       receiptId: `0x${request.jobId.slice(4)}${request.jobId.slice(4)}`,
       nodeId: node as DispatchResult['outcome']['nodeId'],
       place: placeIn('DE', { source: 'simulated', trust: 'verified' }),
-      answer: {
-        outputs: [
-          {
-            name: 'binding:1',
-            datatype: 'UINT8',
-            shape: [output.length],
-            sizeBytes: output.length,
-          },
-        ],
-        provider: 'webgpu',
-        adapter: { name: 'test', isSoftware: true },
-        computeMs: 1,
-      },
       units: request.units,
       amountMicroUsd: String(request.units * request.priceMicroUsd),
-      timing: { queueMs: 0, networkMs: 0, computeMs: 1 },
-      attempts: 1,
-    },
+    }),
   }
 }
 
