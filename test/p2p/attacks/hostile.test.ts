@@ -18,7 +18,7 @@ import { serveWork } from '#p2p/work/work-server.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { createWorkBench, type WorkBench } from '#test/support/hub/work-bench.ts'
+import { createWorkBench, type WorkBench } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import { codeOf, createTestHandler, seededBytes } from '#test/support/hub/work.ts'
 

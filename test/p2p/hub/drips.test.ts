@@ -1,9 +1,8 @@
 /** Nodes that send bytes and never answer. Bytes are no answer; in a stream only text is. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { AppError } from '#shared/base/errors.ts'
-import type { TextWork } from '#shared/job/job.ts'
-import { encodeTextEvent, mostTextUnits, type TextEvent } from '#shared/job/text.ts'
-import { kernelRequest } from '#test/support/hub/hub.ts'
+import { encodeTextEvent, type TextEvent } from '#shared/job/text.ts'
+import { TELLER, textRequest } from '#test/support/hub/hub.ts'
 import { createHubInTime, type HubInTime } from '#test/support/hub/hub-in-time.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 import { createTextEngine } from '#test/support/hub/text-engine.ts'
@@ -49,7 +48,6 @@ describe('[N10] nodes that drip bytes and never answer', () => {
   })
 })
 
-const TELLER = { id: 'teller', digest: `0x${'5'.repeat(64)}` } as const
 const STORY: TextEvent[] = [
   { type: 'delta', text: 'once', tokens: [1] },
   { type: 'end', finish: 'stop', promptTokens: 1 },
@@ -63,16 +61,7 @@ const teller = createTextEngine([TELLER], async (write) => {
 describe('[N10] nodes that drip a stream of text', () => {
   /** Asks for one streamed text. @returns which node began it for the reader, and which ended it */
   const stream = async (timed: HubInTime) => {
-    const work: TextWork = {
-      kind: 'text',
-      model: TELLER.id,
-      digest: TELLER.digest,
-      inputBytes: payload.length,
-      maxTokens: 64,
-    }
-    const units = mostTextUnits(payload.length, work.maxTokens)
-    const change = { work, units, stream: true, timeoutMs: 30_000 }
-    const request = await kernelRequest(EU, payload, change)
+    const request = await textRequest(EU, payload, { maxTokens: 64, timeoutMs: 30_000 })
     const begun: string[] = []
     const sink = {
       begin: ({ nodeId }: { readonly nodeId: string }) => void begun.push(nodeId),

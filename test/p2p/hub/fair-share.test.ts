@@ -1,4 +1,4 @@
-/** How much of a hub one tenant gets while others want it too, over real work streams. */
+/** Several tenants share one hub, over real work streams. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job/job.ts'

@@ -11,7 +11,7 @@ const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
 const payload = new Uint8Array([1, 2, 3, 4])
 
 let hub: TestHubBench
-/** How far the hub's clock is ahead while a kernel hangs. */
+/** The lead of the hub's clock while a kernel hangs. */
 let aheadMs = 0
 beforeEach(async () => void (hub = await createHubBench([], () => Date.now() + aheadMs)))
 afterEach(() => hub.close())

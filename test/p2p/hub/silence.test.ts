@@ -124,7 +124,7 @@ describe('[N10] silence, on a simulated clock', () => {
     await timed.pass(timed.sleep(60_000))
     expect(timed.directory.barredMs(tab.nodeId)).toBe(0)
     const seen = timed.directory.describe().find(({ nodeId }) => nodeId === tab.nodeId)
-    // What it ended too late answered nobody, and is not paid.
+    // Jobs that it ended too late answered nobody, and are not paid.
     expect(seen).toMatchObject({ jobsDone: 0, inFlight: 0 })
     // More jobs than the local node has slots, in less time than the tab needs: the last one waits.
     const prompt = await askMany(9, 200, 30_000)

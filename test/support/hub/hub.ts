@@ -15,7 +15,8 @@ import { peerIdOf } from '#p2p/peers/node.ts'
 import type { JobOffer, JobResult, LoadRequest, Welcome } from '#p2p/stream/messages.ts'
 import type { Domain } from '#shared/base/eip712.ts'
 import { newJobId, randomBytes, type Bytes32 } from '#shared/base/ids.ts'
-import type { KernelWork } from '#shared/job/job.ts'
+import type { KernelWork, TextWork } from '#shared/job/job.ts'
+import { mostTextUnits } from '#shared/job/text.ts'
 import { silentLog, type Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
@@ -36,7 +37,7 @@ import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
 
-type RunJob = (
+export type RunJob = (
   offer: JobOffer,
   payload: Uint8Array,
   next: () => Promise<JobResult>,
@@ -76,7 +77,7 @@ export interface TestHubBench {
     readonly run?: RunJob
     /** @default one that inverts bytes */
     readonly engine?: Engine
-    /** What it could load, and how it loads when the hub asks. */
+    /** Models that it could load when the hub asks. */
     readonly shelf?: TestShelf
   }): Promise<TestMember>
   /** Dispatches a kernel job whose answer is its payload inverted. */
@@ -306,4 +307,20 @@ export async function kernelRequest(
     traceparent: null,
     ...change,
   }
+}
+
+/** The model of text jobs, which an engine of {@link createTextEngine} can run. */
+export const TELLER = { id: 'teller', digest: `0x${'5'.repeat(64)}` } as const
+
+/** A streamed job for a text of {@link TELLER}. */
+export function textRequest(
+  policy: CompiledPolicy,
+  payload: Uint8Array,
+  { maxTokens, ...change }: Partial<DispatchRequest> & { readonly maxTokens: number },
+): Promise<DispatchRequest> {
+  const inputBytes = payload.length
+  const { id: model, digest } = TELLER
+  const work: TextWork = { kind: 'text', model, digest, inputBytes, maxTokens }
+  const units = mostTextUnits(inputBytes, maxTokens)
+  return kernelRequest(policy, payload, { work, units, stream: true, ...change })
 }

@@ -59,15 +59,19 @@ export interface BatchBench {
   readonly forgotten: string[]
   /** Sizes that the tenant was told for the ended batch. */
   readonly resized: number[]
-  /** Whether the tenant can be told. @default true */
+  /** False when the tenant cannot be told. @default true */
   canResize: boolean
   /** The tenant's answer to the batch; undefined: the tenant cannot be reached. */
   word: TenantWord | null | undefined
-  /** How often the tenant was asked. */
+  /** Counts the questions to the tenant. */
   asked: number
   nowMs: number
   /** The alarm's time; null when none is set. */
   alarmMs: number | null
+  /** The batch as a client in Germany reads it. */
+  status(): ReturnType<BatchCore['status']>
+  results(page: Parameters<BatchCore['results']>[0]): ReturnType<BatchCore['results']>
+  result(name: Parameters<BatchCore['result']>[0]): ReturnType<BatchCore['result']>
   /** Lets time pass, and wakes those who wait for it. */
   pass(durationMs: number): Promise<void>
   /** Lets the alarm go off, without waiting for the work that it starts. */
@@ -96,6 +100,9 @@ export function createBatchBench(seed = 1): BatchBench {
     nowMs: 1_700_000_000_000,
     alarmMs: null,
     core: undefined as unknown as BatchCore,
+    status: () => bench.core.status(GERMANY),
+    results: (page) => bench.core.results(page, GERMANY),
+    result: (name) => bench.core.result(name, GERMANY),
     async pass(durationMs) {
       bench.nowMs += durationMs
       for (const sleeper of sleepers) if (sleeper.untilMs <= bench.nowMs) sleeper.wake()

@@ -1,4 +1,4 @@
-/** What a hub holds against its members, and for how long. */
+/** A hub's records of its members: quarantine, speed, silence and bars. */
 import { describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
