@@ -31,7 +31,7 @@ const node: fc.Arbitrary<NodeView> = fc.record({
   isMeasured: fc.boolean(),
 })
 
-/** How reliably the node has answered this hub. */
+/** Views of a node, by how reliably it has answered this hub. */
 const conducted: fc.Arbitrary<NodeView> = fc
   .tuple(
     node,

@@ -40,7 +40,7 @@ function loopsOf({ declarations }: KernelModule): Loop[] {
   return found
 }
 
-/** Whether the loop begins with a test that may break it, and then draws on the budget. */
+/** Checks that the loop begins with a test that may break it, and then draws on the budget. */
 function isMetered({ body }: Loop): boolean {
   const [guard, draw] = body.statements
   const breaks = ({ kind }: Statement) => kind === 'break'

@@ -1,34 +1,17 @@
 /** Many jobs over one work stream, with random sizes, cancels, slow readers and a cut. A failure prints its seed. */
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openWork } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import { silentLog } from '#shared/base/log.ts'
-import {
-  createMemoryNetwork,
-  type ConnectedNode,
-  type MemoryNetwork,
-} from '#test/support/hub/memory-network.ts'
+import { createWorkBench, type WorkBench } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
-import {
-  createTestHandler,
-  createTestHub,
-  seededBytes,
-  type TestHub,
-} from '#test/support/hub/work.ts'
+import { createTestHandler, seededBytes } from '#test/support/hub/work.ts'
 import { JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
 
-let network: MemoryNetwork
-let hub: TestHub
-let node: ConnectedNode
-
-beforeAll(async () => {
-  network = await createMemoryNetwork()
-  hub = await createTestHub()
-  node = await network.connect()
-})
-afterAll(() => network.close())
+let bench: WorkBench
+beforeAll(async () => void (bench = await createWorkBench()))
+afterAll(() => bench.close())
 
 const turns = async (count: number) => {
   for (let turn = 0; turn < count; turn += 1) await new Promise((done) => setImmediate(done))
@@ -51,31 +34,30 @@ type Plan = typeof plan extends fc.Arbitrary<infer T> ? T : never
 
 async function play({ jobs, cutAfterTurns }: Plan): Promise<void> {
   let running = 0
-  const { hubEnd, nodeEnd } = await node.openStream()
-  const handler = createTestHandler(node.identity, async (offer, payload, { emit, signal }) => {
-    running += 1
-    try {
-      const planned = jobs.find(({ sizeBytes }) => sizeBytes === payload.byteLength)
-      await turns(planned?.nodeTurns ?? 0)
-      const step = Math.ceil(payload.byteLength / (planned?.pieces ?? 1)) || 1
-      for (let at = 0; at < payload.byteLength; at += step)
-        await emit(payload.subarray(at, at + step).map((byte) => 255 - byte))
-      signal.throwIfAborted()
-      return await node.identity.result(offer, payload.byteLength)
-    } finally {
-      running -= 1
-    }
-  })
+  const { hubEnd, nodeEnd } = await bench.node.openStream()
+  const handler = createTestHandler(
+    bench.node.identity,
+    async (offer, payload, { emit, signal }) => {
+      running += 1
+      try {
+        const planned = jobs.find(({ sizeBytes }) => sizeBytes === payload.byteLength)
+        await turns(planned?.nodeTurns ?? 0)
+        const step = Math.ceil(payload.byteLength / (planned?.pieces ?? 1)) || 1
+        for (let at = 0; at < payload.byteLength; at += step)
+          await emit(payload.subarray(at, at + step).map((byte) => 255 - byte))
+        signal.throwIfAborted()
+        return await bench.node.identity.result(offer, payload.byteLength)
+      } finally {
+        running -= 1
+      }
+    },
+  )
   const served = serveWork(nodeEnd, handler, { log: silentLog }).catch(() => {})
-  const link = await openWork(hubEnd, {
-    welcome: () => hub.welcome(),
-    onReceipt: () => Promise.resolve(),
-    log: silentLog,
-  })
+  const link = await bench.open(hubEnd)
 
   const outcomes = jobs.map(async (planned, at) => {
     const payload = seededBytes(planned.sizeBytes, at)
-    const offer = await hub.offer(node.libp2p.peerId.toString(), payload)
+    const offer = await bench.offer(payload)
     await turns(planned.startAfterTurns)
     const abort = new AbortController()
     const { cancelAfterTurns } = planned

@@ -1,4 +1,4 @@
-/** What submitted kernels declare and what their jobs bring, in a tab and in a local node. */
+/** Declarations of submitted kernels against the buffers of their jobs, in a tab and in a local node. */
 import { expect, test } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import type { KernelBuffer } from '#shared/job/job.ts'

@@ -1,4 +1,4 @@
-/** How every libp2p transport of Littoral behaves: rules T1 to T7 of docs/design/network.md. */
+/** Tests for every libp2p transport of Littoral: rules T1 to T7 of docs/design/network.md. */
 import type { Connection, Stream } from '@libp2p/interface'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

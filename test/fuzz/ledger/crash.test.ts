@@ -1,4 +1,4 @@
-/** The Ledger is killed between any two steps, on a chain that reverts, forgets and reorganises. Nothing is posted or paid twice. */
+/** A Ledger that is killed between any two steps, on a chain that reverts, forgets and reorganises, posts and pays nothing twice. */
 import { describe, expect, it } from 'vitest'
 import { newJobId, type Address, type Bytes32 } from '#shared/base/ids.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'

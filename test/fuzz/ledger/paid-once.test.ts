@@ -1,6 +1,6 @@
 /**
- * A request with an idempotency key is paid once, whatever dies: real tenant and ledger cores over SQLite, two hubs that
- * settle in ledgers of their own, and answers, deliveries and restarts that are lost at random.
+ * A request with an idempotency key is paid once, whatever dies. Answers, deliveries and restarts are lost at random.
+ * Tenant and ledger cores are real, and each of the two hubs settles in a ledger of its own.
  */
 import fc from 'fast-check'
 import { beforeAll, expect, it } from 'vitest'

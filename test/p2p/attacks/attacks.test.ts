@@ -24,7 +24,6 @@ import { NODE_ENTERING } from '#worker/hub/entrance/entrance.ts'
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const DOMAIN = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as const
 const payload = new Uint8Array([1, 2, 3, 4])
-const never = new AbortController().signal
 
 describe('a receipt for a job that answered nobody', () => {
   let hub: TestHubBench
@@ -45,8 +44,7 @@ describe('a receipt for a job that answered nobody', () => {
         return end(() => node.disconnect())
       },
     })
-    const request = await kernelRequest(EU, payload)
-    const error = await hub.dispatcher.dispatch(request, payload, never).catch((e: unknown) => e)
+    const error = await hub.ask(EU, payload).catch((e: unknown) => e)
     if (stored === undefined) throw new Error('the node was not asked')
     return { stored, error }
   }

@@ -11,37 +11,20 @@ import {
   FRAME_BYTES,
 } from '#p2p/stream/frames.ts'
 import { frameCost, JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
-import { WORK_VERSION, type Hello } from '#p2p/stream/messages.ts'
+import { WORK_VERSION } from '#p2p/stream/messages.ts'
 import { readWireError } from '#p2p/stream/wire-error.ts'
-import { openWork, type WorkLink, CANCELLED_JOBS } from '#p2p/work/work-client.ts'
+import { CANCELLED_JOBS, type OpenWorkOptions, type WorkLink } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
-import {
-  createMemoryNetwork,
-  type ConnectedNode,
-  type MemoryNetwork,
-} from '#test/support/hub/memory-network.ts'
+import { createWorkBench, type WorkBench } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
-import {
-  codeOf,
-  createTestHandler,
-  createTestHub,
-  seededBytes,
-  type TestHub,
-} from '#test/support/hub/work.ts'
+import { codeOf, createTestHandler, seededBytes } from '#test/support/hub/work.ts'
 
-let network: MemoryNetwork
-let hub: TestHub
-let node: ConnectedNode
-
-beforeAll(async () => {
-  network = await createMemoryNetwork()
-  hub = await createTestHub()
-  node = await network.connect()
-})
-afterAll(() => network.close())
+let bench: WorkBench
+beforeAll(async () => void (bench = await createWorkBench()))
+afterAll(() => bench.close())
 
 /** One end of a stream that a test drives by hand. */
 function byHand(stream: Stream) {
@@ -64,20 +47,20 @@ function byHand(stream: Stream) {
   }
 }
 
-async function open(nodeHello: Partial<Hello> = {}) {
-  const { hubEnd, nodeEnd } = await node.openStream()
-  const hand = byHand(nodeEnd)
-  const opening = openWork(hubEnd, {
-    welcome: () => hub.welcome(),
-    onReceipt: () => Promise.resolve(),
-    log: silentLog,
-  })
-  hand.send(jsonFrame('hello', 0, { ...(await node.identity.hello()), ...nodeHello }))
-  return { hand, opening, hubEnd, nodeEnd }
+/** A hub that a test drives as its node, before the hello. */
+async function dial(options?: Partial<OpenWorkOptions>) {
+  const { hubEnd, nodeEnd } = await bench.node.openStream()
+  return { hand: byHand(nodeEnd), opening: bench.open(hubEnd, options) }
+}
+
+async function open(options?: Partial<OpenWorkOptions>) {
+  const { hand, opening } = await dial(options)
+  hand.send(jsonFrame('hello', 0, await bench.node.identity.hello()))
+  return { hand, link: await opening }
 }
 
 async function begin(link: WorkLink, payload = seededBytes(10)) {
-  const offer = await hub.offer(node.libp2p.peerId.toString(), payload)
+  const offer = await bench.offer(payload)
   const abort = new AbortController()
   // A reader that never reads: no credit is ever granted.
   const onChunk = () => new Promise<void>(() => {})
@@ -88,46 +71,28 @@ async function begin(link: WorkLink, payload = seededBytes(10)) {
 
 describe('a hostile node', () => {
   test('[W1] that speaks before its hello is refused', async () => {
-    const { hubEnd, nodeEnd } = await node.openStream()
-    const hand = byHand(nodeEnd)
-    const opening = codeOf(
-      openWork(hubEnd, {
-        welcome: () => hub.welcome(),
-        onReceipt: () => Promise.resolve(),
-        log: silentLog,
-      }),
-    )
+    const { hand, opening } = await dial()
     hand.send(numberFrame('pong', 0, 1))
-    expect(await opening).toBe('invalid_request')
+    expect(await codeOf(opening)).toBe('invalid_request')
     expect(readWireError(await hand.first('error')).code).toBe('invalid_request')
   })
 
   test('[W13] that speaks an older version is told upgrade_required', async () => {
-    const { hubEnd, nodeEnd } = await node.openStream()
-    const hand = byHand(nodeEnd)
-    const opening = codeOf(
-      openWork(hubEnd, {
-        welcome: () => hub.welcome(),
-        onReceipt: () => Promise.resolve(),
-        log: silentLog,
-      }),
-    )
-    const hello = await node.identity.hello()
+    const { hand, opening } = await dial()
+    const hello = await bench.node.identity.hello()
     hand.send(
       jsonFrame('hello', 0, { ...hello, version: 0, since: 'before presence had a schema' }),
     )
-    expect(await opening).toBe('upgrade_required')
+    expect(await codeOf(opening)).toBe('upgrade_required')
     expect(readWireError(await hand.first('error')).code).toBe('upgrade_required')
   })
 
   test('[W1] that the hub refuses gets the reason', async () => {
-    const { hubEnd, nodeEnd } = await node.openStream()
-    const handler = createTestHandler(node.identity)
+    const { hubEnd, nodeEnd } = await bench.node.openStream()
+    const handler = createTestHandler(bench.node.identity)
     const served = codeOf(serveWork(nodeEnd, handler, { log: silentLog }))
-    const opening = openWork(hubEnd, {
+    const opening = bench.open(hubEnd, {
       welcome: () => Promise.reject(new AppError('forbidden', 'not admitted')),
-      onReceipt: () => Promise.resolve(),
-      log: silentLog,
     })
     expect(await codeOf(opening)).toBe('forbidden')
     expect(await served).toBe('forbidden')
@@ -148,8 +113,7 @@ describe('a hostile node', () => {
     ['a second hello', () => [jsonFrame('hello', 0, {})]],
   ]
   test.each(breaches)('[W3] that sends %s loses its stream and its jobs', async (_what, frames) => {
-    const { hand, opening } = await open()
-    const link = await opening
+    const { hand, link } = await open()
     const { job } = await begin(link)
     const { job: number } = await hand.first('job')
     hand.send(...frames(number))
@@ -159,18 +123,8 @@ describe('a hostile node', () => {
   })
 
   test('[W3] that sends receipts faster than the hub stores them loses its stream', async () => {
-    const { hubEnd, nodeEnd } = await node.openStream()
-    const hand = byHand(nodeEnd)
-    const opening = openWork(hubEnd, {
-      welcome: () => hub.welcome(),
-      onReceipt: () => new Promise<void>(() => {}),
-      log: silentLog,
-    })
-    hand.send(jsonFrame('hello', 0, await node.identity.hello()))
-    const link = await opening
-    const stored = await node.identity.receipt(
-      await hub.offer(node.libp2p.peerId.toString(), seededBytes(4)),
-    )
+    const { hand, link } = await open({ onReceipt: () => new Promise<void>(() => {}) })
+    const stored = await bench.node.identity.receipt(await bench.offer(seededBytes(4)))
     // Each frame costs credit, however small it is.
     const receipt = jsonFrame('receipt', 0, stored)
     const fit = Math.floor(JOB_WINDOW_BYTES / frameCost(receipt.body.byteLength))
@@ -180,8 +134,7 @@ describe('a hostile node', () => {
   })
 
   test('[W3] that declares a huge frame is cut off at its header', async () => {
-    const { hand, opening } = await open()
-    const link = await opening
+    const { hand, link } = await open()
     const { job } = await begin(link)
     hand.sendBytes(new Uint8Array([0xff, 0xff, 0xff, 0xff, 6, 0, 0, 0, 1]))
     expect(await job).toBe('node_lost')
@@ -189,14 +142,13 @@ describe('a hostile node', () => {
   })
 
   test('[W7] that never confirms cancels gets no more jobs', async () => {
-    const { opening } = await open()
-    const link = await opening
+    const { link } = await open()
     let code = ''
     let rounds = 0
     while (code !== 'no_capacity' && rounds <= CANCELLED_JOBS) {
       rounds += 1
       const abort = new AbortController()
-      const offer = await hub.offer(node.libp2p.peerId.toString(), seededBytes(4))
+      const offer = await bench.offer(seededBytes(4))
       const job = codeOf(
         link.run(offer, seededBytes(4), { signal: abort.signal, onChunk: () => {} }),
       )
@@ -209,8 +161,7 @@ describe('a hostile node', () => {
   })
 
   test('[W7] data in flight when its job was cancelled does no harm', async () => {
-    const { hand, opening } = await open()
-    const link = await opening
+    const { hand, link } = await open()
     const { job, abort } = await begin(link)
     const { job: number } = await hand.first('job')
     abort.abort()
@@ -219,7 +170,7 @@ describe('a hostile node', () => {
     hand.send(jsonFrame('error', number, { code: 'cancelled', detail: '', retryable: false }))
     const next = await begin(link)
     await until('a second job', () => hand.frames.filter(({ kind }) => kind === 'job').length === 2)
-    hand.send(jsonFrame('result', number + 1, await node.identity.result(next.offer, 0)))
+    hand.send(jsonFrame('result', number + 1, await bench.node.identity.result(next.offer, 0)))
     expect(await next.job).toBe('fulfilled')
     await link.close()
   })
@@ -227,23 +178,26 @@ describe('a hostile node', () => {
 
 describe('a hostile hub', () => {
   async function serve() {
-    const { hubEnd, nodeEnd } = await node.openStream()
+    const { hubEnd, nodeEnd } = await bench.node.openStream()
     const hand = byHand(hubEnd)
-    const served = codeOf(serveWork(nodeEnd, createTestHandler(node.identity), { log: silentLog }))
+    const served = codeOf(
+      serveWork(nodeEnd, createTestHandler(bench.node.identity), { log: silentLog }),
+    )
     await hand.first('hello')
     return { hand, served }
   }
-  const offerOf = (payload: Uint8Array) => hub.offer(node.libp2p.peerId.toString(), payload)
 
   test('[W1] that sends a job before its welcome loses the node', async () => {
     const { hand, served } = await serve()
-    hand.send(jsonFrame('job', 1, await offerOf(seededBytes(4))))
+    hand.send(jsonFrame('job', 1, await bench.offer(seededBytes(4))))
     expect(await served).toBe('invalid_request')
   })
 
   test('[W13] that answers with another version is told upgrade_required', async () => {
     const { hand, served } = await serve()
-    hand.send(jsonFrame('welcome', 0, { ...(await hub.welcome()), version: WORK_VERSION + 1 }))
+    hand.send(
+      jsonFrame('welcome', 0, { ...(await bench.hub.welcome()), version: WORK_VERSION + 1 }),
+    )
     expect(await served).toBe('upgrade_required')
     expect(readWireError(await hand.first('error')).code).toBe('upgrade_required')
   })
@@ -265,15 +219,15 @@ describe('a hostile hub', () => {
   ]
   test.each(breaches)('[W3] that sends %s loses the node', async (_what, frames) => {
     const { hand, served } = await serve()
-    hand.send(jsonFrame('welcome', 0, await hub.welcome()))
-    hand.send(...frames(jsonFrame('job', 1, await offerOf(seededBytes(10)))))
+    hand.send(jsonFrame('welcome', 0, await bench.hub.welcome()))
+    hand.send(...frames(jsonFrame('job', 1, await bench.offer(seededBytes(10)))))
     expect(await served).toBe('invalid_request')
   })
 
   test('[W6] whose job declares too large a payload is refused before a byte is reserved', async () => {
     const { hand } = await serve()
-    hand.send(jsonFrame('welcome', 0, await hub.welcome()))
-    const offer = await offerOf(seededBytes(10))
+    hand.send(jsonFrame('welcome', 0, await bench.hub.welcome()))
+    const offer = await bench.offer(seededBytes(10))
     const input = { name: 'x', datatype: 'UINT8', shape: [1], sizeBytes: LIMITS.kernelTotalBytes }
     hand.send(
       jsonFrame('job', 1, { ...offer, work: { ...offer.work, inputs: [input, input, input] } }),

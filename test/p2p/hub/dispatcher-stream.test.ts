@@ -2,22 +2,21 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Engine } from '#engine/engine.ts'
 import { AppError } from '#shared/base/errors.ts'
-import type { TextWork } from '#shared/job/job.ts'
-import {
-  encodeTextEvent,
-  mostTextUnits,
-  TEXT_OUTPUT,
-  textUnits,
-  type TextEvent,
-} from '#shared/job/text.ts'
+import { encodeTextEvent, textUnits, type TextEvent } from '#shared/job/text.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { readStream, writeStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import {
+  createHubBench,
+  kernelRequest,
+  TELLER,
+  textRequest,
+  type TestHubBench,
+} from '#test/support/hub/hub.ts'
 import { compiled, TENANT } from '#test/support/hub/policies.ts'
+import { createTextEngine } from '#test/support/hub/text-engine.ts'
 import { until } from '#test/support/poll.ts'
 
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
-const DIGEST = `0x${'5'.repeat(64)}` as const
 const payload = new TextEncoder().encode('{"prompt":"count"}')
 const never = new AbortController().signal
 
@@ -34,45 +33,21 @@ function writer(
   events: readonly TextEvent[],
   pause: (signal: AbortSignal) => Promise<unknown> = async () => {},
 ): Writer {
-  const engine: Writer = {
-    stopped: 0,
-    adapter: { name: 'test cpu', isSoftware: true },
-    models: [{ id: 'teller', digest: DIGEST, provider: 'cpu', serviceMs: 1 }],
-    kernels: [],
-    async run(_work, _payload, { emit, signal }) {
-      let sizeBytes = 0
-      for (const [index, event] of events.entries()) {
-        if (index > 0) await pause(signal)
-        if (signal.aborted) {
-          engine.stopped += 1
-          throw new AppError('cancelled', 'stopped')
-        }
-        const bytes = encodeTextEvent(event)
-        sizeBytes += bytes.length
-        await emit(bytes)
+  const texts = createTextEngine([TELLER], async (write, signal) => {
+    for (const [index, event] of events.entries()) {
+      if (index > 0) await pause(signal)
+      if (signal.aborted) {
+        engine.stopped += 1
+        throw new AppError('cancelled', 'stopped')
       }
-      const outputs = [
-        { name: TEXT_OUTPUT, datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes },
-      ]
-      return { outputs, provider: 'cpu', adapter: engine.adapter, computeMs: 1 }
-    },
-    close: () => Promise.resolve(),
-  }
+      await write(event)
+    }
+  })
+  const engine: Writer = { ...texts, stopped: 0 }
   return engine
 }
 
-async function textRequest(change: Partial<TextWork> = {}): Promise<DispatchRequest> {
-  const work: TextWork = {
-    kind: 'text',
-    model: 'teller',
-    digest: DIGEST,
-    inputBytes: payload.length,
-    maxTokens: 8,
-    ...change,
-  }
-  const units = mostTextUnits(payload.length, work.maxTokens)
-  return { ...(await kernelRequest(WORLD, payload)), work, units, priceMicroUsd: 2, stream: true }
-}
+const tell = (maxTokens = 8) => textRequest(WORLD, payload, { maxTokens, priceMicroUsd: 2 })
 
 let hub: TestHubBench
 beforeEach(async () => void (hub = await createHubBench()))
@@ -102,7 +77,7 @@ describe('a streamed answer', () => {
     const gate = Promise.withResolvers<void>()
     const events = [delta('one '), delta('two '), END]
     await hub.join({ country: 'DE', engine: writer(events, () => gate.promise) })
-    const answer = await start(await textRequest())
+    const answer = await start(await tell())
     const chunks = answer.chunks[Symbol.asyncIterator]()
     const first = await chunks.next()
     expect(new TextDecoder().decode(first.value)).toContain('"one "')
@@ -126,14 +101,14 @@ describe('a streamed answer', () => {
     ['a piece for each letter', [...['f', 'i', 'v', 'e', '5'].map((letter) => delta(letter)), END]],
   ])('[F3] costs the same however it is written: %s', async (_, events) => {
     await hub.join({ country: 'DE', engine: writer(events) })
-    const answer = await start(await textRequest({ maxTokens: 512 }))
+    const answer = await start(await tell(512))
     await readAll(answer)
     expect((await answer.outcome).units).toBe(Math.ceil(payload.length / 4) + 2)
   })
 
   it('[F3] costs at most what was asked for, however long its tokens are', async () => {
     await hub.join({ country: 'DE', engine: writer([delta('x'.repeat(400)), END]) })
-    const request = await textRequest({ maxTokens: 8 })
+    const request = await tell()
     const answer = await start(request)
     await readAll(answer)
     expect((await answer.outcome).units).toBe(request.units)
@@ -150,7 +125,7 @@ describe('a streamed answer', () => {
         return new Promise(() => {})
       },
     })
-    const answer = textRequest().then((request) => start(request))
+    const answer = tell().then((request) => start(request))
     await started.promise
     const spare = await hub.join({ country: 'FR', engine: writer([delta('here'), END]) })
     await dying.disconnect()
@@ -164,7 +139,7 @@ describe('a streamed answer', () => {
       country: 'DE',
       engine: writer([delta('half'), END], () => gate),
     })
-    const answer = await start(await textRequest())
+    const answer = await start(await tell())
     const kept = await hub.join({ country: 'FR', engine: writer([delta('other'), END]) })
     const reading = readAll(answer)
     await dying.disconnect()
@@ -181,7 +156,7 @@ describe('a streamed answer', () => {
     )
     await hub.join({ country: 'DE', engine })
     const caller = new AbortController()
-    const answer = await start(await textRequest(), caller.signal)
+    const answer = await start(await tell(), caller.signal)
     caller.abort()
     await expect(readAll(answer)).rejects.toMatchObject({ code: 'cancelled' })
     await until('the node stops', () => engine.stopped === 1)
@@ -192,7 +167,7 @@ describe('a streamed answer', () => {
     '[Q5] that is left unread after %i chunks is still settled, and given to nobody afterwards',
     async (chunksRead) => {
       await hub.join({ country: 'DE', engine: writer([delta('a'), delta('b'), delta('c'), END]) })
-      const answer = await start(await textRequest(), never, 50)
+      const answer = await start(await tell(), never, 50)
       const chunks = answer.chunks[Symbol.asyncIterator]()
       for (let read = 0; read < chunksRead; read += 1) await chunks.next()
       const { units, receiptId } = await answer.outcome
@@ -206,7 +181,7 @@ describe('a streamed answer', () => {
     const left = Promise.withResolvers<void>()
     const gate = new Promise<never>(() => {})
     await hub.join({ country: 'DE', engine: writer([delta('a'), END], () => gate) })
-    const request = await textRequest()
+    const request = await tell()
     const { body } = await writeStream((sink) =>
       hub.dispatcher.stream(request, payload, { signal: never, sink }),
     )
@@ -233,7 +208,7 @@ describe('a streamed answer', () => {
         return result
       },
     })
-    const failed = textRequest({ maxTokens })
+    const failed = tell(maxTokens)
       .then((request) => start(request))
       .then(readAll)
     await expect(failed).rejects.toMatchObject({ code: 'node_lost' })
@@ -285,8 +260,7 @@ describe('the trace context of a request', () => {
           return next()
         },
       })
-    const request = await kernelRequest(WORLD, payload, { traceparent })
-    const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
+    const { outcome } = await hub.ask(WORLD, payload, { traceparent })
     expect(outcome.attempts).toBe(2)
     expect(seen).toEqual([traceparent, traceparent])
   })

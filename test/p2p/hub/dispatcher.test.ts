@@ -47,8 +47,7 @@ afterEach(() => hub.close())
 describe('a hub that dispatches over real work streams', () => {
   it('answers with the bytes that the node computed and a receipt that both have signed', async () => {
     await hub.join({ country: 'DE' })
-    const request = await kernelRequest(EU, payload)
-    const { outcome, payload: answer } = await hub.dispatcher.dispatch(request, payload, never)
+    const { outcome, payload: answer } = await hub.ask(EU, payload)
     expect(answer).toEqual(inverted)
     expect(outcome).toMatchObject({ units: 3, amountMicroUsd: '21', attempts: 1 })
     const entry = hub.outbox.get(TENANT, outcome.receiptId)
@@ -67,11 +66,7 @@ describe('a hub that dispatches over real work streams', () => {
     const us = await hub.join({ country: 'US' })
     const eu = await hub.join({ country: 'FR' })
     for (let i = 0; i < 5; i += 1) {
-      const { outcome } = await hub.dispatcher.dispatch(
-        await kernelRequest(EU, payload),
-        payload,
-        never,
-      )
+      const { outcome } = await hub.ask(EU, payload)
       expect(outcome.nodeId).toBe(eu.nodeId)
     }
     expect(us.ran).toEqual([])
@@ -79,9 +74,7 @@ describe('a hub that dispatches over real work streams', () => {
 
   it('[R9] refuses with the rule when only excluded nodes are there, and leaves nothing in the outbox', async () => {
     const us = await hub.join({ country: 'US' })
-    await expect(
-      hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never),
-    ).rejects.toMatchObject({
+    await expect(hub.ask(EU, payload)).rejects.toMatchObject({
       code: 'residency_unsatisfiable',
       meta: { rule: 'compute.allow' },
     })
@@ -91,9 +84,7 @@ describe('a hub that dispatches over real work streams', () => {
 
   it('never uses a node whose claim its connection contradicts', async () => {
     await hub.join({ country: 'DE', seenAs: 'US' })
-    await expect(
-      hub.dispatcher.dispatch(await kernelRequest(WORLD, payload), payload, never),
-    ).rejects.toMatchObject({
+    await expect(hub.ask(WORLD, payload)).rejects.toMatchObject({
       code: 'residency_unsatisfiable',
       meta: { rule: 'evidence.contradicted' },
     })
@@ -101,8 +92,7 @@ describe('a hub that dispatches over real work streams', () => {
 
   it('narrows to what the request asked for', async () => {
     await hub.join({ country: 'DE' })
-    const request = await kernelRequest(EU, payload, { allowed: countrySet(['FR']) })
-    await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toMatchObject({
+    await expect(hub.ask(EU, payload, { allowed: countrySet(['FR']) })).rejects.toMatchObject({
       code: 'residency_unsatisfiable',
     })
   })
@@ -110,7 +100,7 @@ describe('a hub that dispatches over real work streams', () => {
   it('answers on another allowed node when the first dies in the middle of the job', async () => {
     const started = Promise.withResolvers<void>()
     const dying = await hub.join({ country: 'DE', run: () => hang(started) })
-    const answered = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never)
+    const answered = hub.ask(EU, payload)
     await started.promise
     const spare = await hub.join({ country: 'FR' })
     await dying.disconnect()
@@ -137,7 +127,7 @@ describe('a hub that dispatches over real work streams', () => {
   it('[R8] fails with node_lost rather than cross the policy when the only allowed node dies', async () => {
     const started = Promise.withResolvers<void>()
     const dying = await hub.join({ country: 'DE', run: () => hang(started) })
-    const answered = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never)
+    const answered = hub.ask(EU, payload)
     const refused = expect(answered).rejects.toMatchObject({ code: 'node_lost' })
     await started.promise
     const us = await hub.join({ country: 'US' })
@@ -151,8 +141,7 @@ describe('a hub that dispatches over real work streams', () => {
     const leaving = await hub.join({ country: 'FR', run: () => hang(started) })
     const us = await hub.join({ country: 'US' })
     const french = compiled({ compute: { allow: ['FR'], deny: [] } })
-    const ask = async () =>
-      hub.dispatcher.dispatch(await kernelRequest(french, payload), payload, never)
+    const ask = async () => hub.ask(french, payload)
     const ends = Promise.allSettled(Array.from({ length: 4 }, ask))
     await started.promise
     await until('the others wait', () => hub.dispatcher.gauges().waitingJobs === 3)
@@ -176,8 +165,7 @@ describe('a hub that dispatches over real work streams', () => {
         return { ...result, receipt: { ...result.receipt, units: 999, amountMicroUsd: '6993' } }
       },
     })
-    const request = await kernelRequest(EU, payload)
-    const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
+    const { outcome } = await hub.ask(EU, payload)
     expect(outcome.nodeId).toBe(honest?.nodeId)
     expect(hub.directory.get(greedy.nodeId)?.quarantine).toContain('do not match the ticket')
     expect(hub.outbox.next()).toHaveLength(1)
@@ -200,8 +188,7 @@ describe('a hub that dispatches over real work streams', () => {
           return { ...result, receipt: { ...result.receipt, ...times(offer.ticket) } }
         },
       })
-      const request = await kernelRequest(EU, payload)
-      await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toBeDefined()
+      await expect(hub.ask(EU, payload)).rejects.toBeDefined()
       expect(hub.directory.get(liar.nodeId)?.quarantine).toContain(`the receipt ${said}`)
       expect(hub.outbox.isEmpty()).toBe(true)
     },
@@ -256,11 +243,12 @@ describe('a hub that dispatches over real work streams', () => {
         return next()
       },
     })
-    const first = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never)
+    const first = hub.ask(EU, payload)
     await until('the node is busy', () => hub.directory.describe()[0]?.inFlight === 1)
     const caller = new AbortController()
-    const second = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, caller.signal)
-    const third = hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never)
+    const second = hub.ask(EU, payload, { signal: caller.signal })
+    const third = hub.ask(EU, payload)
+    await until('the others wait', () => hub.dispatcher.gauges().waitingJobs === 2)
     caller.abort()
     await expect(second).rejects.toMatchObject({ code: 'cancelled' })
     gate.resolve()
@@ -272,30 +260,21 @@ describe('a hub that dispatches over real work streams', () => {
     const nodes = await Promise.all(
       [8, 8, 8, 8].map((maxJobs) => hub.join({ country: 'DE', maxJobs })),
     )
-    const answers = await Promise.all(
-      Array.from({ length: 32 }, async () =>
-        hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never),
-      ),
-    )
+    const answers = await Promise.all(Array.from({ length: 32 }, async () => hub.ask(EU, payload)))
     expect(answers.map(({ outcome }) => outcome.attempts)).toEqual(answers.map(() => 1))
     expect(nodes.reduce((sum, node) => sum + node.ran.length, 0)).toBe(32)
   })
 
   it('ends a job that takes too long with node_timeout', async () => {
     await hub.join({ country: 'DE', run: () => new Promise(() => {}) })
-    const request = await kernelRequest(EU, payload, { timeoutMs: 50 })
-    await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toMatchObject({
+    await expect(hub.ask(EU, payload, { timeoutMs: 50 })).rejects.toMatchObject({
       code: 'node_timeout',
     })
   })
 
   it('[R11] lets a node forget a receipt that comes back, and owes nothing for it twice', async () => {
     await hub.join({ country: 'DE' })
-    const { outcome } = await hub.dispatcher.dispatch(
-      await kernelRequest(EU, payload),
-      payload,
-      never,
-    )
+    const { outcome } = await hub.ask(EU, payload)
     const entry = hub.outbox.get(TENANT, outcome.receiptId)
     if (entry === undefined) throw new Error('no receipt')
     const { receipt, nodeSignature, ticketSignature, policy, presence } = entry.receipt
@@ -317,8 +296,7 @@ describe('a hub that dispatches over real work streams', () => {
         throw new AppError('invalid_request', 'no such kernel')
       },
     })
-    const request = await kernelRequest(EU, payload)
-    const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
+    const { outcome } = await hub.ask(EU, payload)
     expect(outcome.nodeId).toBe(honest?.nodeId)
   })
 
@@ -327,9 +305,7 @@ describe('a hub that dispatches over real work streams', () => {
     await hub.join({ country: 'DE', run: refuse })
     await hub.join({ country: 'DE', run: refuse })
     const third = await hub.join({ country: 'US' })
-    await expect(
-      hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never),
-    ).rejects.toMatchObject({
+    await expect(hub.ask(EU, payload)).rejects.toMatchObject({
       code: 'invalid_request',
       detail: expect.stringContaining('line 3 is wrong'),
     })
@@ -344,7 +320,7 @@ describe('a hub that dispatches over real work streams', () => {
         return { ...result, receipt: { ...result.receipt, units: 999, amountMicroUsd: '6993' } }
       },
     })
-    await hub.dispatcher.dispatch(await kernelRequest(EU, payload), payload, never).catch(() => {})
+    await hub.ask(EU, payload).catch(() => {})
     const member = hub.directory.get(lying.nodeId)
     if (member === undefined) throw new Error('not a member')
     hub.directory.remove(member)
@@ -364,9 +340,10 @@ describe('a node that does its own checks', () => {
     })
     const german = compiled({ compute: { allow: ['DE'], deny: [] } })
     expect(hub.directory.describe()[0]?.country).toBe('DE')
-    await expect(
-      hub.dispatcher.dispatch(await kernelRequest(german, payload), payload, never),
-    ).rejects.toMatchObject({ code: 'node_lost', detail: expect.stringContaining('stands in US') })
+    await expect(hub.ask(german, payload)).rejects.toMatchObject({
+      code: 'node_lost',
+      detail: expect.stringContaining('stands in US'),
+    })
     expect(liar.ran).toEqual([])
   })
 })

@@ -1,12 +1,11 @@
 /** Nodes that send bytes and never answer. Bytes are no answer; in a stream only text is. */
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Engine } from '#engine/engine.ts'
 import type { AppError } from '#shared/base/errors.ts'
-import type { TextWork } from '#shared/job/job.ts'
-import { encodeTextEvent, mostTextUnits, TEXT_OUTPUT, type TextEvent } from '#shared/job/text.ts'
-import { kernelRequest } from '#test/support/hub/hub.ts'
+import { encodeTextEvent, type TextEvent } from '#shared/job/text.ts'
+import { TELLER, textRequest } from '#test/support/hub/hub.ts'
 import { createHubInTime, type HubInTime } from '#test/support/hub/hub-in-time.ts'
 import { compiled } from '#test/support/hub/policies.ts'
+import { createTextEngine } from '#test/support/hub/text-engine.ts'
 import { createRandom } from '#test/support/random.ts'
 
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
@@ -24,21 +23,18 @@ async function openInTime(seed: number): Promise<HubInTime> {
   return hub
 }
 
-const ask = async ({ dispatcher }: HubInTime, timeoutMs: number) =>
-  dispatcher.dispatch(await kernelRequest(EU, payload, { timeoutMs }), payload, never)
-
 describe('[N10] nodes that drip bytes and never answer', () => {
   it.each([7, 8, 9])('cost no job its answer, and are disconnected (seed %i)', async (seed) => {
     const timed = await openInTime(seed)
     const honest = await timed.joinSlow({ country: 'FR', maxJobs: 4, takesMs: () => 100 })
-    await timed.pass(ask(timed, 10_000))
+    await timed.pass(timed.ask(EU, payload))
     const drip = new Uint8Array(1)
     const takesMs = () => Infinity
     for (let i = 0; i < 3; i += 1)
       await timed.joinSlow({ country: 'DE', maxJobs: 8, takesMs, drip })
     for (let wave = 0; wave < 4; wave += 1) {
       const answers = await timed.pass(
-        Promise.all(Array.from({ length: REQUESTS / 4 }, () => ask(timed, 10_000))),
+        Promise.all(Array.from({ length: REQUESTS / 4 }, () => timed.ask(EU, payload))),
       )
       for (const { outcome, payload: answer } of answers) {
         expect(outcome.nodeId).toBe(honest.nodeId)
@@ -52,42 +48,20 @@ describe('[N10] nodes that drip bytes and never answer', () => {
   })
 })
 
-const TELLER = { id: 'teller', digest: `0x${'5'.repeat(64)}` } as const
 const STORY: TextEvent[] = [
   { type: 'delta', text: 'once', tokens: [1] },
   { type: 'end', finish: 'stop', promptTokens: 1 },
 ]
 const delta = (text: string, tokens: number[]) => encodeTextEvent({ type: 'delta', text, tokens })
 
-const teller: Engine = {
-  adapter: { name: 'test cpu', isSoftware: true },
-  models: [{ ...TELLER, provider: 'cpu', serviceMs: 1 }],
-  kernels: [],
-  async run(_work, _payload, { emit }) {
-    const pieces = STORY.map(encodeTextEvent)
-    for (const piece of pieces) await emit(piece)
-    const sizeBytes = pieces.reduce((sum, { length }) => sum + length, 0)
-    const outputs = [
-      { name: TEXT_OUTPUT, datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes },
-    ]
-    return { outputs, provider: 'cpu', adapter: teller.adapter, computeMs: 1 }
-  },
-  close: () => Promise.resolve(),
-}
+const teller = createTextEngine([TELLER], async (write) => {
+  for (const event of STORY) await write(event)
+})
 
 describe('[N10] nodes that drip a stream of text', () => {
   /** Asks for one streamed text. @returns which node began it for the reader, and which ended it */
   const stream = async (timed: HubInTime) => {
-    const work: TextWork = {
-      kind: 'text',
-      model: TELLER.id,
-      digest: TELLER.digest,
-      inputBytes: payload.length,
-      maxTokens: 64,
-    }
-    const units = mostTextUnits(payload.length, work.maxTokens)
-    const change = { work, units, stream: true, timeoutMs: 30_000 }
-    const request = await kernelRequest(EU, payload, change)
+    const request = await textRequest(EU, payload, { maxTokens: 64, timeoutMs: 30_000 })
     const begun: string[] = []
     const sink = {
       begin: ({ nodeId }: { readonly nodeId: string }) => void begun.push(nodeId),

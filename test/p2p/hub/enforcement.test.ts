@@ -1,30 +1,28 @@
 /** Each of the four enforcement points alone: the others are removed, or work against it. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bytesToHex } from 'viem'
-import { compilePolicy } from '#shared/law/compile-policy.ts'
-import { randomBytes, TenantId } from '#shared/base/ids.ts'
-import { silentLog } from '#shared/base/log.ts'
+import { randomBytes } from '#shared/base/ids.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
-import { digestBytes, type Place } from '#shared/receipt/receipt.ts'
-import { countryBit, countrySet, onlyCountry } from '#shared/law/region.ts'
+import { digestBytes } from '#shared/receipt/receipt.ts'
+import { countrySet } from '#shared/law/region.ts'
 import { issueTicket } from '#worker/hub/attempts/ticket.ts'
-import { createLedgerCore } from '#worker/ledger/core.ts'
-import { createHubBench, DOMAIN, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
-import { createModelChain } from '#test/support/storage/model-chain.ts'
+import {
+  createHubBench,
+  DOMAIN,
+  kernelRequest,
+  type TestHubBench,
+  type TestMember,
+} from '#test/support/hub/hub.ts'
+import { CONSUMER, settleAll, useLedgerBench } from '#test/support/storage/ledger.ts'
+import { compiled as compile } from '#test/support/hub/policies.ts'
 import { placeIn } from '#test/support/hub/place.ts'
-import { createReceiptMaker, nowOfReceipts } from '#test/support/hub/receipts.ts'
-import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { openApp } from '#test/support/worker-app.ts'
 
-const ACME = TenantId.parse('acme')
 const PAYLOAD = new Uint8Array([1, 2, 3, 4])
 const EVERYWHERE = countrySet(['WORLD'])
 
-function compiled(policy: object): CompiledPolicy {
-  const open = { id: 'alone', dataClass: 'public', compute: { allow: ['EU'] } }
-  return compilePolicy(asPolicy({ ...open, ...policy }), { tenant: ACME, version: 1 })
-}
+const compiled = (policy: object) => compile({ compute: { allow: ['EU'] }, ...policy })
 
 describe('the Worker alone, with hubs that would take anything', () => {
   // The build replaces it with a literal.
@@ -86,10 +84,23 @@ describe('the Worker alone, with hubs that would take anything', () => {
 
 describe('Hub and node', () => {
   let bench: TestHubBench
-  beforeAll(async () => {
-    bench = await createHubBench()
-  })
+  beforeAll(async () => void (bench = await createHubBench()))
   afterAll(() => bench?.close())
+
+  /** A node that checks nothing, and the payloads that reached it. */
+  async function joinCareless(country: string) {
+    const reached: Uint8Array[] = []
+    const run = (_offer: unknown, payload: Uint8Array) => {
+      reached.push(payload)
+      return Promise.reject(new Error('a node that checks nothing'))
+    }
+    return { node: await bench.join({ country, run }), reached }
+  }
+
+  async function leave(node: TestMember) {
+    await node.disconnect()
+    await vi.waitFor(() => expect(bench.directory.size).toBe(0))
+  }
 
   /** Reasons for which a policy can refuse this test's node. It is in the US, public and in no network. */
   const REFUSED: readonly (readonly [string, object])[] = [
@@ -106,46 +117,28 @@ describe('Hub and node', () => {
   it.each(REFUSED)(
     'the Hub alone refuses by %s, with a Worker that allows everything and a node that checks nothing',
     async (rule, policy) => {
-      const reached: Uint8Array[] = []
-      const node = await bench.join({
-        country: 'US',
-        run: (_offer, payload) => {
-          reached.push(payload)
-          return Promise.reject(new Error('a node that checks nothing'))
-        },
-      })
-      const request = await kernelRequest(compiled(policy), PAYLOAD, { allowed: EVERYWHERE })
-      const sent = bench.dispatcher.dispatch(request, PAYLOAD, new AbortController().signal)
+      const { node, reached } = await joinCareless('US')
+      const sent = bench.ask(compiled(policy), PAYLOAD, { allowed: EVERYWHERE })
       await expect(sent).rejects.toMatchObject({ code: 'residency_unsatisfiable', meta: { rule } })
       expect(reached).toEqual([])
-      await node.disconnect()
-      await vi.waitFor(() => expect(bench.directory.size).toBe(0))
+      await leave(node)
     },
   )
 
   it('the Hub alone sends nothing under a ticket with a place outside the policy, wherever the node is now', async () => {
-    const reached: Uint8Array[] = []
-    const node = await bench.join({
-      country: 'DE',
-      run: (_offer, payload) => {
-        reached.push(payload)
-        return Promise.reject(new Error('a node that checks nothing'))
-      },
-    })
+    const { node, reached } = await joinCareless('DE')
     const member = bench.directory.get(node.nodeId)
     if (member === undefined) throw new Error('the node is not there')
     // The node is in Germany when chosen, in the US for the ticket, and in Germany again before the job is sent.
     const places = ['DE', 'US'].map((code) => placeIn(code))
     const place = vi.fn(() => places.shift() ?? placeIn('DE'))
     bench.directory.add({ ...member, evidence: { place, record: () => null } })
-    const request = await kernelRequest(compiled({}), PAYLOAD)
-    const sent = bench.dispatcher.dispatch(request, PAYLOAD, new AbortController().signal)
+    const sent = bench.ask(compiled({}), PAYLOAD)
     await expect(sent).rejects.toMatchObject({ code: 'node_lost' })
     expect(place.mock.calls.length).toBeGreaterThan(2)
     expect(reached).toEqual([])
     bench.directory.add(member)
-    await node.disconnect()
-    await vi.waitFor(() => expect(bench.directory.size).toBe(0))
+    await leave(node)
   })
 
   it.each(REFUSED)(
@@ -157,8 +150,7 @@ describe('Hub and node', () => {
         meta: { rule },
       })
       expect(node.ran).toEqual([])
-      await node.disconnect()
-      await vi.waitFor(() => expect(bench.directory.size).toBe(0))
+      await leave(node)
     },
   )
 
@@ -192,52 +184,26 @@ describe('Hub and node', () => {
 })
 
 describe('settlement alone, with Worker, Hub and node colluding', () => {
-  const US: Place = {
-    country: countryBit('US'),
-    evidence: 'observed',
-    source: 'edge',
-    trust: 'public',
-    voucher: null,
-    possible: onlyCountry(countryBit('US')),
-    evidenceHash: `0x${'0'.repeat(64)}`,
-  }
+  const bench = useLedgerBench()
 
   // The contract also refuses what the Ledger does not: test_postBatch_revertsOutsideThePolicyNamingIt.
   it('pays for nothing that ran outside its policy, and posts nothing of it', async () => {
-    const maker = await createReceiptMaker(DOMAIN)
-    const chain = createModelChain(DOMAIN)
-    chain.hubs.add(maker.hub.publicKey.x)
-    const consumer = `0x${'c1'.repeat(20)}` as const
-    chain.accounts.set(consumer, { balance: 10_000n, limit: 10_000n })
-    let nowMs = nowOfReceipts()
-    const ledger = createLedgerCore({
-      storage: createSqliteStorage(),
-      chain,
-      nowMs: () => nowMs,
-      wake: () => {},
-      log: silentLog,
-      batchMs: 1_000,
-      confirmations: 0,
-      checkpointOf: async () => null,
-    })
-    const outside = await maker.make({ policy: compiled({}), place: US })
+    const { maker, chain } = bench
+    const ledger = bench.start()
+    const outside = await maker.make({ policy: compiled({}), place: placeIn('US') })
     const unbounded = await maker.make({
       policy: compiled({ minEvidence: 'bounded' }),
       place: { evidence: 'bounded', possible: countrySet(['DE', 'CH']) },
     })
-    const entries = [outside, unbounded].map((receipt) => ({ receipt, consumer }))
+    const entries = [outside, unbounded].map((receipt) => ({ receipt, consumer: CONSUMER }))
     expect(await ledger.accept(entries)).toMatchObject([
       { status: 'refused', refusal: 'compute.allow' },
       { status: 'refused', refusal: 'evidence.bounds' },
     ])
-    for (let i = 0; i < 3; i += 1) {
-      await ledger.tick()
-      chain.mine()
-      nowMs += 31_000
-    }
+    await settleAll(bench, ledger)
     expect(chain.posted).toEqual([])
     const inside = await maker.make({ policy: compiled({}) })
-    expect(await ledger.accept([{ receipt: inside, consumer }])).toMatchObject([
+    expect(await ledger.accept([{ receipt: inside, consumer: CONSUMER }])).toMatchObject([
       { status: 'pending' },
     ])
   })

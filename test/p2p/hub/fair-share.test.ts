@@ -1,4 +1,4 @@
-/** How much of a hub one tenant gets while others want it too, over real work streams. */
+/** Several tenants share one hub, over real work streams. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import type { KernelWork } from '#shared/job/job.ts'
@@ -35,8 +35,7 @@ afterEach(() => hub.close())
 
 async function ask(tenant: TenantId, change: Partial<DispatchRequest> = {}): Promise<string> {
   const policy = compiled(WORLD, tenant)
-  const request = await kernelRequest(policy, payload, { tenant, ...change })
-  return hub.dispatcher.dispatch(request, payload, new AbortController().signal).then(
+  return hub.ask(policy, payload, { tenant, ...change }).then(
     () => 'answered',
     (error: { code: string }) => error.code,
   )

@@ -9,17 +9,15 @@ import { compiled } from '#test/support/hub/policies.ts'
 
 const WORLD = compiled({ compute: { allow: ['WORLD'], deny: [] } })
 const payload = new Uint8Array([1, 2, 3, 4])
-const never = new AbortController().signal
 
 let hub: TestHubBench
-/** How far the hub's clock is ahead while a kernel hangs. */
+/** The lead of the hub's clock while a kernel hangs. */
 let aheadMs = 0
 beforeEach(async () => void (hub = await createHubBench([], () => Date.now() + aheadMs)))
 afterEach(() => hub.close())
 
 async function ask(): Promise<string> {
-  const request = await kernelRequest(WORLD, payload)
-  return hub.dispatcher.dispatch(request, payload, never).then(
+  return hub.ask(WORLD, payload).then(
     ({ outcome }) => outcome.nodeId,
     (error: AppError) => `${error.code} ${error.meta.rule ?? ''}`,
   )

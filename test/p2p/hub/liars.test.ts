@@ -2,7 +2,12 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
-import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
+import {
+  createHubBench,
+  kernelRequest,
+  type RunJob,
+  type TestHubBench,
+} from '#test/support/hub/hub.ts'
 import { createHubInTime, type HubInTime } from '#test/support/hub/hub-in-time.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 import { createRandom } from '#test/support/random.ts'
@@ -54,7 +59,7 @@ const ask = async ({ dispatcher }: TestHubBench, wgsl?: string, timeoutMs = 30_0
   return dispatcher.dispatch({ ...request, work }, payload, never)
 }
 
-/** How each of these concurrent requests ended: the node that answered, or the code. */
+/** Sends requests at once. @returns the node that answered each, or the error's code */
 const ends = async (bench: TestHubBench, count: number) =>
   Promise.all(
     Array.from({ length: count }, () =>
@@ -64,6 +69,12 @@ const ends = async (bench: TestHubBench, count: number) =>
       ),
     ),
   )
+
+/** Gives jobs back with this code while `isRefusing`, and otherwise runs them. */
+const givesBack =
+  (code: ErrorCode, isRefusing: () => boolean): RunJob =>
+  (_offer, _payload, next) =>
+    isRefusing() ? Promise.reject(new AppError(code, 'no')) : next()
 
 function liar(code: ErrorCode) {
   let asked = 0
@@ -98,8 +109,7 @@ describe('[N11] nodes that give every job back', () => {
     for (let i = 0; i < LIARS; i += 1)
       await bench.join({
         country: 'DE',
-        run: (_offer, _payload, next) =>
-          isHonest ? next() : Promise.reject(new AppError('too_large', 'no')),
+        run: givesBack('too_large', () => !isHonest),
       })
     await ends(bench, LIARS)
     const honest = await bench.join({ country: 'FR', maxJobs: 2 })
@@ -131,8 +141,7 @@ describe('[N11] nodes that give every job back', () => {
     let isFull = false
     await bench.join({
       country: 'FR',
-      run: (_offer, _payload, next) =>
-        isFull ? Promise.reject(new AppError('no_capacity', 'full')) : next(),
+      run: givesBack('no_capacity', () => isFull),
     })
     await ask(bench)
     const { run } = liar('too_large')
@@ -150,8 +159,7 @@ describe('[N11] a node that gives a job back for a reason', () => {
       await bench.join({
         country,
         maxJobs: 1,
-        run: (_offer, _payload, next) =>
-          isWrong ? Promise.reject(new AppError('invalid_request', 'line 3')) : next(),
+        run: givesBack('invalid_request', () => isWrong),
       })
     const { work } = await kernelRequest(EU, payload)
     const measured = () => bench.directory.views(work, 3).filter(({ isMeasured }) => isMeasured)

@@ -124,9 +124,7 @@ describe('the error with which a node ends a job', () => {
         country: 'DE',
         run: () => Promise.reject(new AppError(code, 'words', { meta })),
       })
-      const failed: unknown = await hub.dispatcher
-        .dispatch(await kernelRequest(WORLD, payload), payload, never)
-        .catch((thrown: unknown) => thrown)
+      const failed: unknown = await hub.ask(WORLD, payload).catch((thrown: unknown) => thrown)
       await node.disconnect()
       return failed
     }
@@ -159,8 +157,7 @@ describe('the error with which a node ends a job', () => {
           )
         },
       })
-    const request = await kernelRequest(WORLD, payload)
-    await expect(hub.dispatcher.dispatch(request, payload, never)).rejects.toMatchObject({
+    await expect(hub.ask(WORLD, payload)).rejects.toMatchObject({
       code: 'too_large',
     })
     expect(asked).toHaveLength(DISPATCH_ATTEMPTS)

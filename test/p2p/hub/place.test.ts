@@ -9,7 +9,6 @@ import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import { steeringOf } from '#worker/protocols/steering.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import type { City } from '#test/support/hub/evidence.ts'
-import { kernelRequest } from '#test/support/hub/hub.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 import { until } from '#test/support/poll.ts'
 
@@ -67,14 +66,7 @@ describe('[PL6] a node', () => {
       minEvidence: 'bounded',
       dataClass: 'public',
     })
-    const payload = new Uint8Array([1, 2, 3, 4])
-    const { outcome } = await hubs
-      .core('frankfurt')
-      .dispatcher.dispatch(
-        await kernelRequest(policy, payload),
-        payload,
-        new AbortController().signal,
-      )
+    const { outcome } = await hubs.ask('frankfurt', policy, new Uint8Array(4))
     expect(outcome.place).toMatchObject({ evidence: 'bounded', source: 'simulated' })
     expect(outcome.place.evidenceHash).not.toMatch(/^0x0+$/)
   })
@@ -139,12 +131,8 @@ describe('[PL6] a node', () => {
 })
 
 describe('[PL7] a hub that cannot serve', () => {
-  const payload = new Uint8Array([1, 2, 3, 4])
-  const never = new AbortController().signal
   const ask = async (policy: ReturnType<typeof compiled>) =>
-    hubs
-      ?.core('frankfurt')
-      .dispatcher.dispatch(await kernelRequest(policy, payload), payload, never)
+    hubs?.ask('frankfurt', policy, new Uint8Array(4))
 
   it('names the hubs that have an allowed node, and no others', async () => {
     hubs = await startAnchoredHubs(['frankfurt', 'amsterdam', 'warsaw'])

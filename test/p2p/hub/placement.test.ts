@@ -108,7 +108,7 @@ async function request(policy: CompiledPolicy = EU, timeoutMs = 10_000): Promise
 }
 
 let hub: TestHubBench
-/** How far the hub's clock is ahead of this machine's. */
+/** The lead of the hub's clock over this machine's. */
 let aheadMs: number
 beforeEach(async () => {
   aheadMs = 0

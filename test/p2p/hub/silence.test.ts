@@ -11,7 +11,6 @@ import { createRandom } from '#test/support/random.ts'
 const EU = compiled({ compute: { allow: ['EU'], deny: [] } })
 const payload = new Uint8Array([1, 2, 3, 4])
 const inverted = new Uint8Array([254, 253, 252, 251])
-const never = new AbortController().signal
 const silent = () => new Promise<never>(() => {})
 
 /** If an honest node is asked too, it must answer within this time on any machine. */
@@ -28,11 +27,7 @@ beforeEach(async () => {
 afterEach(() => hub.close())
 
 const dispatch = async (change: { timeoutMs?: number; jobId?: ReturnType<typeof newJobId> } = {}) =>
-  hub.dispatcher.dispatch(
-    await kernelRequest(EU, payload, { timeoutMs: 30_000, ...change }),
-    payload,
-    never,
-  )
+  hub.ask(EU, payload, { timeoutMs: 30_000, ...change })
 
 describe('[N10] a silent node', () => {
   it('gets no job after its silence while another allowed node could take it', async () => {
@@ -94,12 +89,7 @@ describe('[N10] silence, on a simulated clock', () => {
   beforeEach(async () => void (timed = await createHubInTime()))
   afterEach(() => timed.close())
 
-  const ask = async (units = 3, timeoutMs = 30_000) =>
-    timed.dispatcher.dispatch(
-      await kernelRequest(EU, payload, { timeoutMs, units }),
-      payload,
-      never,
-    )
+  const ask = async (units = 3, timeoutMs = 30_000) => timed.ask(EU, payload, { timeoutMs, units })
   const askMany = (count: number, units?: number, timeoutMs?: number) =>
     timed.pass(Promise.all(Array.from({ length: count }, () => ask(units, timeoutMs))))
   const nodesOf = (answers: Awaited<ReturnType<typeof askMany>>) =>
@@ -134,7 +124,7 @@ describe('[N10] silence, on a simulated clock', () => {
     await timed.pass(timed.sleep(60_000))
     expect(timed.directory.barredMs(tab.nodeId)).toBe(0)
     const seen = timed.directory.describe().find(({ nodeId }) => nodeId === tab.nodeId)
-    // What it ended too late answered nobody, and is not paid.
+    // Jobs that it ended too late answered nobody, and are not paid.
     expect(seen).toMatchObject({ jobsDone: 0, inFlight: 0 })
     // More jobs than the local node has slots, in less time than the tab needs: the last one waits.
     const prompt = await askMany(9, 200, 30_000)

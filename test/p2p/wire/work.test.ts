@@ -1,52 +1,41 @@
 /** The held work stream over real libp2p connections: rules W1 to W12 of docs/design/network.md. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Stream } from '@libp2p/interface'
 import type { JobResult } from '#p2p/stream/messages.ts'
 import { failureOf } from '#node-core/job-failure.ts'
 import { SilentNode } from '#p2p/work/job-call.ts'
-import { openWork, type OpenWorkOptions, type WorkLink } from '#p2p/work/work-client.ts'
+import type { OpenWorkOptions, WorkLink } from '#p2p/work/work-client.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { receiptHash } from '#shared/receipt/receipt.ts'
-import {
-  createMemoryNetwork,
-  type ConnectedNode,
-  type MemoryNetwork,
-} from '#test/support/hub/memory-network.ts'
+import { createWorkBench, type WorkBench } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import {
   codeOf,
   createTestHandler,
-  createTestHub,
   invertBytes,
   seededBytes,
   type Run,
   type TestHandler,
-  type TestHub,
   type TestNode,
 } from '#test/support/hub/work.ts'
 import { JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
 import { FRAME_BYTES } from '#p2p/stream/frames.ts'
 import { HEARTBEAT_TIMEOUT_MS } from '#p2p/work/heartbeat.ts'
 
-let network: MemoryNetwork
-let hub: TestHub
-let node: ConnectedNode
-
-beforeAll(async () => {
-  network = await createMemoryNetwork()
-  hub = await createTestHub()
-  node = await network.connect()
-})
-afterAll(() => network.close())
+let bench: WorkBench
+beforeAll(async () => void (bench = await createWorkBench()))
+afterAll(() => bench.close())
 
 interface Joint {
   readonly link: WorkLink
   readonly handler: TestHandler
-  /** How the node's side ended: undefined for an orderly end, else the code. */
+  /** The node's side: undefined after an orderly end, else the error's code. */
   readonly served: Promise<string | undefined>
+  readonly nodeEnd: Stream
 }
 
 async function join(
@@ -54,19 +43,14 @@ async function join(
   options: Partial<OpenWorkOptions> = {},
   pending: Parameters<typeof createTestHandler>[2] = [],
 ): Promise<Joint> {
-  const { hubEnd, nodeEnd } = await node.openStream()
-  const handler = createTestHandler(node.identity, makeRun(node.identity), pending)
+  const { hubEnd, nodeEnd } = await bench.node.openStream()
+  const handler = createTestHandler(bench.node.identity, makeRun(bench.node.identity), pending)
   const served = serveWork(nodeEnd, handler, { log: silentLog }).then(
     () => undefined,
     (error: unknown) => errorCode(error),
   )
-  const link = await openWork(hubEnd, {
-    welcome: () => hub.welcome(),
-    onReceipt: () => Promise.resolve(),
-    log: silentLog,
-    ...options,
-  })
-  return { link, handler, served }
+  const link = await bench.open(hubEnd, options)
+  return { link, handler, served, nodeEnd }
 }
 
 interface Ran {
@@ -76,12 +60,34 @@ interface Ran {
 
 async function run(link: WorkLink, payload: Uint8Array, signal?: AbortSignal): Promise<Ran> {
   const chunks: Uint8Array[] = []
-  const offer = await hub.offer(node.libp2p.peerId.toString(), payload)
+  const offer = await bench.offer(payload)
   const result = await link.run(offer, payload, {
     signal: signal ?? new AbortController().signal,
     onChunk: (bytes) => void chunks.push(bytes),
   })
   return { result, output: new Uint8Array(Buffer.concat(chunks)) }
+}
+
+/** A run that ends when its job is taken away. @param told gets the reason */
+const waits =
+  (told: (reason: unknown) => void): Run =>
+  async (_offer, _payload, { signal }) => {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    told(signal.reason)
+    throw signal.reason
+  }
+
+/** Begins a job of these bytes. @returns its end, and a way to cancel it */
+async function begin(link: WorkLink, payload: Uint8Array) {
+  const abort = new AbortController()
+  const job = codeOf(run(link, payload, abort.signal))
+  await until('the job to be in flight', () => link.inFlight() === 1)
+  return { job, abort }
+}
+
+async function keptReceipts(count: number) {
+  const offers = await Promise.all(Array.from({ length: count }, () => bench.offer(seededBytes(8))))
+  return Promise.all(offers.map((offer) => bench.node.identity.receipt(offer)))
 }
 
 describe('one stream', () => {
@@ -153,11 +159,10 @@ describe('back-pressure', () => {
       return self.result(offer, 0)
     })
     const read = Promise.withResolvers<void>()
-    const slow = link.run(
-      await hub.offer(node.libp2p.peerId.toString(), new Uint8Array(1)),
-      new Uint8Array(1),
-      { signal: new AbortController().signal, onChunk: () => read.promise },
-    )
+    const slow = link.run(await bench.offer(new Uint8Array(1)), new Uint8Array(1), {
+      signal: new AbortController().signal,
+      onChunk: () => read.promise,
+    })
     await until('the slow job to fill its window', () => emitted === JOB_WINDOW_BYTES)
     for (let job = 0; job < 20; job += 1) await run(link, seededBytes(5_000))
     expect(emitted).toBeLessThanOrEqual(JOB_WINDOW_BYTES)
@@ -188,16 +193,13 @@ describe('back-pressure', () => {
 describe('endings', () => {
   test('[W7] an abort cancels the job on the node, frees its slot and keeps the link', async () => {
     const reasons: unknown[] = []
-    const { link } = await join((self) => async (offer, payload, { signal }) => {
-      if (payload.byteLength > 1) return self.result(offer, 0)
-      await new Promise((resolve) => signal.addEventListener('abort', resolve))
-      reasons.push(errorCode(signal.reason))
-      throw signal.reason
-    })
+    const waiting = waits((reason) => reasons.push(errorCode(reason)))
+    const { link } = await join(
+      (self) => async (offer, payload, options) =>
+        payload.byteLength > 1 ? self.result(offer, 0) : waiting(offer, payload, options),
+    )
     for (let round = 0; round < 3 * LIMITS.nodeJobsInFlight; round += 1) {
-      const abort = new AbortController()
-      const job = codeOf(run(link, new Uint8Array(1), abort.signal))
-      await until('the job to be in flight', () => link.inFlight() === 1)
+      const { job, abort } = await begin(link, new Uint8Array(1))
       abort.abort()
       expect(await job).toBe('cancelled')
     }
@@ -209,24 +211,18 @@ describe('endings', () => {
 
   test('[W7] the node learns why its job was taken: nobody waits, its time is over, or it was silent', async () => {
     const told: unknown[] = []
-    const { link } = await join(() => async (_offer, _payload, { signal }) => {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve))
-      const { code, detail } = toAppError(signal.reason)
-      told.push([
-        failureOf(toAppError(signal.reason)).whose,
-        code,
-        /prefers other nodes/.test(detail),
-      ])
-      throw signal.reason
-    })
+    const { link } = await join(() =>
+      waits((reason) => {
+        const error = toAppError(reason)
+        told.push([failureOf(error).whose, error.code, /prefers other nodes/.test(error.detail)])
+      }),
+    )
     for (const reason of [
       new AppError('cancelled', 'The caller left.'),
       new AppError('node_timeout', 'No answer within 5 ms.'),
       new SilentNode('node_timeout', 'The node was silent for 5 ms.'),
     ]) {
-      const abort = new AbortController()
-      const job = codeOf(run(link, new Uint8Array(1), abort.signal))
-      await until('the job to be in flight', () => link.inFlight() === 1)
+      const { job, abort } = await begin(link, new Uint8Array(1))
       abort.abort(reason)
       await job
     }
@@ -265,18 +261,7 @@ describe('endings', () => {
 
   test('[W9] a lost stream ends every job on it with node_lost, and aborts them on the node', async () => {
     const aborted: unknown[] = []
-    const { hubEnd, nodeEnd } = await node.openStream()
-    const handler = createTestHandler(node.identity, async (_offer, _payload, { signal }) => {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve))
-      aborted.push(signal.reason)
-      throw signal.reason
-    })
-    const served = codeOf(serveWork(nodeEnd, handler, { log: silentLog }))
-    const link = await openWork(hubEnd, {
-      welcome: () => hub.welcome(),
-      onReceipt: () => Promise.resolve(),
-      log: silentLog,
-    })
+    const { link, served, nodeEnd } = await join(() => waits((reason) => aborted.push(reason)))
     const jobs = [1, 2, 3].map(() => codeOf(run(link, seededBytes(10))))
     await until('three jobs in flight', () => link.inFlight() === 3)
     nodeEnd.abort(new Error('cable cut'))
@@ -299,17 +284,10 @@ describe('endings', () => {
       },
     }
     const stopped = Promise.withResolvers<unknown>()
-    const { link } = await join(
-      () =>
-        async (_offer, _payload, { signal }) => {
-          await new Promise((resolve) => signal.addEventListener('abort', resolve))
-          stopped.resolve(errorCode(signal.reason))
-          throw signal.reason
-        },
-      { clock },
-    )
-    const job = codeOf(run(link, seededBytes(10)))
-    await until('the job to be in flight', () => link.inFlight() === 1)
+    const { link } = await join(() => waits((reason) => stopped.resolve(errorCode(reason))), {
+      clock,
+    })
+    const { job } = await begin(link, seededBytes(10))
     nowMs += LIMITS.jobTimeoutMs
     for (const timer of timers.filter(({ atMs }) => atMs === LIMITS.jobTimeoutMs)) timer.fire()
     expect(await job).toBe('node_timeout')
@@ -318,7 +296,7 @@ describe('endings', () => {
   })
 
   test('[W11] a node that answers no ping is dropped with node_timeout', async () => {
-    const { hubEnd, nodeEnd } = await node.openStream()
+    const { hubEnd, nodeEnd } = await bench.node.openStream()
     let nowMs = 0
     const beats: (() => void)[] = []
     const clock = {
@@ -330,15 +308,9 @@ describe('endings', () => {
     }
     // Says hello, then nothing: a tab that the system has frozen.
     const { encodeFrame, jsonFrame } = await import('#p2p/stream/frames.ts')
-    nodeEnd.send(encodeFrame(jsonFrame('hello', 0, await node.identity.hello())))
-    const link = await openWork(hubEnd, {
-      welcome: () => hub.welcome(),
-      onReceipt: () => Promise.resolve(),
-      log: silentLog,
-      clock,
-    })
-    const job = codeOf(run(link, seededBytes(10)))
-    await until('the job to be in flight', () => link.inFlight() === 1)
+    nodeEnd.send(encodeFrame(jsonFrame('hello', 0, await bench.node.identity.hello())))
+    const link = await bench.open(hubEnd, { clock })
+    const { job } = await begin(link, seededBytes(10))
     nowMs += HEARTBEAT_TIMEOUT_MS + 1
     for (const beat of beats.slice(1)) beat()
     expect(['node_lost', 'node_timeout']).toContain(await job)
@@ -348,10 +320,7 @@ describe('endings', () => {
 
 describe('receipts', () => {
   test('[W12] kept receipts go to the hub after the welcome, and are acknowledged once stored', async () => {
-    const offers = await Promise.all(
-      Array.from({ length: 600 }, () => hub.offer(node.libp2p.peerId.toString(), seededBytes(8))),
-    )
-    const kept = await Promise.all(offers.map((offer) => node.identity.receipt(offer)))
+    const kept = await keptReceipts(600)
     const stored: Bytes32[] = []
     const { link, handler } = await join(
       invertBytes,
@@ -370,10 +339,7 @@ describe('receipts', () => {
   })
 
   test('[W12] a receipt that the hub could not store is not acknowledged, and the next one is', async () => {
-    const offers = await Promise.all(
-      [1, 2].map(() => hub.offer(node.libp2p.peerId.toString(), seededBytes(8))),
-    )
-    const kept = await Promise.all(offers.map((offer) => node.identity.receipt(offer)))
+    const kept = await keptReceipts(2)
     let calls = 0
     const { link, handler } = await join(
       invertBytes,

@@ -14,7 +14,7 @@ export interface PngOptions {
   readonly extra?: readonly Uint8Array[]
 }
 
-export const PNG_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
+const PNG_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
 
 /** An 8-bit RGB picture in one colour. Its data holds `rows` rows, whatever its header says. */
 export function pngOf({
@@ -25,21 +25,33 @@ export function pngOf({
   packed,
   extra = [],
 }: PngOptions): Uint8Array {
-  const header = Buffer.alloc(13)
-  header.writeUInt32BE(width, 0)
-  header.writeUInt32BE(height, 4)
-  header.set([8, 2, 0, 0, 0], 8)
   const row = Buffer.alloc(1 + 3 * width, fill)
   row[0] = 0
   const data = Buffer.alloc(packed === undefined ? row.length * rows : 0, row)
+  return pngFile({ width, height, depth: 8, colour: 2 }, packed ?? deflateSync(data), extra)
+}
+
+export interface PngHeader {
+  readonly width: number
+  readonly height: number
+  readonly depth: number
+  readonly colour: number
+  readonly interlace?: 0 | 1
+}
+
+/** A PNG of compressed rows, with more chunks before them. */
+export function pngFile(
+  { width, height, depth, colour, interlace = 0 }: PngHeader,
+  packed: Uint8Array,
+  extra: readonly Uint8Array[],
+): Uint8Array {
+  const header = Buffer.alloc(13)
+  header.writeUInt32BE(width, 0)
+  header.writeUInt32BE(height, 4)
+  header.set([depth, colour, 0, 0, interlace], 8)
+  const chunks = [pngChunk('IHDR', header), ...extra, pngChunk('IDAT', packed)]
   return new Uint8Array(
-    Buffer.concat([
-      PNG_SIGNATURE,
-      pngChunk('IHDR', header),
-      ...extra,
-      pngChunk('IDAT', packed ?? deflateSync(data)),
-      pngChunk('IEND', new Uint8Array()),
-    ]),
+    Buffer.concat([PNG_SIGNATURE, ...chunks, pngChunk('IEND', new Uint8Array())]),
   )
 }
 
@@ -80,16 +92,8 @@ export interface WavOptions {
 export function wavOf({ rateHz, seconds, channels, sample }: WavOptions): Uint8Array {
   const frames = Math.round(rateHz * seconds)
   const file = Buffer.alloc(44 + frames * channels * 2)
-  file.write('RIFF', 0, 'latin1')
+  file.set(wavHead({ format: 1, channels, rateHz, bits: 16 }))
   file.writeUInt32LE(file.length - 8, 4)
-  file.write('WAVEfmt ', 8, 'latin1')
-  file.writeUInt32LE(16, 16)
-  file.writeUInt16LE(1, 20)
-  file.writeUInt16LE(channels, 22)
-  file.writeUInt32LE(rateHz, 24)
-  file.writeUInt32LE(rateHz * channels * 2, 28)
-  file.writeUInt16LE(channels * 2, 32)
-  file.writeUInt16LE(16, 34)
   file.write('data', 36, 'latin1')
   file.writeUInt32LE(frames * channels * 2, 40)
   for (let i = 0; i < frames; i++) {
@@ -99,7 +103,29 @@ export function wavOf({ rateHz, seconds, channels, sample }: WavOptions): Uint8A
   return new Uint8Array(file)
 }
 
-/** So many zeroes, compressed without holding them in memory. */
+interface WavKind {
+  readonly format: number
+  readonly channels: number
+  readonly rateHz: number
+  readonly bits: number
+}
+
+/** The first 36 bytes of a WAV: its format, without a length. */
+export function wavHead({ format, channels, rateHz, bits }: WavKind): Buffer {
+  const head = Buffer.alloc(36)
+  head.write('RIFF', 0, 'latin1')
+  head.write('WAVEfmt ', 8, 'latin1')
+  head.writeUInt32LE(16, 16)
+  head.writeUInt16LE(format, 20)
+  head.writeUInt16LE(channels, 22)
+  head.writeUInt32LE(rateHz, 24)
+  head.writeUInt32LE((rateHz * channels * bits) / 8, 28)
+  head.writeUInt16LE((channels * bits) / 8, 32)
+  head.writeUInt16LE(bits, 34)
+  return head
+}
+
+/** Compresses this many MiB of zeroes without holding them in memory. */
 export async function packZeroes(mebibytes: number): Promise<Uint8Array> {
   const deflate = createDeflate({ level: 9 })
   const parts: Buffer[] = []

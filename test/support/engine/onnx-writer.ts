@@ -1,4 +1,5 @@
 /** Writes ONNX graphs: the few protobuf messages of onnx.proto3 that a language model needs. */
+import { concatBytes } from 'viem'
 
 /** Element types of TensorProto. https://github.com/onnx/onnx/blob/v1.17.0/onnx/onnx.proto3#L483 */
 export const ONNX_TYPES = { float: 1, uint8: 2, int32: 6, int64: 7, float16: 10 } as const
@@ -142,11 +143,5 @@ function varint(value: number): Uint8Array {
 }
 
 function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    out.set(part, at)
-    at += part.length
-  }
-  return out
+  return concatBytes(parts)
 }

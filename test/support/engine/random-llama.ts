@@ -10,7 +10,7 @@ import {
 } from './onnx-writer.ts'
 import { repositoryPath } from '#scripts/base/paths.ts'
 
-/** As the hub names them; `q4f16` keeps its weights in a file beside the graph. */
+/** Precisions by their names on Hugging Face; `q4f16` keeps its weights in a file beside the graph. */
 export type Precision = 'f32' | 'f16' | 'q4f16'
 
 const CONFIG = {

@@ -15,11 +15,12 @@ import { silentLog, type Log } from '#shared/base/log.ts'
 import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
 import { createHubCore, type HubCore, type HubCoreDeps } from '#worker/hub/core.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
-import type { Admission } from '#worker/protocols/hub.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
+import type { Admission, DispatchResult } from '#worker/protocols/hub.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { startDelayProxy } from '#test/support/transport/delay-proxy.ts'
 import { CITIES, seenIn, type City } from './evidence.ts'
-import { DOMAIN, INVERT } from './hub.ts'
+import { DOMAIN, INVERT, kernelRequest } from './hub.ts'
 import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
@@ -43,6 +44,8 @@ export interface NodeWish {
 export interface AnchoredHubs {
   core(city: City): HubCore
   join(wish: NodeWish): Promise<NodeCore>
+  /** Dispatches a kernel job at this hub. */
+  ask(city: City, policy: CompiledPolicy, payload: Uint8Array): Promise<DispatchResult>
   /** The address at which a node of this id, with this admission, dials that hub. */
   address(
     wish: NodeWish,
@@ -107,6 +110,10 @@ export async function startAnchoredHubs(
   return {
     core: (city) => hubOf(city).core,
     address: addressOf,
+    async ask(city, policy, payload) {
+      const request = await kernelRequest(policy, payload)
+      return hubOf(city).core.dispatcher.dispatch(request, payload, new AbortController().signal)
+    },
     async join(wish) {
       const identity = wish.identity ?? (await newIdentity())
       const address = (city: City, purpose: Admission['purpose']) =>

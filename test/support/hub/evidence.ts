@@ -25,7 +25,7 @@ export interface EchoMaker {
     city: City,
     minRttMs: number,
     change?: Partial<SignedEcho['statement']>,
-    /** Whose key signs. @default its own */
+    /** The anchor whose key signs. @default the city's own */
     by?: City,
   ): Promise<SignedEcho>
 }

@@ -3,7 +3,6 @@
  * is. It takes the options of `npm run node`.
  */
 import { join } from 'node:path'
-import type { Engine } from '#engine/engine.ts'
 import { parseOptions } from '#local-node/config.ts'
 import { loadKeys } from '#local-node/keys.ts'
 import { openReceiptJournal } from '#local-node/receipt-journal.ts'
@@ -13,7 +12,8 @@ import { AppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { manifestDigest } from '#shared/job/model.ts'
-import { encodeTextEvent, TEXT_OUTPUT, type TextEvent } from '#shared/job/text.ts'
+import type { TextEvent } from '#shared/job/text.ts'
+import { createTextEngine } from './text-engine.ts'
 
 const options = parseOptions(process.argv.slice(2), process.env)
 const log = createLog({ level: 'info' }, { part: 'node' })
@@ -31,40 +31,21 @@ process.on('SIGUSR2', () => {
   release = Promise.withResolvers()
 })
 
-const engine: Engine = {
-  adapter: { name: 'test cpu', isSoftware: true },
-  models: MANIFESTS.filter(({ id }) => options.models.includes(id)).map((manifest) => ({
-    id: manifest.id,
-    digest: manifestDigest(manifest),
-    provider: 'cpu',
-    serviceMs: 1,
-  })),
-  kernels: [],
-  async run(_work, _payload, { emit, signal }) {
-    const stopped = new Promise<never>((_resolve, reject) => {
-      const stop = () => reject(new AppError('cancelled', 'The job was stopped.'))
-      if (signal.aborted) stop()
-      signal.addEventListener('abort', stop)
-    })
-    // If the job is stopped in the middle of a write, nobody waits for it.
-    stopped.catch(() => {})
-    const released = release.promise
-    let sizeBytes = 0
-    const write = async (event: TextEvent) => {
-      const bytes = encodeTextEvent(event)
-      sizeBytes += bytes.length
-      await emit(bytes)
-    }
-    await write(BEGINNING)
-    await Promise.race([released, stopped])
-    for (const event of REST) await write(event)
-    const outputs = [
-      { name: TEXT_OUTPUT, datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes },
-    ]
-    return { outputs, provider: 'cpu', adapter: engine.adapter, computeMs: 1 }
-  },
-  close: () => Promise.resolve(),
-}
+const held = MANIFESTS.filter(({ id }) => options.models.includes(id))
+const models = held.map((manifest) => ({ id: manifest.id, digest: manifestDigest(manifest) }))
+const engine = createTextEngine(models, async (write, signal) => {
+  const stopped = new Promise<never>((_resolve, reject) => {
+    const stop = () => reject(new AppError('cancelled', 'The job was stopped.'))
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop)
+  })
+  // If the job is stopped in the middle of a write, nobody waits for it.
+  stopped.catch(() => {})
+  const released = release.promise
+  await write(BEGINNING)
+  await Promise.race([released, stopped])
+  for (const event of REST) await write(event)
+})
 
 const core = createNodeCore({
   kind: 'local',

@@ -2,10 +2,10 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Engine } from '#engine/engine.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
-import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
+import type { JobOffer } from '#p2p/stream/messages.ts'
 import { silentLog, type Log } from '#shared/base/log.ts'
 import { HANG_MS } from '#test/support/poll.ts'
-import { createHubBench, type TestHubBench, type TestMember } from './hub.ts'
+import { createHubBench, type RunJob, type TestHubBench, type TestMember } from './hub.ts'
 
 export interface ManualClock extends Clock {
   /** Advances to the next time at which something is due, and does it. */
@@ -86,13 +86,7 @@ export async function createHubInTime(random: () => number = () => 0): Promise<H
       const jobs = new Set<string>()
       let asked = 0
       let device = Promise.resolve()
-      const run = async (
-        offer: JobOffer,
-        _payload: Uint8Array,
-        next: () => Promise<JobResult>,
-        emit: (bytes: Uint8Array) => Promise<void>,
-        signal: AbortSignal,
-      ) => {
+      const run: RunJob = async (offer, _payload, next, emit, signal) => {
         asked += 1
         const { jobId } = offer.ticket
         const turn = device.then(() => sleepOn(clock, takesMs(offer), signal))

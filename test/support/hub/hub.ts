@@ -15,10 +15,10 @@ import { peerIdOf } from '#p2p/peers/node.ts'
 import type { JobOffer, JobResult, LoadRequest, Welcome } from '#p2p/stream/messages.ts'
 import type { Domain } from '#shared/base/eip712.ts'
 import { newJobId, randomBytes, type Bytes32 } from '#shared/base/ids.ts'
-import type { KernelWork } from '#shared/job/job.ts'
+import type { KernelWork, TextWork } from '#shared/job/job.ts'
+import { mostTextUnits } from '#shared/job/text.ts'
 import { silentLog, type Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
-import type { PresenceRecord } from '#shared/node/node.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { digestBytes, type Place } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
@@ -27,16 +27,17 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createKernelBans, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
-import type { DispatchRequest } from '#worker/protocols/hub.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { Patience } from '#worker/hub/attempts/silence.ts'
 import { createMemoryNetwork } from './memory-network.ts'
 import { placeIn, standsAt } from './place.ts'
+import { presenceOf, TEST_ADAPTER } from './presence.ts'
 import { TENANT } from './policies.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
 
-type RunJob = (
+export type RunJob = (
   offer: JobOffer,
   payload: Uint8Array,
   next: () => Promise<JobResult>,
@@ -76,15 +77,22 @@ export interface TestHubBench {
     readonly run?: RunJob
     /** @default one that inverts bytes */
     readonly engine?: Engine
-    /** What it could load, and how it loads when the hub asks. */
+    /** Models that it could load when the hub asks. */
     readonly shelf?: TestShelf
   }): Promise<TestMember>
+  /** Dispatches a kernel job whose answer is its payload inverted. */
+  ask(policy: CompiledPolicy, payload: Uint8Array, change?: Asked): Promise<DispatchResult>
   close(): Promise<void>
+}
+
+interface Asked extends Partial<DispatchRequest> {
+  /** The caller's. @default it never leaves */
+  readonly signal?: AbortSignal
 }
 
 /** Inverts each byte: an answer that any reader can check. */
 export const INVERT: Engine = {
-  adapter: { name: 'test cpu', isSoftware: true },
+  adapter: TEST_ADAPTER,
   models: [],
   kernels: 'any',
   async run(work, payload, { emit }) {
@@ -97,7 +105,7 @@ export const INVERT: Engine = {
         sizeBytes: payload.length,
       },
     ]
-    return { outputs, provider: 'cpu', adapter: INVERT.adapter, computeMs: 0 }
+    return { outputs, provider: 'cpu', adapter: TEST_ADAPTER, computeMs: 0 }
   },
   close: () => Promise.resolve(),
 }
@@ -169,20 +177,16 @@ export async function createHubBench(
       const evidence = seenAs === country ? 'observed' : 'contradicted'
       const place = placeIn(country, { evidence, trust })
       let sequence = 0
-      const record = (): PresenceRecord => ({
-        version: 1,
-        nodeId,
-        kind: 'local',
-        receiptKey: identity.signer.publicKey,
-        claim: country,
-        adapter: INVERT.adapter,
-        models: [...engine.models],
-        loadable: shelf?.loadable(),
-        kernels: 'any',
-        maxJobs,
-        sequence: (sequence += 1),
-        issuedAtMs: Date.now(),
-      })
+      const record = () =>
+        presenceOf({
+          nodeId,
+          receiptKey: identity.signer.publicKey,
+          claim: country,
+          models: [...engine.models],
+          loadable: shelf?.loadable(),
+          maxJobs,
+          sequence: (sequence += 1),
+        })
       const presence = record()
       const signedPresence = await signPresence(presence, identity.identity)
       const welcome: Welcome = {
@@ -263,6 +267,9 @@ export async function createHubBench(
       void link.closed.then(() => directory.remove(member))
       return { nodeId, ran, disconnect: async () => libp2p.stop() }
     },
+    async ask(policy, payload, { signal = new AbortController().signal, ...change } = {}) {
+      return dispatcher.dispatch(await kernelRequest(policy, payload, change), payload, signal)
+    },
     close: () => network.close(),
   }
 }
@@ -300,4 +307,20 @@ export async function kernelRequest(
     traceparent: null,
     ...change,
   }
+}
+
+/** The model of text jobs, which an engine of {@link createTextEngine} can run. */
+export const TELLER = { id: 'teller', digest: `0x${'5'.repeat(64)}` } as const
+
+/** A streamed job for a text of {@link TELLER}. */
+export function textRequest(
+  policy: CompiledPolicy,
+  payload: Uint8Array,
+  { maxTokens, ...change }: Partial<DispatchRequest> & { readonly maxTokens: number },
+): Promise<DispatchRequest> {
+  const inputBytes = payload.length
+  const { id: model, digest } = TELLER
+  const work: TextWork = { kind: 'text', model, digest, inputBytes, maxTokens }
+  const units = mostTextUnits(inputBytes, maxTokens)
+  return kernelRequest(policy, payload, { work, units, stream: true, ...change })
 }

@@ -4,8 +4,10 @@ import { memory } from '@libp2p/memory'
 import { multiaddr } from '@multiformats/multiaddr'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import { createHubNode, createPeerNode, newIdentity, type LittoralNode } from '#p2p/peers/node.ts'
+import type { JobOffer } from '#p2p/stream/messages.ts'
+import { openWork, type OpenWorkOptions, type WorkLink } from '#p2p/work/work-client.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { createTestNode, type TestNode } from './work.ts'
+import { createTestHub, createTestNode, type TestHub, type TestNode } from './work.ts'
 
 let addresses = 0
 
@@ -63,5 +65,35 @@ export async function createMemoryNetwork(): Promise<MemoryNetwork> {
     async close() {
       for (const node of nodes) await node.stop()
     },
+  }
+}
+
+/** A hub and a node, for tests of one work stream. */
+export interface WorkBench {
+  readonly hub: TestHub
+  readonly node: ConnectedNode
+  /** An offer of model work to the node. */
+  offer(payload: Uint8Array): Promise<JobOffer>
+  /** Opens the hub's side of a work stream. */
+  open(hubEnd: Stream, options?: Partial<OpenWorkOptions>): Promise<WorkLink>
+  close(): Promise<void>
+}
+
+export async function createWorkBench(): Promise<WorkBench> {
+  const network = await createMemoryNetwork()
+  const hub = await createTestHub()
+  const node = await network.connect()
+  return {
+    hub,
+    node,
+    offer: (payload) => hub.offer(node.libp2p.peerId.toString(), payload),
+    open: (hubEnd, options = {}) =>
+      openWork(hubEnd, {
+        welcome: () => hub.welcome(),
+        onReceipt: () => Promise.resolve(),
+        log: silentLog,
+        ...options,
+      }),
+    close: () => network.close(),
   }
 }

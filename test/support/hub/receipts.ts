@@ -19,6 +19,7 @@ import { createSigner, generateSigningKey, type Signer } from '#shared/base/sign
 import { voucherFor } from './place.ts'
 import { TENANT } from './policies.ts'
 import { asPolicy } from './as-policy.ts'
+import { presenceOf } from './presence.ts'
 
 /** The published policy; its first version is {@link EU_POLICY}. */
 export const EU_POLICY_TEXT: Policy = asPolicy({
@@ -137,22 +138,8 @@ async function createNode() {
   const signer = await createSigner(await generateSigningKey(true))
   const identity = await generateKeyPair('Ed25519')
   const nodeId = NodeId.parse(peerIdOf(identity))
-  const presence = await signPresence(
-    {
-      version: 1,
-      nodeId,
-      kind: 'local',
-      receiptKey: signer.publicKey,
-      claim: 'DE',
-      adapter: { name: 'test cpu', isSoftware: true },
-      models: [],
-      kernels: 'any',
-      maxJobs: 4,
-      sequence: 1,
-      issuedAtMs: ISSUED_MS,
-    },
-    identity,
-  )
+  const record = presenceOf({ nodeId, receiptKey: signer.publicKey, issuedAtMs: ISSUED_MS })
+  const presence = await signPresence(record, identity)
   return { signer, nodeId, presence }
 }
 

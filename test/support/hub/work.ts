@@ -19,9 +19,9 @@ import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { receiptHash, type Receipt } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
 import { placeIn } from './place.ts'
+import { presenceOf, TEST_ADAPTER } from './presence.ts'
 import { asPolicy } from './as-policy.ts'
 
-const ADAPTER = { name: 'test cpu', isSoftware: true }
 const tenant = TenantId.parse('acme')
 const policy = compilePolicy(asPolicy({ id: 'open', compute: { allow: ['WORLD'] } }), {
   tenant,
@@ -61,33 +61,20 @@ export async function createTestNode(): Promise<TestNode> {
         sizeBytes === 0
           ? []
           : [{ name: 'y', datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes }]
-      const answer = { outputs, provider: 'cpu' as const, adapter: ADAPTER, computeMs: 1 }
+      const answer = { outputs, provider: 'cpu' as const, adapter: TEST_ADAPTER, computeMs: 1 }
       return { answer, ...(await sign(receiptFor(offer, signer))) }
     },
   }
 }
 
-interface RecordParts {
+interface RecordParts extends Pick<PresenceRecord, 'sequence' | 'issuedAtMs'> {
   readonly identity: PrivateKey
   readonly signer: Signer
-  readonly sequence: number
-  readonly issuedAtMs: number
 }
 
-export function presenceRecord(parts: RecordParts): PresenceRecord {
-  return {
-    version: 1,
-    nodeId: peerIdOf(parts.identity),
-    kind: 'local',
-    receiptKey: parts.signer.publicKey,
-    claim: 'DE',
-    adapter: ADAPTER,
-    models: [],
-    kernels: 'any',
-    maxJobs: 8,
-    sequence: parts.sequence,
-    issuedAtMs: parts.issuedAtMs,
-  }
+export function presenceRecord({ identity, signer, sequence, issuedAtMs }: RecordParts) {
+  const [nodeId, receiptKey] = [peerIdOf(identity), signer.publicKey]
+  return presenceOf({ nodeId, receiptKey, maxJobs: 8, sequence, issuedAtMs })
 }
 
 export interface TestHub {

@@ -23,6 +23,7 @@ import type { WorkLink } from '#p2p/work/work-client.ts'
 import type { Random } from '../random.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { factsOf, type DrawnNode } from './draw.ts'
+import { presenceOf } from '../hub/presence.ts'
 
 export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'22'.repeat(20)}` }
 
@@ -157,20 +158,13 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
         return Promise.resolve()
       },
     } as Partial<WorkLink> as WorkLink,
-    presence: {
-      version: 1,
+    presence: presenceOf({
       nodeId,
-      kind: 'local',
       receiptKey: signer.publicKey,
       claim,
-      adapter: { name: 'simulated', isSoftware: true },
-      models: [],
       loadable: [...loadable],
-      kernels: 'any',
       maxJobs: 2,
-      sequence: 1,
-      issuedAtMs: Date.now(),
-    },
+    }),
     signedPresence: { record: '', signature: '' },
     quarantine: node.quarantined ? 'drawn so' : null,
     jobsDone: 0,

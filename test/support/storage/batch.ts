@@ -8,6 +8,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { CompiledPolicy, PolicyDraft } from '#shared/law/policy.ts'
 import { countryBit } from '#shared/law/region.ts'
+import { kernelOutcome } from '#test/support/hub/outcome.ts'
 import { placeIn } from '#test/support/hub/place.ts'
 import { createBatchCore, type BatchCore } from '#worker/jobs/core.ts'
 import type { TenantWord } from '#worker/jobs/authority/judge-authority.ts'
@@ -58,15 +59,19 @@ export interface BatchBench {
   readonly forgotten: string[]
   /** Sizes that the tenant was told for the ended batch. */
   readonly resized: number[]
-  /** Whether the tenant can be told. @default true */
+  /** False when the tenant cannot be told. @default true */
   canResize: boolean
   /** The tenant's answer to the batch; undefined: the tenant cannot be reached. */
   word: TenantWord | null | undefined
-  /** How often the tenant was asked. */
+  /** Counts the questions to the tenant. */
   asked: number
   nowMs: number
   /** The alarm's time; null when none is set. */
   alarmMs: number | null
+  /** The batch as a client in Germany reads it. */
+  status(): ReturnType<BatchCore['status']>
+  results(page: Parameters<BatchCore['results']>[0]): ReturnType<BatchCore['results']>
+  result(name: Parameters<BatchCore['result']>[0]): ReturnType<BatchCore['result']>
   /** Lets time pass, and wakes those who wait for it. */
   pass(durationMs: number): Promise<void>
   /** Lets the alarm go off, without waiting for the work that it starts. */
@@ -95,6 +100,9 @@ export function createBatchBench(seed = 1): BatchBench {
     nowMs: 1_700_000_000_000,
     alarmMs: null,
     core: undefined as unknown as BatchCore,
+    status: () => bench.core.status(GERMANY),
+    results: (page) => bench.core.results(page, GERMANY),
+    result: (name) => bench.core.result(name, GERMANY),
     async pass(durationMs) {
       bench.nowMs += durationMs
       for (const sleeper of sleepers) if (sleeper.untilMs <= bench.nowMs) sleeper.wake()
@@ -212,28 +220,13 @@ export function resultOf(
 ): DispatchResult {
   return {
     payload: output,
-    outcome: {
+    outcome: kernelOutcome([{ binding: 1, sizeBytes: output.length }], {
       receiptId: `0x${request.jobId.slice(4)}${request.jobId.slice(4)}`,
       nodeId: node as DispatchResult['outcome']['nodeId'],
       place: placeIn('DE', { source: 'simulated', trust: 'verified' }),
-      answer: {
-        outputs: [
-          {
-            name: 'binding:1',
-            datatype: 'UINT8',
-            shape: [output.length],
-            sizeBytes: output.length,
-          },
-        ],
-        provider: 'webgpu',
-        adapter: { name: 'test', isSoftware: true },
-        computeMs: 1,
-      },
       units: request.units,
       amountMicroUsd: String(request.units * request.priceMicroUsd),
-      timing: { queueMs: 0, networkMs: 0, computeMs: 1 },
-      attempts: 1,
-    },
+    }),
   }
 }
 

@@ -15,13 +15,13 @@ export const HOLD = '/test/hold/1.0.0'
 export const CLOSE = '/test/close/1.0.0'
 export const ABORT = '/test/abort/1.0.0'
 
-/** What the peer has seen; a test polls it. */
+/** A peer's observations, which a test polls. */
 export interface PeerView {
   readonly connections: number
   readonly remotePeers: readonly string[]
   /** Bytes that the last `SOURCE` stream has sent. */
   readonly sourceBytes: number
-  /** How `HOLD` streams ended, in order. */
+  /** The ends of `HOLD` streams, in order. */
   readonly holds: readonly ('closed' | 'broken')[]
 }
 

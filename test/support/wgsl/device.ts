@@ -35,7 +35,7 @@ export interface RawRun {
   readonly outputWords: number
   /** Binding of the output; the input has the other one. */
   readonly outputBinding: 0 | 1
-  /** Whether the source has a meter at `@group(1) @binding(0)`. */
+  /** True for a source with a meter at `@group(1) @binding(0)`. */
   readonly isMetered: boolean
 }
 

@@ -38,7 +38,7 @@ export interface ExecutionReport {
   readonly summary: object
 }
 
-/** How a stranger's kernel may end, besides an answer. */
+/** Errors with which a stranger's kernel may end. */
 const ENDS = ['no_capacity', 'too_large', 'invalid_request']
 /** Allowed overruns of the time limit in a hundred kernels, on a machine with other load. */
 export const OVERRUNS_PER_HUNDRED = 2

@@ -2,7 +2,7 @@
 import { createRandom, type Random } from '../random.ts'
 
 export interface GenerateOptions {
-  /** Whether every loop ends after a few turns, so that the kernel may run without a budget. */
+  /** Makes every loop end after a few turns, so that the kernel may run without a budget. */
   readonly isFinite: boolean
 }
 

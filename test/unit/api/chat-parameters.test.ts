@@ -83,21 +83,14 @@ const names = (fates: Record<string, Fate>, fate: Fate) =>
   Object.keys(fates).filter((name) => fates[name] === fate)
 
 describe('an unsupported OpenAI parameter', () => {
-  it.each(Object.keys(CHAT_REFUSALS))('[O1] is refused by name in chat: %s', (name) => {
-    const { code, pointers, detail } = refusal(() =>
-      chat({ [name]: ASKING[name] ?? { set: true } }),
-    )
+  it.each([
+    ...Object.keys(CHAT_REFUSALS).map((name) => ['chat', name, chat] as const),
+    ...Object.keys(COMPLETION_REFUSALS).map((name) => ['completions', name, complete] as const),
+  ])('[O1] is refused by name in %s: %s', (_, name, ask) => {
+    const { code, pointers, detail } = refusal(() => ask({ [name]: ASKING[name] ?? { set: true } }))
     expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
     expect(detail).toContain(name)
   })
-
-  it.each(Object.keys(COMPLETION_REFUSALS))(
-    '[O1] is refused by name in completions: %s',
-    (name) => {
-      const { code, pointers } = refusal(() => complete({ [name]: ASKING[name] ?? { set: true } }))
-      expect({ code, pointers }).toEqual({ code: 'invalid_request', pointers: [`/${name}`] })
-    },
-  )
 
   it('[O1] is listed for every parameter that the openai client knows', () => {
     for (const name of names(CHAT_FATES, 'refused')) expect(CHAT_REFUSALS).toHaveProperty(name)

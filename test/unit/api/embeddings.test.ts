@@ -1,6 +1,6 @@
 /** OpenAI's embeddings to tensors and back. */
 import { describe, expect, it } from 'vitest'
-import { AppError, toAppError } from '#shared/base/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
 import { decodeTexts } from '#shared/job/tensor.ts'
 import { EMBEDDING_MANIFEST, PIXELS_MANIFEST } from '#test/support/hub/manifests.ts'
 import {
@@ -9,19 +9,15 @@ import {
   encodeEmbeddings,
   pointAtInput,
 } from '#worker/api/openai/embeddings.ts'
+import { refusal } from '#test/support/engine/text-requests.ts'
 import { parseBody } from '#worker/body/faults.ts'
 
 const parse = (body: object) => parseBody(EmbeddingsRequest, { model: 'embed-test', ...body })
 const decode = (body: object) => decodeEmbeddings(EMBEDDING_MANIFEST, parse(body))
 
 function faultsOf(run: () => unknown) {
-  try {
-    run()
-  } catch (error) {
-    const { code, detail, meta } = toAppError(error)
-    return { code, detail, pointer: meta.errors?.[0]?.pointer }
-  }
-  return { code: 'none' }
+  const { pointers, ...rest } = refusal(run)
+  return { ...rest, pointer: pointers[0] }
 }
 
 describe('decoding', () => {
@@ -84,13 +80,13 @@ describe('decoding', () => {
 
   it('points at the caller’s text when a node refuses it', () => {
     const pointer = '/inputs/0/data/1'
-    const refusal = new AppError('invalid_request', `${pointer}: the text is empty`, {
+    const refused = new AppError('invalid_request', `${pointer}: the text is empty`, {
       meta: { errors: [{ pointer, detail: 'the text is empty' }] },
     })
-    const many = pointAtInput(refusal, parse({ input: ['a', ' '] }))
+    const many = pointAtInput(refused, parse({ input: ['a', ' '] }))
     expect(many).toMatchObject({ code: 'invalid_request', detail: '/input/1: the text is empty' })
     expect(many.meta.errors).toEqual([{ pointer: '/input/1', detail: 'the text is empty' }])
-    expect(pointAtInput(refusal, parse({ input: ' ' })).detail).toBe('/input: the text is empty')
+    expect(pointAtInput(refused, parse({ input: ' ' })).detail).toBe('/input: the text is empty')
     const long = new AppError('context_length_exceeded', 'A text is too long.', {
       meta: { errors: [{ pointer, detail: 'the text has 65 tokens' }] },
     })

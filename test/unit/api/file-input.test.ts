@@ -1,9 +1,9 @@
 /** Pictures and sounds in requests: every spelling of a file gives the node the same bytes. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/base/errors.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
+import { refusal } from '#test/support/engine/text-requests.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { decodeInfer, InferRequest } from '#worker/api/oip/oip.ts'
 
@@ -15,14 +15,7 @@ function decode(id: string, tensor: object, binary?: Uint8Array) {
   return decodeInfer(manifest, parseBody(InferRequest, { inputs: [whole] }), binary)
 }
 
-function refusal(id: string, tensor: object) {
-  try {
-    decode(id, tensor)
-  } catch (error) {
-    return toAppError(error).meta.errors?.[0]
-  }
-  return undefined
-}
+const pointerOf = (id: string, tensor: object) => refusal(() => decode(id, tensor)).pointers[0]
 
 const file = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0xfb, 0xff, 0xfe, 0x3e])
 const base64 = Buffer.from(file).toString('base64')
@@ -100,7 +93,7 @@ describe('an invalid file', () => {
     ['a sound', `data:audio/wav;base64,${base64}`],
     ['a picture', `data:image/png;base64,${base64}`, 'silero-vad'],
   ])('%s is refused with a pointer', (_, text, id = 'pp-ocr') => {
-    expect(refusal(id, { data: [text] })?.pointer).toBe('/inputs/0/data/0')
+    expect(pointerOf(id, { data: [text] })).toBe('/inputs/0/data/0')
   })
 
   it.each<[string, object, string]>([
@@ -108,7 +101,7 @@ describe('an invalid file', () => {
     ['two files', { data: [base64, base64] }, '/inputs/0/data'],
     ['nothing', {}, '/inputs/0/data'],
   ])('%s is refused with a pointer', (_, tensor, pointer) => {
-    expect(refusal('pp-ocr', tensor)?.pointer).toBe(pointer)
+    expect(pointerOf('pp-ocr', tensor)).toBe(pointer)
   })
 })
 
@@ -121,7 +114,7 @@ describe('a file that is slow to parse', () => {
     ['percent signs', `data:;base64,${'%41'.repeat(5 << 20)}%`],
     ['blanks in a data URL', `data:${`;${' '.repeat(100)}`.repeat(80_000)},AAAA`],
   ])('of %s is refused', (_, text) => {
-    expect(refusal('pp-ocr', { data: [text] })?.pointer).toBe('/inputs/0/data/0')
+    expect(pointerOf('pp-ocr', { data: [text] })).toBe('/inputs/0/data/0')
   })
 })
 

@@ -1,6 +1,7 @@
 /** `/v1/compute` by name: JSON tensors to library work and back. */
 import { describe, expect, it } from 'vitest'
 import type { Bytes32 } from '#shared/base/ids.ts'
+import { refusal } from '#test/support/engine/text-requests.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import {
   decodeLibrary,
@@ -24,15 +25,6 @@ const ABOUT = { id: 'job_1', receipt: `0x${'1'.repeat(64)}` as Bytes32 }
 
 function decode(inputs: readonly unknown[], rest: object = {}) {
   return decodeLibrary(parseBody(LibraryRequest, { kernel: 'matmul@1', inputs, ...rest }))
-}
-
-function pointersOf(run: () => unknown): unknown {
-  try {
-    run()
-  } catch (error) {
-    return (error as { meta: { errors: { pointer: string }[] } }).meta.errors.map((f) => f.pointer)
-  }
-  return 'accepted'
 }
 
 describe('a request by name', () => {
@@ -77,8 +69,7 @@ describe('a request by name', () => {
     ['text where there are numbers', { datatype: 'BYTES', data: ['a'] }, '/inputs/0/datatype'],
     ['a member that is unknown', { dtype: 'FP32' }, '/inputs/0/dtype'],
   ])('with %s is refused with a pointer', (_, change, pointer) => {
-    const pointers = pointersOf(() => decode([{ ...A, ...change }, B]))
-    expect(pointers).toContain(pointer)
+    expect(refusal(() => decode([{ ...A, ...change }, B])).pointers).toContain(pointer)
   })
 
   it('of a shape beyond any memory is refused before an element is read', () => {

@@ -1,8 +1,8 @@
 /** Open Inference Protocol bodies to tensors and back. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { toAppError } from '#shared/base/errors.ts'
 import { PIXELS_MANIFEST, EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
+import { refusal } from '#test/support/engine/text-requests.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import {
   checkNamed,
@@ -17,16 +17,6 @@ const scale = { name: 'scale', datatype: 'FP32', shape: [1], data: [0.5] }
 
 function decode(body: unknown) {
   return decodeInfer(PIXELS_MANIFEST, parseBody(InferRequest, body))
-}
-
-function faultsOf(run: () => unknown) {
-  try {
-    run()
-  } catch (error) {
-    const { code, meta } = toAppError(error)
-    return { code, pointers: meta.errors?.map((fault) => fault.pointer) }
-  }
-  return { code: 'none' }
 }
 
 describe('decoding an infer request', () => {
@@ -85,7 +75,7 @@ describe('decoding an infer request', () => {
     ['no inputs at all', {}, '/inputs'],
     ['a body that is not an object', 7, ''],
   ])('[A3] refuses %s and points at it', (_, body, pointer) => {
-    const faults = faultsOf(() => decode(body))
+    const faults = refusal(() => decode(body))
     expect(faults.code).toBe('invalid_request')
     expect(faults.pointers).toContain(pointer)
   })
@@ -95,7 +85,7 @@ describe('decoding an infer request', () => {
       fc.property(fc.jsonValue({ maxDepth: 4 }), fc.jsonValue(), (body, data) => {
         for (const candidate of [body, { inputs: [{ ...image, data }, scale] }]) {
           expect(['none', 'invalid_request', 'too_large']).toContain(
-            faultsOf(() => decode(candidate)).code,
+            refusal(() => decode(candidate)).code,
           )
         }
       }),
@@ -132,7 +122,7 @@ describe('encoding an answer', () => {
   })
 
   it('refuses an output that the model lacks', () => {
-    const faults = faultsOf(() => checkWanted(EMBEDDING_MANIFEST, [{ name: 'score' }]))
+    const faults = refusal(() => checkWanted(EMBEDDING_MANIFEST, [{ name: 'score' }]))
     expect(faults.pointers).toEqual(['/outputs/0/name'])
   })
 
@@ -144,7 +134,7 @@ describe('encoding an answer', () => {
       '/outputs/0/parameters/encoding',
     ],
   ])('refuses an output that is wanted %s', (_, wanted, pointer) => {
-    const faults = faultsOf(() => checkWanted(EMBEDDING_MANIFEST, wanted))
+    const faults = refusal(() => checkWanted(EMBEDDING_MANIFEST, wanted))
     expect(faults.pointers).toEqual([pointer])
   })
 
@@ -154,7 +144,7 @@ describe('encoding an answer', () => {
       checkNamed(parseBody(InferRequest, { inputs: [image], ...body }), path)
     const same = { model_name: EMBEDDING_MANIFEST.id, model_version: '0x01' }
     expect(naming(same)).not.toThrow()
-    expect(faultsOf(naming({ model_name: 'other', model_version: '2' })).pointers).toEqual([
+    expect(refusal(naming({ model_name: 'other', model_version: '2' })).pointers).toEqual([
       '/model_name',
       '/model_version',
     ])

@@ -1,57 +1,36 @@
 /** Readiness by parts: the Worker's routes over a real ledger core and a chain that fails in every way. */
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { FaultCode } from '#shared/api/network.ts'
-import type { Address } from '#shared/base/ids.ts'
 import { createLog } from '#shared/base/log.ts'
-import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
-import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
+import { CONSUMER, useLedgerBench } from '#test/support/storage/ledger.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { environmentOf, EXECUTION_CONTEXT } from '#test/support/worker-app.ts'
 import { createApp } from '#worker/app.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
-import { createLedgerCore, type LedgerCore } from '#worker/ledger/core.ts'
+import type { LedgerCore } from '#worker/ledger/core.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { ReadyReply } from '#shared/api/network.ts'
 
 // The build replaces this name.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
-const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
-const CONSUMER: Address = `0x${'c1'.repeat(20)}`
 const NODE = { nodeId: 'n', country: 'DE', trust: 'verified', quarantine: null, inFlight: 0 }
 
-let maker: ReceiptMaker
-let chain: ModelChain
-let nowMs: number
+const bench = useLedgerBench()
 let nodes: object[]
 let lines: { readonly level: string; readonly event: string; readonly code?: string }[]
 
-beforeAll(async () => {
-  maker = await createReceiptMaker(DOMAIN, 1)
-})
 beforeEach(() => {
-  chain = createModelChain(DOMAIN)
-  chain.hubs.add(maker.hub.publicKey.x)
-  chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
-  nowMs = nowOfReceipts()
   nodes = [NODE]
   lines = []
 })
 
 function createDeployment(change: Partial<LedgerChain> = {}) {
   const log = createLog({ write: (line) => lines.push(JSON.parse(line) as never) })
-  const ledger = createLedgerCore({
-    storage: createSqliteStorage(),
-    chain: { ...chain, ...change },
-    nowMs: () => nowMs,
-    wake: () => {},
-    log,
-    batchMs: 1_000,
-    confirmations: 0,
-    checkpointOf: async () => null,
-  })
+  const chain = { ...bench.chain, ...change }
+  const ledger = bench.start({ storage: createSqliteStorage(), chain, log })
   const hub = {
     status: async () => ({ hub: 'hub-0', peerId: 'p', hubKey: {}, nodes }),
     gauges: async () => ({ jobs: {}, activeJobs: 0, waitingJobs: 0, outboxReceipts: 0 }),
@@ -62,7 +41,7 @@ function createDeployment(change: Partial<LedgerChain> = {}) {
 function createClient({ hub, ledger }: { readonly hub: object; readonly ledger: object }) {
   const address = '/dns4/hub.example/tcp/443/tls/ws'
   const env = environmentOf({ hub, ledger }, { HUB_ADDRESS: address })
-  const app = createApp(createIsolate(() => nowMs))
+  const app = createApp(createIsolate(() => bench.nowMs))
   return async (path: string) => {
     const request = new Request(`http://localhost${path}`)
     Object.assign(request, { cf: { clientIp: '127.0.0.1:40000' } })
@@ -75,11 +54,11 @@ function createClient({ hub, ledger }: { readonly hub: object; readonly ledger: 
 }
 
 async function steps(ledger: LedgerCore, count: number): Promise<void> {
-  await ledger.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
+  await ledger.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
   for (let i = 0; i < count; i += 1) {
     await ledger.tick()
-    chain.mine()
-    nowMs += 3_600_000
+    bench.chain.mine()
+    bench.nowMs += 3_600_000
   }
 }
 
@@ -159,7 +138,7 @@ describe('a fault of settlement', () => {
 
   it('is logged when the first receipt arrives, not when its batch is due', async () => {
     const { ledger } = createDeployment(seen('poster.broke'))
-    await ledger.accept([{ receipt: await maker.make(), consumer: CONSUMER }])
+    await ledger.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
     await vi.waitFor(() =>
       expect(lines).toMatchObject([{ level: 'error', event: 'settlement.failed' }]),
     )
@@ -183,23 +162,23 @@ describe('a fault of settlement', () => {
       account: async () => ({ balanceMicroUsd: 1_000n, batchLimitMicroUsd: 1_000n }),
       estimate: async () => ({ gas: 100_000n }),
     })
-    chain.accounts.set(CONSUMER, { balance: 0n, limit: 0n })
+    bench.chain.accounts.set(CONSUMER, { balance: 0n, limit: 0n })
     await steps(ledger, 6)
     expect((await readiness(get)).parts.chain.detail).toMatch(/mined and reverted \d+ time/)
     const { revertedBatches } = await ledger.health()
     for (let i = 0; i < 50; i += 1) {
       await ledger.tick()
-      chain.mine()
-      nowMs += 10
+      bench.chain.mine()
+      bench.nowMs += 10
     }
     expect((await ledger.health()).revertedBatches - revertedBatches).toBeLessThan(2)
     const { body } = await get('/v1/network')
     expect(body['settlement']).toMatchObject({ faultCode: 'batch.reverted' })
-    chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
+    bench.chain.accounts.set(CONSUMER, { balance: 10_000n, limit: 1_000n })
     for (let i = 0; i < 6; i += 1) {
-      nowMs += 3_600_000
+      bench.nowMs += 3_600_000
       await ledger.tick()
-      chain.mine()
+      bench.chain.mine()
     }
     expect(await ledger.health()).toMatchObject({ fault: null, settledReceipts: 1 })
     expect((await readiness(get)).ready).toBe(true)

@@ -2,14 +2,13 @@
 import { describe, expect, it } from 'vitest'
 import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
-import { newJobId, NodeId, TenantId } from '#shared/base/ids.ts'
+import { newJobId, TenantId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { dispatch } from '#worker/dispatch/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
-import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 import { HubRefusal, packRefusal, steeringOf } from '#worker/protocols/steering.ts'
-import { placeIn } from '#test/support/hub/place.ts'
+import { kernelOutcome } from '#test/support/hub/outcome.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { plainConfig } from '#test/support/worker-config.ts'
 
@@ -19,21 +18,7 @@ const payload = new Uint8Array([1, 2, 3, 4])
 
 const TENSOR = { name: 'x', datatype: 'UINT8' as const, shape: [4], sizeBytes: 4 }
 
-const outcome: DispatchOutcome = {
-  receiptId: zeroes,
-  nodeId: NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'),
-  place: placeIn('AD'),
-  answer: {
-    outputs: [{ ...TENSOR, name: 'binding:0' }],
-    provider: 'webgpu',
-    adapter: { name: 'a GPU', isSoftware: false },
-    computeMs: 1,
-  },
-  units: 1,
-  amountMicroUsd: '1',
-  timing: { queueMs: 0, networkMs: 1, computeMs: 1 },
-  attempts: 1,
-}
+const outcome = kernelOutcome([{ binding: 0, sizeBytes: 4 }])
 
 /** A hub that answers with reversed bytes, needs to load the model, refuses with a code, breaks, or hangs. */
 type Behaviour =

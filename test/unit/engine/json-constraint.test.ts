@@ -49,7 +49,7 @@ function decode(bytes: readonly number[]): string {
   return new TextDecoder('utf-8', { fatal: true }).decode(Uint8Array.from(bytes))
 }
 
-/** Whether the format allows a text, byte by byte as single-byte tokens. */
+/** Feeds a text byte by byte, as single-byte tokens. @returns true when the format allows it */
 function takes(format: TextFormat, text: string): boolean {
   const constraint = constraints({ format, stop: [] })
   for (const byte of encoder.encode(text)) {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { decodeAudio } from '#engine/media/audio.ts'
 import { resample } from '#engine/media/resample.ts'
 import { findSpeech } from '#engine/models/voice-activity.ts'
-import { wavOf } from '#test/support/engine/media-files.ts'
+import { wavHead, wavOf } from '#test/support/engine/media-files.ts'
 
 const listen = async (file: Uint8Array) =>
   (await decodeAudio(file, 16_000, new AbortController().signal)).samples
@@ -19,16 +19,7 @@ interface Kind {
 function wav({ format, bits, write }: Kind, values: readonly number[], before = Buffer.alloc(0)) {
   const data = Buffer.alloc((values.length * bits) / 8)
   values.forEach((value, i) => write(data, value, (i * bits) / 8))
-  const head = Buffer.alloc(36)
-  head.write('RIFF', 0, 'latin1')
-  head.write('WAVEfmt ', 8, 'latin1')
-  head.writeUInt32LE(16, 16)
-  head.writeUInt16LE(format, 20)
-  head.writeUInt16LE(1, 22)
-  head.writeUInt32LE(16_000, 24)
-  head.writeUInt32LE((16_000 * bits) / 8, 28)
-  head.writeUInt16LE(bits / 8, 32)
-  head.writeUInt16LE(bits, 34)
+  const head = wavHead({ format, channels: 1, rateHz: 16_000, bits })
   const size = Buffer.alloc(8)
   size.write('data', 0, 'latin1')
   size.writeUInt32LE(data.length, 4)

@@ -8,7 +8,7 @@ import { PASSES } from '#engine/media/interlaced.ts'
 import { setUpright } from '#engine/media/orientation.ts'
 import type { DecodeImage } from '#engine/media/picture.ts'
 import { sampleAcross } from '#engine/media/sample-picture.ts'
-import { PNG_SIGNATURE, pngChunk } from '#test/support/engine/media-files.ts'
+import { pngChunk, pngFile, type PngHeader } from '#test/support/engine/media-files.ts'
 
 const at = (path: string) =>
   new Uint8Array(readFileSync(new URL(`../../../${path}`, import.meta.url)))
@@ -17,27 +17,14 @@ beforeAll(async () => {
   decode = await createImageDecoder(at('node_modules/@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm'))
 })
 
-interface Rows {
-  readonly width: number
-  readonly height: number
-  readonly depth: number
-  readonly colour: number
-  readonly interlace?: 0 | 1
+interface Rows extends PngHeader {
   /** Filter byte and data of each row. */
   readonly rows: readonly (readonly number[])[]
   readonly extra?: readonly Uint8Array[]
 }
 
-function png({ width, height, depth, colour, interlace = 0, rows, extra = [] }: Rows): Uint8Array {
-  const header = Buffer.alloc(13)
-  header.writeUInt32BE(width, 0)
-  header.writeUInt32BE(height, 4)
-  header.set([depth, colour, 0, 0, interlace], 8)
-  const parts = [PNG_SIGNATURE, pngChunk('IHDR', header), ...extra]
-  parts.push(pngChunk('IDAT', deflateSync(Uint8Array.from(rows.flat()))))
-  parts.push(pngChunk('IEND', new Uint8Array()))
-  return new Uint8Array(Buffer.concat(parts))
-}
+const png = ({ rows, extra = [], ...header }: Rows) =>
+  pngFile(header, deflateSync(Uint8Array.from(rows.flat())), extra)
 
 describe('a PNG', () => {
   const palette = pngChunk('PLTE', Uint8Array.of(10, 20, 30, 40, 50, 60, 70, 80, 90))

@@ -1,4 +1,4 @@
-/** What a kept answer stores in the tenant, through the middleware and real SQLite. */
+/** Kept answers in the tenant's storage, through the middleware and real SQLite. */
 import { Hono } from 'hono'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'

@@ -1,29 +1,17 @@
-/** What a hub holds against its members, and for how long. */
+/** A hub's records of its members: quarantine, speed, silence and bars. */
 import { describe, expect, it } from 'vitest'
 import { NodeId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
-import type { PresenceRecord } from '#shared/node/node.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
 import { placeIn, standsAt } from '#test/support/hub/place.ts'
+import { presenceOf } from '#test/support/hub/presence.ts'
 
 const ID = NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij')
 const SIGNED = { record: '', signature: '' }
 
-function record(claim: string, sequence: number): PresenceRecord {
-  return {
-    version: 1,
-    nodeId: ID,
-    sequence,
-    issuedAtMs: 0,
-    claim,
-    kind: 'local',
-    receiptKey: { x: `0x${'1'.repeat(64)}`, y: `0x${'2'.repeat(64)}` },
-    adapter: { name: 'none', isSoftware: true },
-    models: [],
-    kernels: 'any',
-    maxJobs: 1,
-  } as unknown as PresenceRecord
-}
+const receiptKey = { x: `0x${'1'.repeat(64)}`, y: `0x${'2'.repeat(64)}` } as const
+const record = (claim: string, sequence: number) =>
+  presenceOf({ nodeId: ID, receiptKey, claim, sequence, maxJobs: 1, issuedAtMs: 0 })
 
 function join(directory: Directory): Member {
   const member: Member = {

@@ -1,4 +1,4 @@
-/** How a scarce resource is shared among the tenants present. */
+/** Tenants share a scarce resource. */
 import { expect, it } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'

@@ -35,6 +35,19 @@ function createMember(nodeId: string, isHonest: boolean): Member {
   return member as unknown as Member
 }
 
+const jobOf = (change: object = {}) => ({
+  tenant: TENANT,
+  policy: POLICY,
+  allowed: POLICY.compute,
+  digest: DIGEST,
+  tried: new Set<string>(),
+  nodeId: null,
+  ...change,
+})
+const loadsOf = (directory: Directory) =>
+  createModelLoads({ directory, now: () => Date.now(), log: silentLog })
+const { signal } = new AbortController()
+
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
@@ -43,16 +56,8 @@ it('nodes that never answer a load do not use up the hub’s limit of loads', as
   const liars = HUB_MODEL_LOADS + 4
   for (let n = 0; n < liars; n += 1) directory.add(createMember(`liar-${n}`, false))
   directory.add(createMember('honest', true))
-  const loads = createModelLoads({ directory, now: () => Date.now(), log: silentLog })
-  const job = {
-    tenant: TENANT,
-    policy: POLICY,
-    allowed: POLICY.compute,
-    digest: DIGEST,
-    tried: new Set<string>(),
-    nodeId: null,
-  }
-  const brought = loads.bring(job, new AbortController().signal).catch((error: unknown) => error)
+  const loads = loadsOf(directory)
+  const brought = loads.bring(jobOf(), signal).catch((error: unknown) => error)
   await vi.advanceTimersByTimeAsync((liars + 1) * (MODEL_PATIENCE_MS + 1))
   expect(await brought).toBeTypeOf('number')
 })
@@ -73,13 +78,11 @@ it('[M11] only a tenant that asks for many cold models is told to wait', async (
     presence: { ...node.presence, loadable: digests },
     link: { load, rttMs: () => 1, inFlight: () => 0 } as unknown as Member['link'],
   })
-  const loads = createModelLoads({ directory, now: () => Date.now(), log: silentLog })
+  const loads = loadsOf(directory)
   /** Undefined for one that waits for its model. */
   const refusalOf = async (digest: Bytes32 | undefined, tenant = TENANT) => {
-    const tried = new Set<string>()
-    const job = { tenant, policy: POLICY, allowed: POLICY.compute, tried, nodeId: null }
     let refusal: unknown
-    const brought = loads.bring({ ...job, digest: digest ?? DIGEST }, new AbortController().signal)
+    const brought = loads.bring(jobOf({ digest, tenant }), signal)
     brought.catch((error: unknown) => (refusal = error))
     await vi.advanceTimersByTimeAsync(1)
     return refusal
@@ -112,13 +115,12 @@ it('[M11] a load that a node had no room for does not count', async () => {
     presence: { ...node.presence, models } as unknown as Member['presence'],
     link: { load, rttMs: () => 1, inFlight: () => 0 } as unknown as Member['link'],
   })
-  const loads = createModelLoads({ directory, now: () => Date.now(), log: silentLog })
-  const tried = new Set<string>()
-  const job = { tenant: TENANT, policy: POLICY, allowed: POLICY.compute, tried, nodeId: null }
+  const loads = loadsOf(directory)
+  const job = jobOf()
   const done: unknown[] = []
   // Each job waits fifteen seconds for room.
   for (let n = 0; n < 3; n += 1) {
-    const brought = loads.bring({ ...job, digest: DIGEST }, new AbortController().signal)
+    const brought = loads.bring(job, signal)
     void brought.then(
       (ms) => done.push(ms),
       (error: unknown) => done.push(error),

@@ -1,4 +1,4 @@
-/** Who gets a seat in a full hub, and who leaves. */
+/** A full hub chooses which nodes get a seat and which leave. */
 import { describe, expect, it } from 'vitest'
 import { LIMITS } from '#shared/base/limits.ts'
 import {
@@ -8,7 +8,6 @@ import {
   HUB_SEATS_KEPT,
   HUB_ENTERING,
 } from '#worker/hub/entrance/seats.ts'
-import { addressBlock } from '#worker/edge/reporter.ts'
 
 const seat = (nodeId: string, change: Partial<Seated> = {}): Seated => ({
   nodeId,
@@ -74,17 +73,5 @@ describe('[J3] sockets that have not proved their identity', () => {
     expect(chooseWaiting(crowd.slice(1), 'crowd')).toBeUndefined()
     expect(chooseWaiting(crowd, 'crowd')).toBe('full')
     expect(chooseWaiting(crowd, 'b')).toMatchObject({ at: 0 })
-  })
-})
-
-describe('a block of addresses', () => {
-  it.each([
-    ['203.0.113.7', '203.0.113'],
-    ['::ffff:203.0.113.200', '203.0.113'],
-    ['2001:db8:1:2::7', '2001:db8:1:2'],
-    ['2001:db8:1:2:ffff::1', '2001:db8:1:2'],
-    ['', ''],
-  ])('of %s is %s', (address, block) => {
-    expect(addressBlock(address)).toBe(block)
   })
 })

@@ -3,7 +3,7 @@
  * of its quota.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { NodeId, randomBytes, TenantId } from '#shared/base/ids.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { encodeBase64 } from '#shared/base/base64.ts'
@@ -13,7 +13,7 @@ import { createSessionGate } from '#worker/hub/session/session-gate.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { remote } from '#test/support/remote.ts'
 import { QuotaChange } from '#worker/protocols/quota.ts'
-import { placeIn } from '#test/support/hub/place.ts'
+import { kernelOutcome } from '#test/support/hub/outcome.ts'
 import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
@@ -54,29 +54,9 @@ function createSocket() {
 
 function answer({ work, units, priceMicroUsd }: DispatchRequest): DispatchResult {
   const returned = work.kind === 'kernel' ? work.buffers.filter((buffer) => buffer.return) : []
-  const outputs = returned.map(({ binding, sizeBytes }) => ({
-    name: `binding:${binding}`,
-    datatype: 'UINT8' as const,
-    shape: [sizeBytes],
-    sizeBytes,
-  }))
   return {
-    payload: new Uint8Array(outputs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)),
-    outcome: {
-      receiptId: `0x${'7'.repeat(64)}`,
-      nodeId: NodeId.parse('12D3KooWGRUfVhn7rP1fhW4mRDVmWcuJwuYRhUPxGX5EcHCZx9ij'),
-      place: placeIn('DE'),
-      answer: {
-        outputs,
-        provider: 'webgpu',
-        adapter: { name: 'x', isSoftware: true },
-        computeMs: 1,
-      },
-      units,
-      amountMicroUsd: String(units * priceMicroUsd),
-      timing: { queueMs: 0, networkMs: 0, computeMs: 1 },
-      attempts: 1,
-    },
+    payload: new Uint8Array(returned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)),
+    outcome: kernelOutcome(returned, { units, amountMicroUsd: String(units * priceMicroUsd) }),
   }
 }
 

@@ -7,11 +7,10 @@ import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { ServerMessage, type StepMessage } from '#worker/hub/session/messages.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { Session, type SessionDeps } from '#worker/hub/session/session.ts'
-import { placeIn } from '#test/support/hub/place.ts'
+import { kernelOutcome } from '#test/support/hub/outcome.ts'
 import { compiled, TENANT } from '#test/support/hub/policies.ts'
 
 const POLICY = compiled({ compute: { allow: ['WORLD'], deny: [] } })
-const RECEIPT = `0x${'7'.repeat(64)}` as const
 const NODES = ['a', 'b', 'c'].map((letter) => NodeId.parse(letter.repeat(40).replaceAll('l', 'm')))
 
 const OPEN = {
@@ -66,32 +65,9 @@ class Network {
 
 function answer({ work }: DispatchRequest, node: string, sum: number): DispatchResult {
   const returned = work.kind === 'kernel' ? work.buffers.filter((b) => b.return) : []
-  const outputs = returned.map(({ binding }) => ({
-    name: `binding:${binding}`,
-    datatype: 'UINT8' as const,
-    shape: [4],
-    sizeBytes: 4,
-  }))
   const payload = new Uint8Array(returned.length * 4)
   returned.forEach((_, i) => payload.set(word(sum), i * 4))
-  return {
-    payload,
-    outcome: {
-      receiptId: RECEIPT,
-      nodeId: NodeId.parse(node),
-      place: placeIn('DE'),
-      answer: {
-        outputs,
-        provider: 'webgpu',
-        adapter: { name: 'x', isSoftware: true },
-        computeMs: 1,
-      },
-      units: 1,
-      amountMicroUsd: '1',
-      timing: { queueMs: 0, networkMs: 0, computeMs: 1 },
-      attempts: 1,
-    },
-  }
+  return { payload, outcome: kernelOutcome(returned, { nodeId: NodeId.parse(node) }) }
 }
 
 /** A client that sends all its inputs at once and resumes when told to. */

@@ -1,4 +1,4 @@
-/** Whose fault a failed job is. */
+/** A failed job is the fault of its customer or of its node. */
 import { expect, test } from 'vitest'
 import { failureOf } from '#node-core/job-failure.ts'
 import { withJobDone, withJobFailed, type NodeState } from '#node-core/node-state.ts'
@@ -6,24 +6,15 @@ import { AppError, ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 import { describeFailure } from '../../../browser-node/ui/failure.ts'
 
-const STATE: NodeState = {
-  phase: 'online',
-  detail: '',
-  nodeId: 'n',
-  claim: 'AT',
-  adapter: { name: 'test', isSoftware: true },
-  models: [],
-  kernels: 'any',
-  running: 0,
+/** The part of a node's state that jobs change. */
+const STATE = {
   jobsDone: 0,
   jobsFailed: 0,
   earnedMicroUsd: '0',
   unacknowledged: 0,
   lastJobs: [],
   lastFailure: null,
-  welcome: null,
-  evidence: [],
-}
+} as Partial<NodeState> as NodeState
 const DONE = {
   jobId: 'j',
   work: 'kernel',

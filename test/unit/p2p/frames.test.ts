@@ -17,22 +17,14 @@ import {
 } from '#p2p/stream/frames.ts'
 import { ReceiptAck } from '#p2p/stream/messages.ts'
 import { errorFrame, readHubError, readNodesWord, readWireError } from '#p2p/stream/wire-error.ts'
-import { AppError, errorCode } from '#shared/base/errors.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { codeOf } from '#test/support/storage/code-of.ts'
 
 function decode(...chunks: Uint8Array[]): Frame[] {
   const frames: Frame[] = []
   const decoder = createFrameDecoder()
   for (const chunk of chunks) decoder.push(chunk, (frame) => void frames.push(frame))
   return frames
-}
-
-function codeOf(act: () => unknown): string | undefined {
-  try {
-    act()
-    return undefined
-  } catch (error) {
-    return errorCode(error)
-  }
 }
 
 function header(lengthBytes: number, code: number): Uint8Array {

@@ -19,6 +19,12 @@ function createTenant() {
   return { core, storage }
 }
 
+/** A tenant with one key. */
+async function openTenant(scope: 'infer' | 'policy' | 'admin') {
+  const { core, storage } = createTenant()
+  return { core, storage, ...(await core.keys.create({ tenant: acme, scopes: [scope] })) }
+}
+
 const policy = (id: string, regions: string[]) => asPolicy({ id, compute: { allow: regions } })
 
 describe('a tenant that does not exist', () => {
@@ -33,8 +39,7 @@ describe('a tenant that does not exist', () => {
 
 describe('keys', () => {
   it('are kept as hashes only', async () => {
-    const { core, storage } = createTenant()
-    const { key, id } = await core.keys.create({ tenant: acme, scopes: ['infer'] })
+    const { core, storage, key, id } = await openTenant('infer')
     expect(key).toMatch(/^lit_acme_[0-9a-f]{32}$/)
     expect(keyTenant(key)).toBe(acme)
     expect(keyIdTenant(id)).toBe(acme)
@@ -78,8 +83,7 @@ describe('keys', () => {
   })
 
   it('do not count once revoked, but stay listed', async () => {
-    const { core } = createTenant()
-    const { id } = await core.keys.create({ tenant: acme, scopes: ['infer'] })
+    const { core, id } = await openTenant('infer')
     const first = core.keys.revoke(id)
     expect(core.keys.revoke(id)).toEqual(first)
     expect(core.snapshot()?.keys).toEqual([])
@@ -97,8 +101,7 @@ describe('keys', () => {
   })
 
   it('name the consumer, and the last one named pays', async () => {
-    const { core } = createTenant()
-    await core.keys.create({ tenant: acme, scopes: ['infer'] })
+    const { core } = await openTenant('infer')
     expect(core.snapshot()?.consumer).toBeNull()
     const consumer = `0x${'a'.repeat(40)}` as const
     await core.keys.create({ tenant: acme, scopes: ['infer'], consumer })
@@ -109,8 +112,7 @@ describe('keys', () => {
 
 describe('receipts', () => {
   it('are kept as long as the policy says, whatever times the node claims', async () => {
-    const { core, storage } = createTenant()
-    await core.keys.create({ tenant: acme, scopes: ['infer'] })
+    const { core, storage } = await openTenant('infer')
     const domain = { chainId: 1, verifyingContract: `0x${'11'.repeat(20)}` } as const
     const maker = await createReceiptMaker(domain)
     const past = await maker.make({ receipt: { startedAtMs: 0, finishedAtMs: 0 } })
@@ -126,8 +128,7 @@ describe('receipts', () => {
 
 describe('policies', () => {
   it('begin with the strict default', async () => {
-    const { core } = createTenant()
-    await core.keys.create({ tenant: acme, scopes: ['infer'] })
+    const { core } = await openTenant('infer')
     const snapshot = core.snapshot()
     expect(snapshot?.defaultPolicyId).toBe('personal-eea')
     expect(snapshot?.policies.map((published) => published.policy)).toEqual([DEFAULT_POLICY])
@@ -135,8 +136,7 @@ describe('policies', () => {
   })
 
   it('[A6] get a new version with every change; old versions never change', async () => {
-    const { core, storage } = createTenant()
-    await core.keys.create({ tenant: acme, scopes: ['policy'] })
+    const { core, storage } = await openTenant('policy')
     const first = core.policies.publish(policy('pinned', ['DE']))
     expect(core.policies.publish(policy('pinned', ['DE']))).toEqual(first)
     const second = core.policies.publish(policy('pinned', ['DE', 'FR']))
@@ -153,8 +153,7 @@ describe('policies', () => {
   })
 
   it('can be made the default once they exist', async () => {
-    const { core } = createTenant()
-    await core.keys.create({ tenant: acme, scopes: ['policy'] })
+    const { core } = await openTenant('policy')
     expect(codeOf(() => core.policies.setDefault('pinned'))).toBe('not_found')
     core.policies.publish(policy('pinned', ['DE']))
     core.policies.setDefault('pinned')
@@ -162,8 +161,7 @@ describe('policies', () => {
   })
 
   it('take no jobs and no new version once retired, but stay readable', async () => {
-    const { core } = createTenant()
-    const { id: by } = await core.keys.create({ tenant: acme, scopes: ['policy'] })
+    const { core, id: by } = await openTenant('policy')
     const published = core.policies.publish(policy('typo', ['DE']))
     expect(codeOf(() => core.policies.retire('personal-eea'))).toBe('invalid_request')
     expect(codeOf(() => core.policies.retire('nobody'))).toBe('not_found')
@@ -182,8 +180,7 @@ describe('policies', () => {
   })
 
   it('leave a log entry with every change', async () => {
-    const { core, storage } = createTenant()
-    const { id } = await core.keys.create({ tenant: acme, scopes: ['policy'] })
+    const { core, storage, id } = await openTenant('policy')
     core.policies.publish(policy('pinned', ['DE']))
     core.policies.setDefault('pinned')
     core.keys.revoke(id)
@@ -201,10 +198,9 @@ describe('policies', () => {
 
 describe('[A7] a key that is revoked while it makes or rotates another', () => {
   async function twoAdmins() {
-    const { core } = createTenant()
-    const first = await core.keys.create({ tenant: acme, scopes: ['admin'] })
+    const { core, id: first } = await openTenant('admin')
     const second = await core.keys.create({ tenant: acme, scopes: ['admin'] })
-    return { core, first: first.id, second: second.id }
+    return { core, first, second: second.id }
   }
 
   it('creates none', async () => {

@@ -1,4 +1,4 @@
-/** Which words ban a kernel, from which nodes, at which hubs, and which do not. Rules: docs/design/kernels-untrusted.md. */
+/** Reports that ban a kernel, and reports that do not. Rules: docs/design/kernels-untrusted.md. */
 import { describe, expect, test } from 'vitest'
 import { sha256, stringToBytes } from 'viem'
 import { SPECTRUM_KERNEL } from '#engine/kernels/spectrum.ts'
@@ -252,7 +252,7 @@ describe('bans', () => {
     expect(await barOf(2, { using: openHub() })).toBe('no_capacity ')
     bans.failed(attempt(3, 1, 'verified'), HUNG)
     home.place.isCut = false
-    // What was said in the meantime is told now; the other jurisdiction is not waited for.
+    // The report made in the meantime is sent now, without waiting for the other jurisdiction.
     expect(await barOf(3)).toBe(BANNED)
     expect(await barOf(2)).toBe('none')
   })
@@ -277,7 +277,7 @@ describe('a tenant whose kernels were banned', () => {
     const few = tries.slice(0, KERNEL_TRIALS_PER_HOUR)
     expect(few).toEqual(few.map(() => 'none'))
     expect(tries.slice(-2)).toEqual(['public', 'public'])
-    // What has run runs on, what was tried may be tried again, others are not touched.
+    // Kernels that ran or were tried before may run again, and other tenants are not affected.
     expect(await barOf(50)).toBe('none')
     expect(await barOf(100)).toBe('none')
     expect(await barOf(200, { tenant: 'other' })).toBe('none')

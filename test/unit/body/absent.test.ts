@@ -24,8 +24,19 @@ const REQUESTS: readonly (readonly [string, z.ZodType])[] = [
   ['a dry run as it is read first', DryRunQuestion],
 ]
 
-function defOf(schema: Schema) {
-  return (schema as z.core.$ZodTypes)._zod.def
+/** The definition inside optional, nullable, defaulted and piped schemas. */
+function defOf(schema: Schema): z.core.$ZodTypes['_zod']['def'] {
+  const def = (schema as z.core.$ZodTypes)._zod.def
+  switch (def.type) {
+    case 'optional':
+    case 'nullable':
+    case 'default':
+      return defOf(def.innerType)
+    case 'pipe':
+      return defOf(def.in)
+    default:
+      return def
+  }
 }
 
 /** A nearly valid value: required members, and the first of several choices. */
@@ -46,12 +57,6 @@ function plain(schema: Schema): unknown {
       return Object.values(def.entries)[0]
     case 'union':
       return def.options[0] && plain(def.options[0])
-    case 'optional':
-    case 'nullable':
-    case 'default':
-      return plain(def.innerType)
-    case 'pipe':
-      return plain(def.in)
     case 'record':
       return {}
     case 'number':
@@ -78,12 +83,6 @@ function samples(schema: Schema): Sample[] {
       return samples(def.element).map(({ value, path }) => ({ value: [value], path: [0, ...path] }))
     case 'union':
       return def.options.flatMap(samples)
-    case 'optional':
-    case 'nullable':
-    case 'default':
-      return samples(def.innerType)
-    case 'pipe':
-      return samples(def.in)
     default:
       return []
   }

@@ -1,4 +1,4 @@
-/** How the verifier tells erased details from withheld ones. */
+/** The verifier tells erased details from withheld ones. */
 import { describe, expect, it } from 'vitest'
 import type { AuditBundle } from '#shared/audit/bundle.ts'
 import { countrySet } from '#shared/law/region.ts'

@@ -1,13 +1,6 @@
 /** A batch for which the network has no slot at present, or no fitting node. */
 import { describe, expect, it } from 'vitest'
-import {
-  createBatchBench,
-  floats,
-  GERMANY,
-  rangeBatch,
-  settle,
-  startBatch,
-} from '#test/support/storage/batch.ts'
+import { floats, settle, startBatch } from '#test/support/storage/batch.ts'
 import { JOBS_ITEM_ATTEMPTS } from '#worker/jobs/authority/judge.ts'
 import { JOBS_UNSATISFIED_MS } from '#worker/jobs/run/runner.ts'
 
@@ -15,14 +8,15 @@ const UNSATISFIED = { rule: 'compute.allow', needed: 'a node in FR' }
 
 describe('[B3] a network without a slot for the batch', () => {
   it('is waited for without counting failures, and one item tries first', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(4))
-    for (let round = 0; round < JOBS_ITEM_ATTEMPTS + 2; round += 1) {
+    const bench = await startBatch(4)
+    expect(bench.sent.length).toBe(4)
+    await bench.loseAll('no_capacity')
+    for (let round = 0; round <= JOBS_ITEM_ATTEMPTS; round += 1) {
       await bench.ring()
-      expect(bench.sent.length).toBe(round === 0 ? 4 : 1)
+      expect(bench.sent.length).toBe(1)
       await bench.loseAll('no_capacity')
     }
-    expect(bench.core.status(GERMANY)).toMatchObject({
+    expect(bench.status()).toMatchObject({
       status: 'running',
       counts: { queued: 4 },
       waiting: { code: 'no_capacity' },
@@ -31,33 +25,31 @@ describe('[B3] a network without a slot for the batch', () => {
     await bench.ring()
     await bench.answer(floats(1))
     expect(bench.sent.length).toBe(3)
-    expect(bench.core.status(GERMANY).waiting).toBeNull()
+    expect(bench.status().waiting).toBeNull()
   })
 
   it('is waited for until the deadline, and the error names what was missing', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(2, { deadlineMs: 60_000 }))
+    const bench = await startBatch(2, { deadlineMs: 60_000 })
     const startMs = bench.nowMs
-    while (bench.core.status(GERMANY).status === 'running') {
+    await bench.loseAll('no_capacity')
+    while (bench.status().status === 'running') {
       await bench.ring()
       await bench.loseAll('no_capacity')
     }
     expect(bench.nowMs - startMs).toBe(60_000)
-    expect(bench.core.status(GERMANY)).toMatchObject({
+    expect(bench.status()).toMatchObject({
       status: 'failed',
       failures: [{ code: 'no_capacity' }, { code: 'no_capacity' }],
     })
   })
 
   it('ends the batch at once, with the rule, when the policy allows none of the nodes', async () => {
-    const bench = createBatchBench()
-    bench.core.create(...rangeBatch(100))
+    const bench = await startBatch(100)
     const startMs = bench.nowMs
-    await bench.ring()
     await bench.loseAll('residency_unsatisfiable', UNSATISFIED)
     expect(bench.nowMs).toBe(startMs)
     expect(bench.sent).toEqual([])
-    const status = bench.core.status(GERMANY)
+    const status = bench.status()
     expect(status).toMatchObject({ status: 'failed', counts: { failed: 100 } })
     expect(status.failures[0]).toMatchObject({ code: 'residency_unsatisfiable', ...UNSATISFIED })
   })
@@ -67,7 +59,7 @@ describe('[B3] a network without a slot for the batch', () => {
     for (const lacksFeatures of [true, false]) {
       const bench = await startBatch(100)
       await bench.loseAll('no_capacity', meta, { lacksFeatures })
-      const status = bench.core.status(GERMANY)
+      const status = bench.status()
       expect(status.status).toBe(lacksFeatures ? 'failed' : 'running')
       expect(lacksFeatures ? status.failures[0] : status.waiting).toMatchObject(meta)
     }
@@ -81,14 +73,14 @@ describe('[B3] a network without a slot for the batch', () => {
       await bench.loseAll('residency_unsatisfiable', UNSATISFIED)
     }
     await refuse()
-    while (bench.core.status(GERMANY).status === 'running') {
-      expect(bench.core.status(GERMANY).waiting).toMatchObject(UNSATISFIED)
+    while (bench.status().status === 'running') {
+      expect(bench.status().waiting).toMatchObject(UNSATISFIED)
       await bench.ring()
       await refuse()
     }
     expect(bench.nowMs - startMs).toBeGreaterThanOrEqual(JOBS_UNSATISFIED_MS)
     expect(bench.nowMs - startMs).toBeLessThan(2 * JOBS_UNSATISFIED_MS)
-    expect(bench.core.status(GERMANY)).toMatchObject({
+    expect(bench.status()).toMatchObject({
       status: 'failed',
       counts: { done: 1, failed: 2 },
     })
@@ -101,13 +93,13 @@ describe('[B3] a network without a slot for the batch', () => {
     await settle()
     await bench.ring()
     await bench.answer(floats(1))
-    expect(bench.core.status(GERMANY).status).toBe('done')
+    expect(bench.status().status).toBe('done')
   })
 
   it('is not waited for when no hub may keep the records', async () => {
     const bench = await startBatch(1)
     bench.sent[0]?.lose('residency_unsatisfiable', { rule: 'storage.jurisdiction' })
     await settle()
-    expect(bench.core.status(GERMANY).status).toBe('failed')
+    expect(bench.status().status).toBe('failed')
   })
 })

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { readConfig, type WorkerEnv } from '#worker/platform/config.ts'
 
-/** A build constant, here as a global. */
+/** Sets a build constant, here as a global. */
 function buildFor(places: 'production' | 'development') {
   Object.assign(globalThis, { __SIMULATED_PLACES__: places === 'development' })
 }

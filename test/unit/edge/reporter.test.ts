@@ -1,22 +1,25 @@
-/** Whose word a node's word is. */
+/** The reporter under whom a node's reports count. */
 import { describe, expect, test } from 'vitest'
 import { TenantId } from '#shared/base/ids.ts'
-import { networkOf, reporterOf } from '#worker/edge/reporter.ts'
+import { addressBlock, networkOf, reporterOf } from '#worker/edge/reporter.ts'
 
 describe('a reporter', () => {
   test.each([
-    ['203.0.113.7', '203.0.113.7'],
-    ['::ffff:203.0.113.7', '203.0.113.7'],
-    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
-    ['2001:0DB8:0001:0002::1', '2001:db8:1:2'],
-    ['2001:db8::1', '2001:db8:0:0'],
-    ['[2001:db8:0:0:9::]', '2001:db8:0:0'],
-    ['::1', '0:0:0:0'],
-    ['fe80::1%eth0', 'fe80:0:0:0'],
-    ['', ''],
-  ])('of a node at %s is that of network %s', (address, network) => {
-    expect(networkOf(address)).toBe(network)
-  })
+    ['203.0.113.7', '203.0.113.7', '203.0.113'],
+    ['::ffff:203.0.113.200', '203.0.113.200', '203.0.113'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2', '2001:db8:1:2'],
+    ['2001:0DB8:0001:0002::1', '2001:db8:1:2', '2001:db8:1:2'],
+    ['2001:db8::1', '2001:db8:0:0', '2001:db8:0:0'],
+    ['[2001:db8:0:0:9::]', '2001:db8:0:0', '2001:db8:0:0'],
+    ['::1', '0:0:0:0', '0:0:0:0'],
+    ['fe80::1%eth0', 'fe80:0:0:0', 'fe80:0:0:0'],
+    ['', '', ''],
+  ])(
+    'of a node at %s is that of network %s, and its seat that of block %s',
+    (at, network, block) => {
+      expect([networkOf(at), addressBlock(at)]).toEqual([network, block])
+    },
+  )
 
   test('is one for all nodes of a customer, and for all of one network, and tells neither', async () => {
     const of = (voucher: string | null, address: string) =>

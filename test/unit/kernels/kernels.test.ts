@@ -13,6 +13,7 @@ import {
 import { findNonFinite } from '#shared/job/tensor.ts'
 import type { Datatype } from '#shared/job/job.ts'
 import { libraryJob } from '#test/support/engine/library-jobs.ts'
+import { refusal } from '#test/support/engine/text-requests.ts'
 
 type Shapes = Record<string, number[]>
 
@@ -24,16 +25,6 @@ function resolve(
 ) {
   const inputs = Object.entries(shapes).map(([name, shape]) => ({ name, datatype, shape }))
   return resolveJob({ kernel, inputs, params })
-}
-
-function faultsOf(run: () => unknown): { code: string; pointers: string[] } {
-  try {
-    run()
-  } catch (error) {
-    const { code, meta } = error as { code: string; meta: { errors: { pointer: string }[] } }
-    return { code, pointers: meta.errors.map(({ pointer }) => pointer) }
-  }
-  throw new Error('nothing was refused')
 }
 
 test('[K1] each specification has code, and its digest is that of the code', () => {
@@ -94,19 +85,22 @@ describe('shapes', () => {
     ['an edge beyond FP32', 'histogram@1', { x: [4] }, edges(0, 1e39), '/params/max'],
     ['too many bins', 'histogram@1', { x: [4] }, { bins: 4_097, min: 0, max: 1 }, '/params/bins'],
   ])('[K2] %s is refused with its pointer', (_, kernel, shapes, params, pointer) => {
-    const { code, pointers } = faultsOf(() => resolve(kernel, shapes, params))
+    const { code, pointers } = refusal(() => resolve(kernel, shapes, params))
     expect(code).toBe('invalid_request')
     expect(pointers).toContain(pointer)
   })
 
   test('[K2] a type that the kernel does not take is refused', () => {
     const run = () => resolve('softmax@1', { x: [4] }, {}, 'INT32')
-    expect(faultsOf(run)).toEqual({ code: 'invalid_request', pointers: ['/inputs/0/datatype'] })
+    expect(refusal(run)).toMatchObject({
+      code: 'invalid_request',
+      pointers: ['/inputs/0/datatype'],
+    })
   })
 
   test('[K2] a kernel or version that does not exist is not found', () => {
     for (const name of ['fft@2', 'dft@1', 'constructor'])
-      expect(faultsOf(() => resolve(name, { x: [8, 2] }))).toMatchObject({ code: 'not_found' })
+      expect(refusal(() => resolve(name, { x: [8, 2] }))).toMatchObject({ code: 'not_found' })
   })
 
   test.each<[string, string, Shapes, Record<string, ParamValue>]>([
@@ -115,7 +109,7 @@ describe('shapes', () => {
     ['operations over the bound', 'matmul@1', { a: [1300, 1300], b: [1300, 1300] }, {}],
     ['an unsafe product', 'matmul@1', { a: [2 ** 40, 2 ** 40], b: [2 ** 40, 1] }, {}],
   ])('[K5] %s is too large', (_, kernel, shapes, params) => {
-    expect(faultsOf(() => resolve(kernel, shapes, params)).code).toBe('too_large')
+    expect(refusal(() => resolve(kernel, shapes, params)).code).toBe('too_large')
   })
 })
 
@@ -138,10 +132,8 @@ describe('bytes', () => {
     const wild = job.payload.slice()
     new DataView(wild.buffer).setFloat32(8, Infinity, true)
     for (const payload of [job.payload.subarray(4), new Uint8Array(28), wild])
-      expect(faultsOf(() => checkLibraryInputs(job.work, payload)).code).toBe('invalid_request')
-    expect(faultsOf(() => checkLibraryInputs(job.work, wild)).pointers).toEqual([
-      '/inputs/0/data/2',
-    ])
+      expect(refusal(() => checkLibraryInputs(job.work, payload)).code).toBe('invalid_request')
+    expect(refusal(() => checkLibraryInputs(job.work, wild)).pointers).toEqual(['/inputs/0/data/2'])
   })
 
   test('[K6] an answer of another name, type, shape or length is refused, and one with NaN', () => {
@@ -158,7 +150,7 @@ describe('bytes', () => {
       [headers, nan],
     ]
     for (const [given, payload] of wrong)
-      expect(faultsOf(() => checkLibraryOutputs(job.work, given, payload)).code).toBe(
+      expect(refusal(() => checkLibraryOutputs(job.work, given, payload)).code).toBe(
         'invalid_request',
       )
   })

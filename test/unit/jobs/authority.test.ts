@@ -2,15 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { countryBit, hasCountry, isSubset } from '#shared/law/region.ts'
 import { judgeAuthority } from '#worker/jobs/authority/judge-authority.ts'
-import {
-  createBatchBench,
-  floats,
-  GERMANY,
-  KEY,
-  policyOf,
-  rangeBatch,
-  startBatch,
-} from '#test/support/storage/batch.ts'
+import { floats, KEY, policyOf, rangeBatch, startBatch } from '#test/support/storage/batch.ts'
 import { AUTH_CACHE_MS } from '#worker/protocols/tenant.ts'
 import { JOBS_AUTHORITY_MS } from '#worker/jobs/authority/authority.ts'
 import { JOBS_WATCHDOG_MS } from '#worker/jobs/progress.ts'
@@ -32,7 +24,7 @@ describe('[B11] a batch whose key is revoked', () => {
       await bench.pass(AUTH_CACHE_MS)
     expect(underWay.every(({ signal }) => signal.aborted)).toBe(true)
     expect(bench.sent).toEqual([])
-    const status = bench.core.status(GERMANY)
+    const status = bench.status()
     expect(status).toMatchObject({ status: 'failed', counts: { done: 1, failed: 8 } })
     expect(status.failures[0]).toMatchObject({
       code: 'unauthenticated',
@@ -47,7 +39,7 @@ describe('[B11] a batch whose key is revoked', () => {
     bench.nowMs += AUTH_CACHE_MS
     await bench.ring()
     expect(bench.sent).toEqual([])
-    expect(bench.core.status(GERMANY).status).toBe('failed')
+    expect(bench.status().status).toBe('failed')
   })
 
   it('also ends when the key may no longer infer', () => {
@@ -76,7 +68,7 @@ describe('[B11] a batch whose tenant cannot be reached', () => {
     bench.word = wordOf(policyOf(3))
     await bench.ring()
     expect(bench.sent).toHaveLength(1)
-    expect(bench.core.status(GERMANY).counts).toMatchObject({ done: 2, failed: 0 })
+    expect(bench.status().counts).toMatchObject({ done: 2, failed: 0 })
   })
 
   it('asks every ten seconds at most', async () => {
@@ -91,10 +83,8 @@ describe('[B11] a batch whose tenant cannot be reached', () => {
 
 describe('[B12] a batch whose policy has a newer version', () => {
   const running = async () => {
-    const bench = createBatchBench()
     const eu = policyOf(3)
-    bench.core.create(...rangeBatch(9, { concurrency: 1, allowed: eu.compute }))
-    await bench.ring()
+    const bench = await startBatch(9, { concurrency: 1, allowed: eu.compute })
     const next = async () => {
       bench.nowMs += AUTH_CACHE_MS
       await bench.pass(0)
@@ -146,7 +136,7 @@ describe('[B12] a batch whose policy has a newer version', () => {
       const { bench, next } = await running()
       bench.word = wordOf(policyOf(4, structuredClone(changes) as Parameters<typeof policyOf>[1]))
       expect(await next()).toBeUndefined()
-      const status = bench.core.status(GERMANY)
+      const status = bench.status()
       expect(status.status).toBe('failed')
       expect(status.failures[0]?.code).toBe(code)
     },
@@ -162,6 +152,6 @@ describe('[B12] a batch whose policy has a newer version', () => {
     expect(() => bench.core.status(france)).toThrow(
       expect.objectContaining({ code: 'residency_ingress_denied' }),
     )
-    expect(bench.core.status(GERMANY).status).toBe('running')
+    expect(bench.status().status).toBe('running')
   })
 })

@@ -1,7 +1,7 @@
 /** Descriptions of faults in a body, for any schema. */
 import { expect, it } from 'vitest'
 import { z } from 'zod'
-import { toAppError } from '#shared/base/errors.ts'
+import { refusal } from '#test/support/engine/text-requests.ts'
 import { parseBody } from '#worker/body/faults.ts'
 
 const Schema = z.strictObject({
@@ -17,15 +17,6 @@ const Schema = z.strictObject({
   pattern: z.string().regex(/^a+$/).default('a'),
   own: z.int({ error: 'is told in its own words' }).default(1),
 })
-
-function faultOf(body: unknown): string {
-  try {
-    parseBody(Schema, body)
-    return 'none'
-  } catch (error) {
-    return toAppError(error).detail
-  }
-}
 
 it.each<[unknown, string]>([
   [7, '/: must be an object'],
@@ -46,5 +37,5 @@ it.each<[unknown, string]>([
   [{ pattern: 'b' }, '/pattern: must match /^a+$/'],
   [{ own: 'a' }, '/own: is told in its own words'],
 ])('%j is refused with "%s"', (body, detail) => {
-  expect(faultOf(body)).toBe(detail)
+  expect(refusal(() => parseBody(Schema, body)).detail).toBe(detail)
 })

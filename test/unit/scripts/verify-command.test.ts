@@ -160,7 +160,7 @@ describe('a file with one byte changed', () => {
     expect(found).toBeGreaterThan(350)
   })
 
-  /** Nothing proves when a job should settle, so a change of that does not count. */
+  /** Ignores the time by which a job should settle: it is not proved. */
   function isSameReading(text: string): boolean {
     try {
       const changed = { ...(JSON.parse(text) as AuditBundle), settlesWithinMs: 0 }

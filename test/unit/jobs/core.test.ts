@@ -6,7 +6,6 @@ import type { ReducePlan } from '#worker/protocols/batch.ts'
 import {
   createBatchBench,
   floats,
-  GERMANY,
   rangeBatch,
   settle,
   startBatch,
@@ -47,22 +46,22 @@ describe('[B1] the items of a batch', () => {
     bench.sent[1]?.answer(floats(1))
     await settle()
     expect(bench.sent.map(indexOf)).toEqual([0, 2])
-    expect(bench.core.status(GERMANY).counts).toMatchObject({ done: 1, running: 2, queued: 6 })
+    expect(bench.status().counts).toMatchObject({ done: 1, running: 2, queued: 6 })
   })
 
   it('give results by index, with node, region and receipt, and a bill of the recorded answers', async () => {
     const bench = await startBatch(3)
     for (const job of bench.sent.toReversed()) job.answer(floats(indexOf(job)), `N${indexOf(job)}`)
     await settle()
-    const { results, next } = bench.core.results({ after: -1, limit: 2 }, GERMANY)
+    const { results, next } = bench.results({ after: -1, limit: 2 })
     expect(results.map(({ item }) => [item.index, item.node, item.region])).toEqual([
       [0, 'N0', 'DE'],
       [1, 'N1', 'DE'],
     ])
     expect(results.map(({ payload }) => [...payload])).toEqual([[...floats(0)], [...floats(1)]])
     expect(next).toBe(1)
-    expect(bench.core.results({ after: 1, limit: 2 }, GERMANY).next).toBeNull()
-    expect(bench.core.status(GERMANY)).toMatchObject({
+    expect(bench.results({ after: 1, limit: 2 }).next).toBeNull()
+    expect(bench.status()).toMatchObject({
       status: 'done',
       policy: 'eu@3',
       units: 9,
@@ -90,14 +89,14 @@ describe('[B2] an item whose node is lost', () => {
       firstAttempt: 1 + DISPATCH_ATTEMPTS,
     })
     await bench.answer(floats(1))
-    expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', redone: 1 })
+    expect(bench.status()).toMatchObject({ status: 'done', redone: 1 })
   })
 
   it('fails after the last attempt, and the batch with it', async () => {
     const bench = createBatchBench()
     bench.core.create(...rangeBatch(2))
     let attempts = 0
-    while (bench.core.status(GERMANY).status === 'running') {
+    while (bench.status().status === 'running') {
       await bench.ring()
       for (const job of bench.sent.slice()) {
         if (indexOf(job) === 1) job.answer(floats(1))
@@ -109,7 +108,7 @@ describe('[B2] an item whose node is lost', () => {
       await settle()
     }
     expect(attempts).toBe(JOBS_ITEM_ATTEMPTS)
-    expect(bench.core.status(GERMANY)).toMatchObject({
+    expect(bench.status()).toMatchObject({
       status: 'failed',
       counts: { done: 1, failed: 1 },
       failures: [{ index: 0, code: 'node_lost' }],
@@ -120,7 +119,7 @@ describe('[B2] an item whose node is lost', () => {
     const bench = await startBatch(1)
     bench.sent[0]?.lose('invalid_request')
     await settle()
-    expect(bench.core.status(GERMANY)).toMatchObject({ status: 'failed', redone: 0 })
+    expect(bench.status()).toMatchObject({ status: 'failed', redone: 0 })
   })
 
   it('ends the batch early when the first sixteen fail and none is done', async () => {
@@ -132,7 +131,7 @@ describe('[B2] an item whose node is lost', () => {
       await settle()
     }
     expect(tried).toBeLessThan(JOBS_HOPELESS_ITEMS + 4)
-    expect(bench.core.status(GERMANY)).toMatchObject({
+    expect(bench.status()).toMatchObject({
       status: 'failed',
       counts: { failed: 1_000, queued: 0 },
     })
@@ -158,11 +157,11 @@ describe('[B4] a process that is killed', () => {
     for (const job of lost) job.answer(floats(99), 'ghost')
     for (const job of bench.sent.slice()) job.answer(floats(indexOf(job)))
     await settle()
-    const { results } = bench.core.results({ after: -1, limit: 10 }, GERMANY)
+    const { results } = bench.results({ after: -1, limit: 10 })
     expect(results.map(({ payload }) => [...payload])).toEqual(
       [0, 1, 2, 3].map((index) => [...floats(index)]),
     )
-    expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', redone: 3 })
+    expect(bench.status()).toMatchObject({ status: 'done', redone: 3 })
   })
 
   it('is the same batch when it is created again', async () => {
@@ -185,7 +184,7 @@ describe('[B5] cancelling', () => {
     })
     await settle()
     expect(bench.sent).toEqual([])
-    expect(bench.core.results({ after: -1, limit: 100 }, GERMANY).results).toHaveLength(10)
+    expect(bench.results({ after: -1, limit: 100 }).results).toHaveLength(10)
     expect(bench.core.cancel().status).toBe('cancelled')
   })
 })
@@ -196,7 +195,7 @@ describe('[B6] results', () => {
     expect(codeOf(() => bench.core.acknowledge())).toBe('invalid_request')
     await bench.answer(floats(1))
     expect(bench.core.acknowledge().status).toBe('done')
-    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.status())).toBe('not_found')
     await bench.ring()
     expect(bench.forgotten).toHaveLength(1)
     expect(
@@ -210,7 +209,7 @@ describe('[B6] results', () => {
     await bench.answer(floats(1))
     expect(bench.alarmMs).toBe(bench.nowMs + 3_600_000)
     await bench.ring()
-    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.status())).toBe('not_found')
     expect(bench.forgotten).toHaveLength(1)
   })
 
@@ -232,12 +231,12 @@ describe('[B6] results', () => {
     expect(codeOf(() => bench.core.results({ after: -1, limit: 1 }, us))).toBe(
       'residency_ingress_denied',
     )
-    expect(bench.core.status(GERMANY).status).toBe('running')
+    expect(bench.status().status).toBe('running')
   })
 
   it('do not exist without a batch', () => {
     const bench = createBatchBench()
-    expect(codeOf(() => bench.core.status(GERMANY))).toBe('not_found')
+    expect(codeOf(() => bench.status())).toBe('not_found')
     expect(codeOf(() => bench.core.cancel())).toBe('not_found')
     expect(bench.storage.sql.exec('SELECT * FROM sqlite_master').toArray()).toEqual([])
   })
@@ -250,17 +249,15 @@ describe('[B7] reducing', () => {
       [0, 1, 2],
       [2, 0, 1],
     ]) {
-      const bench = createBatchBench()
       const reduce = { kind: 'named', op: 'sum', output: 'binding:1', datatype: 'FP32' } as const
-      bench.core.create(...rangeBatch(3, { reduce }))
-      await bench.ring()
+      const bench = await startBatch(3, { reduce })
       const jobs = bench.sent.slice()
       const values = [1e8, 1, -1e8]
       for (const index of order) {
         jobs.find((job) => indexOf(job) === index)?.answer(floats(values[index] ?? 0))
         await settle()
       }
-      const { outputs, payload } = bench.core.result('reduced', GERMANY)
+      const { outputs, payload } = bench.result('reduced')
       expect(outputs).toEqual([{ name: 'reduced', datatype: 'FP64', shape: [1], sizeBytes: 8 }])
       sums.push(new Float64Array(payload.slice().buffer)[0])
     }
@@ -268,9 +265,7 @@ describe('[B7] reducing', () => {
   })
 
   it('by a kernel is one more job, whose own bytes are all outputs by index', async () => {
-    const bench = createBatchBench()
-    const [spec] = rangeBatch(2)
-    const { template } = spec
+    const [{ template }] = rangeBatch(2)
     if (template === null) throw new Error('no template')
     const work = {
       ...template.work,
@@ -288,32 +283,29 @@ describe('[B7] reducing', () => {
         units: 5,
       },
     }
-    bench.core.create(...rangeBatch(2, { reduce }))
-    await bench.ring()
+    const bench = await startBatch(2, { reduce })
     for (const job of bench.sent.toReversed()) job.answer(floats(10 + indexOf(job)))
     await settle()
-    expect(bench.core.status(GERMANY).status).toBe('reducing')
+    expect(bench.status().status).toBe('reducing')
     expect([...(bench.sent[0]?.payload ?? [])]).toEqual([...floats(10, 11)])
     await bench.answer(floats(21))
-    expect(bench.core.status(GERMANY)).toMatchObject({ status: 'done', units: 11 })
-    const { item, payload } = bench.core.result('reduced', GERMANY)
+    expect(bench.status()).toMatchObject({ status: 'done', units: 11 })
+    const { item, payload } = bench.result('reduced')
     expect([...payload]).toEqual([...floats(21)])
     expect(item.receipt).not.toBeNull()
   })
 
   it('fails with the reason when the outputs differ in length', async () => {
-    const bench = createBatchBench()
     const reduce = { kind: 'named', op: 'mean', output: 'binding:1', datatype: 'FP32' } as const
-    bench.core.create(...rangeBatch(2, { reduce }))
-    await bench.ring()
+    const bench = await startBatch(2, { reduce })
     const [first, second] = bench.sent.slice()
     first?.answer(floats(1))
     second?.answer(floats(1, 2))
     await settle()
-    expect(bench.core.status(GERMANY)).toMatchObject({
+    expect(bench.status()).toMatchObject({
       status: 'failed',
       waiting: { code: 'invalid_request' },
     })
-    expect(bench.core.results({ after: -1, limit: 10 }, GERMANY).results).toHaveLength(2)
+    expect(bench.results({ after: -1, limit: 10 }).results).toHaveLength(2)
   })
 })

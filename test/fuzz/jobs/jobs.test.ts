@@ -26,11 +26,11 @@ async function run(seed: number): Promise<void> {
   let steps = 0
   /** Recorded items at the last step, by the status. */
   let done = 0
-  while (bench.core.status(GERMANY).status === 'running') {
+  while (bench.status().status === 'running') {
     steps += 1
     expect(steps).toBeLessThan(2_000)
     expect(bench.sent.length).toBeLessThanOrEqual(concurrency)
-    const { counts } = bench.core.status(GERMANY)
+    const { counts } = bench.status()
     expect(counts.done).toBeGreaterThanOrEqual(done)
     expect(counts.queued + counts.running + counts.done + counts.failed).toBe(items)
     done = counts.done
@@ -56,8 +56,8 @@ async function run(seed: number): Promise<void> {
     else job?.answer(floats((job.payload[0] ?? 0) + 1), `N${random.below(3)}`)
     await settle()
   }
-  const status = bench.core.status(GERMANY)
-  const { results } = bench.core.results({ after: -1, limit: 1_000 }, GERMANY)
+  const status = bench.status()
+  const { results } = bench.results({ after: -1, limit: 1_000 })
   const answered = results.filter(({ item }) => item.status === 'done')
   for (const { item, payload } of answered)
     expect([...payload]).toEqual([...floats(item.index + 1)])
@@ -71,7 +71,7 @@ async function run(seed: number): Promise<void> {
   expect(new Set(ended.map(({ seq }) => seq)).size).toBe(items)
   if (isCancelled && status.status === 'cancelled') return
   expect(status).toMatchObject({ status: 'done', counts: { done: items } })
-  const { payload } = bench.core.result('reduced', GERMANY)
+  const { payload } = bench.result('reduced')
   expect(new Float64Array(payload.slice().buffer)[0]).toBe((items * (items + 1)) / 2)
 }
 

@@ -13,7 +13,7 @@ const selfHosted = {
 const cloudflare = { ...selfHosted, deployment: 'cloudflare' as const }
 const nowhere = { country: UNKNOWN_COUNTRY, source: 'none' }
 
-/** What esbuild writes into a bundle, here as a global. */
+/** Sets a build constant, here as a global. */
 function buildFor(places: 'production' | 'development') {
   Object.assign(globalThis, { __SIMULATED_PLACES__: places === 'development' })
 }
