@@ -147,16 +147,4 @@ export const SORT: LibraryKernel = {
       passes,
     }
   },
-  reference({ params }: ResolvedJob, [keys = new Float32Array()]) {
-    const descending = params.descending === true
-    const key = (i: number) => keys[i] ?? 0
-    // Object.is distinguishes the two zeroes, as their bits do.
-    const rank = (i: number) => (Object.is(key(i), -0) ? -1 : key(i) === 0 ? 1 : 0)
-    const compare = (i: number, j: number) => key(i) - key(j) || rank(i) - rank(j)
-    const order = Uint32Array.from(keys.keys())
-    order.sort((i, j) => (descending ? compare(j, i) : compare(i, j)) || i - j)
-    const sorted = keys.slice()
-    for (const [at, i] of order.entries()) sorted[at] = key(i)
-    return { outputs: [sorted, order], scale: 0 }
-  },
 }
