@@ -29,13 +29,6 @@ export interface KernelWorkOptions {
   readonly onDeviceLost?: (reason: string) => void
 }
 
-export interface KernelsOfEngine {
-  /** What runs now: nothing once the device is lost. */
-  kernels(): Engine['kernels']
-  run(work: KernelWork | LibraryWork, payload: Uint8Array, signal: AbortSignal): Promise<Computed>
-  close(): void
-}
-
 const LIBRARY_TIMES: KernelTimes = {
   kernelCompileMs: LIMITS.kernelCompileMs,
   kernelRunMs: LIBRARY_RUN_MS,
@@ -47,7 +40,7 @@ interface Opened {
   readonly library: LibraryRunner
 }
 
-export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
+export function openKernels(options: KernelWorkOptions) {
   const { device, kernels, adapter, now } = options
   const allowed: Engine['kernels'] =
     device === undefined || kernels === 'none' ? [] : kernels === 'any' ? 'any' : LISTED_KERNELS
@@ -76,8 +69,13 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
   }
 
   return {
+    /** What runs now: nothing once the device is lost. */
     kernels: () => (current === undefined ? [] : allowed),
-    async run(work, payload, signal) {
+    async run(
+      work: KernelWork | LibraryWork,
+      payload: Uint8Array,
+      signal: AbortSignal,
+    ): Promise<Computed> {
       if (allowed.length === 0) throw notListed()
       // The text decides whether a kernel is listed, whatever digest came with it.
       const isOurs =

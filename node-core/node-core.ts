@@ -48,26 +48,7 @@ export interface NodeCoreDeps {
   readonly onState: (state: NodeState) => void
 }
 
-export interface NodeCore {
-  state(): NodeState
-  /** Goes online. Resolves at once; progress comes through `onState`. */
-  start(): Promise<void>
-  /** Leaves the network now. The hub gives running jobs to other nodes. */
-  pause(): Promise<void>
-  /** Takes no more work. Resolves when running jobs have ended or the time is over; `stop` returns the rest. */
-  leave(withinMs: number): Promise<void>
-  stop(): Promise<void>
-  /** Tells the hub that the engine's models or kernels have changed. */
-  offerChanged(): void
-  /** Loads these models while there is room, and announces each. */
-  preload(ids: readonly string[], signal: AbortSignal): Promise<void>
-}
-
-export function createNodeCore(deps: NodeCoreDeps): NodeCore {
-  return new Core(deps)
-}
-
-class Core implements NodeCore, WorkHandler {
+export class NodeCore implements WorkHandler {
   readonly #deps: NodeCoreDeps
   readonly #state: OwnState
   readonly #jobs: JobRuns
@@ -120,6 +101,7 @@ class Core implements NodeCore, WorkHandler {
     return this.#state.now()
   }
 
+  /** Goes online. Resolves at once; progress comes through `onState`. */
   async start(): Promise<void> {
     if (this.#membership !== undefined) return
     this.#state.update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
@@ -140,6 +122,7 @@ class Core implements NodeCore, WorkHandler {
     this.#anchorTimer = setInterval(() => void this.#visitAnchors(), LIMITS.echoEveryMs)
   }
 
+  /** Leaves the network now. The hub gives running jobs to other nodes. */
   async pause(): Promise<void> {
     this.#state.update({
       phase: 'paused',
@@ -158,6 +141,7 @@ class Core implements NodeCore, WorkHandler {
     await node?.stop()
   }
 
+  /** Takes no more work. Resolves when running jobs have ended or the time is over; `stop` returns the rest. */
   async leave(withinMs: number): Promise<void> {
     this.#isLeaving = true
     this.#state.update({ detail: 'Leaving after its current jobs.' })
@@ -222,10 +206,12 @@ class Core implements NodeCore, WorkHandler {
     return { presence: await this.#presence(), error }
   }
 
+  /** Loads these models while there is room, and announces each. */
   async preload(ids: readonly string[], signal: AbortSignal): Promise<void> {
     await this.#deps.shelf?.preload(ids, signal, () => this.offerChanged())
   }
 
+  /** Tells the hub that the engine's models or kernels have changed. */
   offerChanged(): void {
     const { engine } = this.#deps
     const { models, adapter } = engine

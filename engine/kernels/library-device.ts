@@ -40,13 +40,9 @@ export interface PreparedJob {
   destroy(): void
 }
 
-export interface LibraryDevice {
-  /** @param variant one of the kernel's @default the fastest on this device */
-  prepare(job: ResolvedJob, variant?: string): Promise<PreparedJob>
-  variantOf(kernel: string): Promise<string>
-}
+export type LibraryDevice = ReturnType<typeof createLibraryDevice>
 
-export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevice {
+export function createLibraryDevice(options: LibraryDeviceOptions) {
   const { device, isSoftware, now } = options
   const pipelines = new Map<string, Promise<CompiledSource>>()
   const paces = new Map<string, Pieces>()
@@ -105,7 +101,8 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
     )
   return {
     variantOf,
-    prepare: async (job, variant) =>
+    /** @param variant one of the kernel's @default the fastest on this device */
+    prepare: async (job: ResolvedJob, variant?: string) =>
       prepareVariant(job, variant ?? (await variantOf(job.spec.name))),
   }
 }

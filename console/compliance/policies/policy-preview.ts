@@ -12,15 +12,12 @@ import { diffTable } from './policy-compare.ts'
 import { computeCountries, diffPolicies } from './policy-diff.ts'
 import { withValue } from './policy-fields.ts'
 
-export interface PolicyPreview {
-  readonly element: HTMLElement
-  readonly show: (draft: unknown) => void
-}
+export type PolicyPreview = Awaited<ReturnType<typeof policyPreview>>
 
 /** @param newest the published version that drafts are compared with */
 export async function policyPreview(
   newest: { readonly policy: Policy; readonly version: number } | undefined,
-): Promise<PolicyPreview> {
+) {
   const map = await createWorldMap()
   const text = h('div', { class: 'preview' })
   return {
@@ -30,7 +27,7 @@ export async function policyPreview(
       map.element,
       text,
     ),
-    show(draft) {
+    show(draft: unknown) {
       const parsed = PolicyDraft.safeParse(withValue(draft, '/id', newest?.policy.id ?? 'draft'))
       if (!parsed.success) {
         replace(text, h('p', { class: 'hint' }, 'The draft is incomplete or has errors.'))

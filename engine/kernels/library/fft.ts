@@ -115,14 +115,7 @@ function phases(n: number): Float32Array<ArrayBuffer> {
   return table
 }
 
-interface Transform {
-  readonly n: number
-  readonly batch: number
-  readonly isReal: boolean
-  readonly isInverse: boolean
-}
-
-export function transformOf({ inputs, params }: ResolvedJob): Transform {
+export function transformOf({ inputs, params }: ResolvedJob) {
   const shape = inputs[0]?.shape ?? []
   const isReal = params.input === 'real'
   const n = shape[shape.length - (isReal ? 1 : 2)] ?? 1

@@ -3,15 +3,7 @@ import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { copySources, REGISTER_GROUP, registerSource, TILE, TILE_SOURCE } from './matmul-source.ts'
 
-interface Shape {
-  readonly batch: number
-  readonly m: number
-  readonly n: number
-  readonly k: number
-  readonly isHalf: boolean
-}
-
-export function matmulShape({ inputs, outputs }: ResolvedJob): Shape {
+export function matmulShape({ inputs, outputs }: ResolvedJob) {
   const [m = 1, n = 1] = outputs[0]?.shape.slice(-2) ?? []
   const k = inputs[0]?.shape.at(-1) ?? 1
   const batch = (inputs[0]?.shape.length ?? 2) === 3 ? (inputs[0]?.shape[0] ?? 1) : 1

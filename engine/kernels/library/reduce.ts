@@ -1,5 +1,4 @@
 /** `reduce@1`: each pass leaves partial results of strided segments, until one a row is left. */
-import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import {
   floatWord,
   LINEAR_MAIN,

@@ -1,5 +1,4 @@
 /** `sort@1`: a stable radix sort of four bits a pass. Each thread counts and places its own segment; no barriers. */
-import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { planScan, SCAN_SOURCES } from './scan.ts'
 
