@@ -1,19 +1,14 @@
 /** Admits a model on a provider when its golden run agrees with the manifest. The same run measures its speed. */
 import { decodeBase64 } from '#shared/base/base64.ts'
 import { AppError, invariant } from '#shared/base/errors.ts'
-import type { Provider } from '#shared/job/job.ts'
 import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/job/model.ts'
 import { decodeFloats, type TensorValue } from '#shared/job/tensor.ts'
-import { createModelRunner, type ModelFiles, type ModelRunner } from './models/runner.ts'
-import type { SessionFactory } from '#engine/runtime/runtime-session.ts'
+import { createModelRunner, type ModelRunner, type RunnerOptions } from './models/runner.ts'
 
 export type LoadedModel = Awaited<ReturnType<typeof admitModel>>
 
-export interface AdmitOptions {
+export interface AdmitOptions extends RunnerOptions {
   readonly manifest: ModelManifest
-  readonly files: ModelFiles
-  readonly provider: Provider
-  readonly sessions: SessionFactory
   readonly now: () => number
 }
 

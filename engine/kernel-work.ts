@@ -22,10 +22,12 @@ export interface KernelWorkOptions {
   readonly kernelTimes?: KernelTimes
   /** Budget of a submitted kernel. @default measured */
   readonly kernelGrant?: Grant
+  /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock
   readonly log: Log
   /** Monotonic clock in ms. */
   readonly now: () => number
+  /** Called when the device hangs or is lost. Kernels then fail with node_lost. */
   readonly onDeviceLost?: (reason: string) => void
 }
 

@@ -17,7 +17,7 @@ export function holdOutput(emit: Emit, isStream: boolean) {
   return {
     /** Sends what is held. After that everything passes at once. */
     release,
-    async emit(bytes: Uint8Array) {
+    emit: async (bytes: Uint8Array) => {
       heldBytes += bytes.length
       if (isHolding && heldBytes <= HELD_OUTPUT_BYTES) {
         // Copied: the engine may reuse its buffer.

@@ -3,10 +3,8 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PrivateKey } from '@libp2p/interface'
 import type { Engine } from '#engine/engine.ts'
 import { AppError, toAppError, invariant } from '#shared/base/errors.ts'
-import type { Log } from '#shared/base/log.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
-import type { Signer } from '#shared/base/signature.ts'
 import { joinHub, type HubMembership } from '#p2p/peers/join.ts'
 import { answerEcho } from '#p2p/work/echo.ts'
 import type { Frame } from '#p2p/stream/frames.ts'
@@ -15,22 +13,21 @@ import { createPeerNode, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work/work-handler.ts'
 import { answerAnchors, visitAnchors } from './be-measured.ts'
-import { JobRuns } from './job-runs.ts'
+import { JobRuns, type JobRunsDeps } from './job-runs.ts'
 import type { ModelShelf } from './model-shelf.ts'
 import { createOwnState, type NodePhase, type NodeState, type OwnState } from './node-state.ts'
 import { presenceRecord } from './presence-record.ts'
-import type { ReceiptStore } from './receipt-store.ts'
 
 const PRESENCE_EVERY_MS = 60_000
 invariant(2 * PRESENCE_EVERY_MS < LIMITS.presenceMaxAgeMs, 'One presence record may be lost.')
 
-export interface NodeCoreDeps {
+export interface NodeCoreDeps extends Pick<
+  JobRunsDeps,
+  'engine' | 'signer' | 'receipts' | 'now' | 'log'
+> {
   readonly kind: PresenceRecord['kind']
   /** libp2p Ed25519 key: the node's identity. */
   readonly identity: PrivateKey
-  /** P-256 key that signs receipts and owns the earnings. */
-  readonly signer: Signer
-  readonly engine: Engine
   /** Loads and unloads the engine's models; without it they never change. */
   readonly shelf?: ModelShelf | undefined
   /** Multiaddrs at which this node serves model files. */
@@ -38,13 +35,10 @@ export interface NodeCoreDeps {
   /** Alpha-2 code of the country that the node claims. */
   readonly claim: string
   readonly maxJobs: number
-  readonly receipts: ReceiptStore
   /** Asks for admission and the hub's address; called for every attempt to connect. */
   readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
   /** Finds hubs that measure the node's place; without it only the node's own hub does. */
   readonly locateAnchors?: (signal: AbortSignal) => Promise<readonly Multiaddr[]>
-  readonly log: Log
-  readonly now: () => number
   readonly onState: (state: NodeState) => void
 }
 

@@ -66,7 +66,7 @@ export function createOutgoing({ database, sql }: BridgeDatabase) {
   return {
     store,
     /** Announces that the next packet with these bytes on this topic is that entry's answer. */
-    expect(entry: string, topic: string, payload: Uint8Array) {
+    expect: (entry: string, topic: string, payload: Uint8Array) => {
       const key = keyOf(topic, payload)
       const entries = expected.get(key) ?? []
       if (!entries.includes(entry)) expected.set(key, [...entries, entry])

@@ -37,7 +37,7 @@ export function createPanel() {
       setText(html('node-id'), state.node?.nodeId ?? state.ownId ?? 'created at the first start')
       shown = state
     },
-    showEarnings(earnings: Earnings | undefined) {
+    showEarnings: (earnings: Earnings | undefined) => {
       const amount = (value: string | undefined) =>
         value === undefined ? 'unknown' : formatUsd(BigInt(value))
       const asOf = earnings === undefined ? '' : `as of ${new Date().toLocaleTimeString()}`

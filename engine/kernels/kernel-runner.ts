@@ -3,7 +3,7 @@ import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
-import { calibrate, type ProcessorClock } from './calibrate.ts'
+import { calibrate, type CalibrateOptions } from './calibrate.ts'
 import { checkInterface } from './check-interface.ts'
 import { checkKernel } from './check-kernel.ts'
 import { cancelled } from '#shared/base/deadline.ts'
@@ -33,12 +33,8 @@ export interface KernelRunOptions {
 
 export type KernelRunner = ReturnType<typeof createKernelRunner>
 
-export interface KernelRunnerOptions {
-  readonly device: GPUDevice
-  readonly isSoftware: boolean
+export interface KernelRunnerOptions extends CalibrateOptions {
   readonly times: KernelTimes
-  readonly now: () => number
-  readonly processor?: ProcessorClock | undefined
   /** Fixed budget. @default measured, and again as conditions change */
   readonly grant?: Grant | undefined
   readonly watch: DeviceWatch

@@ -5,6 +5,7 @@ import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { align4, BUFFER_USAGE } from '#engine/pace/gpu-buffers.ts'
 import { createPieces, type Pieces } from '#engine/pace/pieces.ts'
+import type { CalibrateOptions } from './calibrate.ts'
 import type { LibraryKernel, Pass } from './library/kernel.ts'
 import { LIBRARY } from './library/library.ts'
 import { productOf } from '#engine/pace/next-box.ts'
@@ -26,11 +27,7 @@ const TRIAL_RUNS = 3
 /** Size of a kernel's first piece: some ten milliseconds on a slow adapter. Most jobs are smaller. */
 const FIRST_OPERATIONS = 2 ** 24
 
-export interface LibraryDeviceOptions {
-  readonly device: GPUDevice
-  readonly isSoftware: boolean
-  readonly now: () => number
-}
+export type LibraryDeviceOptions = Omit<CalibrateOptions, 'processor'>
 
 /** Buffers of one job, ready to be computed any number of times. */
 export interface PreparedJob {

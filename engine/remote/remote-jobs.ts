@@ -129,11 +129,11 @@ function createJob(emit: RunOptions['emit'], options: JobOptions) {
     sent: Promise.resolve(),
     free,
     /** Restarts the time within which the engine must report on the job. */
-    watch() {
+    watch: () => {
       clearTimeout(timer)
       timer = setTimeout(hang, hangMs)
     },
-    end() {
+    end: () => {
       clearTimeout(timer)
       onEnd()
       free()

@@ -99,13 +99,10 @@ function allowedBy({ total, each }: Grant): string {
   return `this node's ${all} operations of one dispatch, ${one} of one invocation`
 }
 
-interface Parts {
-  readonly functions: readonly FunctionWeight[]
-  readonly entry: FunctionWeight
+interface Parts extends Pick<KernelReport, 'functions' | 'entry' | 'invocations'> {
   readonly place: (span: Span) => SourcePosition
   readonly prefix: string
   readonly grant: Grant
-  readonly invocations: number
   readonly idOf: (loop: Loop) => number
 }
 

@@ -6,17 +6,14 @@ import type { ApplyTemplate } from './chat-template.ts'
 import type { Constraint, ConstraintFactory } from './constraint.ts'
 import type { Decoder } from './decoder.ts'
 import { createRandom, likelihoods, sampleToken, type Sampling } from './sample.ts'
-import { createSender, type Logprob, type Sender } from './sender.ts'
+import { createSender, type Logprob, type Sender, type SenderOptions } from './sender.ts'
 import { createTextOut } from './text-out.ts'
 import type { Vocabulary } from './vocabulary.ts'
 import { yieldTurn } from './yield-turn.ts'
 
-export interface GenerateOptions {
+export interface GenerateOptions extends Omit<SenderOptions, 'stallMs'> {
   readonly input: TextInput
   readonly maxTokens: number
-  readonly signal: AbortSignal
-  readonly emit: (line: Uint8Array) => Promise<void>
-  readonly now: () => number
 }
 
 /** @throws {AppError} invalid_request, cancelled; internal when the model fails */
