@@ -2,7 +2,7 @@
 import { parseDetail, type LogEntry } from '#shared/audit/entries.ts'
 import { EVIDENCE_CLASSES } from '#shared/law/policy.ts'
 import { countryCode } from '#shared/law/region.ts'
-import { card, legend } from '../page/blocks.ts'
+import { card, legend, quiet, remark } from '../page/blocks.ts'
 import { field, select, switchField } from '../page/controls.ts'
 import { byName, countryName, nameList } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
@@ -149,13 +149,8 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
     'places',
     `${count(nodes.length, 'node')} in ${count(populated, 'country', 'countries')}`,
     jobs === null &&
-      h(
-        'p',
-        { class: 'note' },
-        'This key cannot read the audit log (scope audit), so no jobs are shown.',
-      ),
-    jobs?.length === RECENT_JOBS &&
-      h('p', { class: 'quiet' }, `Only the newest ${RECENT_JOBS} jobs are counted.`),
+      remark('This key cannot read the audit log (scope audit), so no jobs are shown.'),
+    jobs?.length === RECENT_JOBS && quiet(`Only the newest ${RECENT_JOBS} jobs are counted.`),
     table<PlaceRow>(
       'Nodes and recent jobs by country',
       [

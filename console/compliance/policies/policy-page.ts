@@ -1,6 +1,6 @@
 /** One policy: the fields of its newest version, its map, and all versions. */
 import { groupNotes } from '#shared/law/region-notes.ts'
-import { card, facts, lead } from '../page/blocks.ts'
+import { card, facts, lead, paragraph } from '../page/blocks.ts'
 import { countryName, nameList, placesLabel } from '../page/countries.ts'
 import { confirmDialog } from '../page/dialog.ts'
 import { h, type Child } from '../page/dom.ts'
@@ -32,7 +32,7 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
     session.api.get('/v1/policies', PoliciesReply, signal),
   ])
   const [newest] = versions
-  if (newest === undefined) return h('p', {}, `There is no policy ${id}.`)
+  if (newest === undefined) return paragraph(`There is no policy ${id}.`)
   const map = await createWorldMap()
   const { computeCountries, retiredAtMs } = newest
   const notes = groupNotes(newest.policy)
@@ -77,7 +77,7 @@ export function countryDetails(codes: readonly string[]): HTMLElement {
     'details',
     { class: 'all' },
     h('summary', {}, 'List by name'),
-    h('p', {}, names.join(', ')),
+    paragraph(names.join(', ')),
   )
 }
 
@@ -114,14 +114,10 @@ function retire({ session, say }: ViewContext, id: string): void {
   confirmDialog({
     title: `Retire ${id}?`,
     body: [
-      h(
-        'p',
-        {},
+      paragraph(
         'New jobs under this policy are refused everywhere within 10 seconds, jobs of running batches and sessions within 30. The name cannot be used again. This cannot be undone.',
       ),
-      h(
-        'p',
-        {},
+      paragraph(
         'Its versions stay readable and its receipts stay valid. The record of processing shows it as ended.',
       ),
     ],

@@ -2,7 +2,7 @@
 import { PolicyDraft, type Policy } from '#shared/law/policy.ts'
 import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
 import { groupNotes } from '#shared/law/region-notes.ts'
-import { list } from '../page/blocks.ts'
+import { hint, list, paragraph } from '../page/blocks.ts'
 import { nameList, placesLabel } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap } from '../page/map.ts'
@@ -30,7 +30,7 @@ export async function policyPreview(
     show(draft: unknown) {
       const parsed = PolicyDraft.safeParse(withValue(draft, '/id', newest?.policy.id ?? 'draft'))
       if (!parsed.success) {
-        replace(text, h('p', { class: 'hint' }, 'The draft is incomplete or has errors.'))
+        replace(text, hint('The draft is incomplete or has errors.'))
         return
       }
       const policy = completePolicy(parsed.data)
@@ -42,13 +42,11 @@ export async function policyPreview(
       })
       replace(
         text,
-        h(
-          'p',
-          {},
+        paragraph(
           h('strong', {}, `Jobs may run in ${placesLabel(policy.compute)}`),
           `, ${count(countries.length, 'country', 'countries')}`,
         ),
-        h('p', { class: 'hint' }, nameList(countries, 12)),
+        hint(nameList(countries, 12)),
         noteList(groupNotes(policy)),
         assumedList(draft, policy),
         newest !== undefined && [
