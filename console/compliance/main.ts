@@ -1,5 +1,5 @@
 /** The compliance console: signs in with a tenant's key and shows the view that the address names. */
-import './page/strict-csp.ts'
+import '#shared/base/strict-csp.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { createApi } from './page/api.ts'
 import { list, paragraph } from './page/blocks.ts'
