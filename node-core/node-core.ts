@@ -15,7 +15,7 @@ import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work/work-ha
 import { answerAnchors, visitAnchors } from './be-measured.ts'
 import { JobRuns, type JobRunsDeps } from './job-runs.ts'
 import type { ModelShelf } from './model-shelf.ts'
-import { createOwnState, type NodePhase, type NodeState, type OwnState } from './node-state.ts'
+import { createOwnState, type NodeState, type OwnState } from './node-state.ts'
 import { presenceRecord } from './presence-record.ts'
 
 const PRESENCE_EVERY_MS = 60_000
@@ -108,7 +108,8 @@ export class NodeCore implements WorkHandler {
       log,
       onState: (state, detail) => {
         if (state === 'online') return
-        this.#state.update({ phase: phaseOf(state), detail: detail ?? '', welcome: null })
+        const phase = state === 'closed' ? 'paused' : state
+        this.#state.update({ phase, detail: detail ?? '', welcome: null })
       },
     })
     this.#presenceTimer = setInterval(() => void this.#announce(), PRESENCE_EVERY_MS)
@@ -267,10 +268,6 @@ export class NodeCore implements WorkHandler {
       this.#deps.log.warn('presence.publish-failed', { cause: String(error) })
     }
   }
-}
-
-function phaseOf(state: 'connecting' | 'waiting' | 'closed'): NodePhase {
-  return state === 'closed' ? 'paused' : state
 }
 
 function kernelsOf({ kernels }: Engine): NodeState['kernels'] {

@@ -52,7 +52,7 @@ export function createEnginePart<L extends LivingLink>(options: EnginePartOption
   }
   const begin = async () => {
     for (let attempt = 0; isWanted; attempt += 1) {
-      if (attempt > 0) await pause(retryMs(attempt))
+      if (attempt > 0) await pause(Math.min(ENGINE_RETRY_MAX_MS, ENGINE_RETRY_MS * 2 ** attempt))
       // Each worker that hangs holds memory and the GPU.
       while (living.size >= DEVICES_ABANDONED) {
         waiting.disappoint(trouble)
@@ -152,10 +152,6 @@ function createWaiting<L>() {
       next = create()
     },
   }
-}
-
-function retryMs(attempt: number): number {
-  return Math.min(ENGINE_RETRY_MAX_MS, ENGINE_RETRY_MS * 2 ** attempt)
 }
 
 function sleep(ms: number): Promise<void> {

@@ -36,6 +36,9 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
   const map = await createWorldMap()
   const { computeCountries, retiredAtMs } = newest
   const notes = groupNotes(newest.policy)
+  const fields = POLICY_FIELDS.map(
+    (field) => [field.label, showField(field, newest.policy)] as const,
+  )
   map.update({
     label: `Map: jobs may run in ${nameList(computeCountries, 40)}`,
     shaded: new Set(computeCountries),
@@ -57,7 +60,7 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
     h(
       'div',
       { class: 'split' },
-      card('says', 'Fields', fieldList(newest)),
+      card('says', 'Fields', facts(...fields)),
       card(
         'where',
         `Where jobs may run: ${placesLabel(newest.policy.compute)}, ${count(computeCountries.length, 'country', 'countries')}`,
@@ -130,10 +133,6 @@ function retire({ session, say }: ViewContext, id: string): void {
       say(`${id} is retired.`)
     },
   })
-}
-
-function fieldList({ policy }: PolicyReply): HTMLElement {
-  return facts(...POLICY_FIELDS.map((field) => [field.label, showField(field, policy)] as const))
 }
 
 function versionTable(id: string, versions: readonly PolicyReply[]): HTMLElement {
