@@ -1,5 +1,5 @@
 /** The volunteer's page: checks what the browser can do, starts and pauses the node, and shows its reports. */
-import './engine/strict-csp.ts'
+import '#shared/base/strict-csp.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { createSigner } from '#shared/base/signature.ts'
 import { watchEarnings } from './ui/earnings.ts'

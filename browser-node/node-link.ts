@@ -11,14 +11,7 @@ export interface NodeLinkOptions {
   readonly onSilent: () => void
 }
 
-export interface NodeLink {
-  /** Starts a worker if none runs. */
-  send(command: Command): void
-  /** Ends the worker at once. */
-  end(): void
-}
-
-export function createNodeLink({ onReport, onSilent }: NodeLinkOptions): NodeLink {
+export function createNodeLink({ onReport, onSilent }: NodeLinkOptions) {
   let worker: Worker | undefined
   let missed = 0
   let timer: ReturnType<typeof setInterval> | undefined
@@ -65,10 +58,12 @@ export function createNodeLink({ onReport, onSilent }: NodeLinkOptions): NodeLin
     return opened
   }
   return {
-    send(command) {
+    /** Starts a worker if none runs. */
+    send(command: Command) {
       worker ??= open()
       worker.postMessage(command)
     },
+    /** Ends the worker at once. */
     end,
   }
 }

@@ -1,32 +1,19 @@
 /** Admits a model on a provider when its golden run agrees with the manifest. The same run measures its speed. */
 import { decodeBase64 } from '#shared/base/base64.ts'
 import { AppError, invariant } from '#shared/base/errors.ts'
-import type { Provider } from '#shared/job/job.ts'
 import { manifestDigest, type GoldenCase, type ModelManifest } from '#shared/job/model.ts'
-import type { AdmittedModel } from '#shared/node/node.ts'
 import { decodeFloats, type TensorValue } from '#shared/job/tensor.ts'
-import { createModelRunner, type ModelFiles, type ModelRunner } from './models/runner.ts'
-import type { SessionFactory } from '#engine/runtime/runtime-session.ts'
+import { createModelRunner, type ModelRunner, type RunnerOptions } from './models/runner.ts'
 
-export interface LoadedModel {
-  readonly manifest: ModelManifest
-  readonly admitted: AdmittedModel
-  readonly runner: ModelRunner
-  /** Repeats the first golden case. @throws when the answer is no longer right, so the runtime is broken */
-  recheck(): Promise<void>
-  release(): Promise<void>
-}
+export type LoadedModel = Awaited<ReturnType<typeof admitModel>>
 
-export interface AdmitOptions {
+export interface AdmitOptions extends RunnerOptions {
   readonly manifest: ModelManifest
-  readonly files: ModelFiles
-  readonly provider: Provider
-  readonly sessions: SessionFactory
   readonly now: () => number
 }
 
 /** @throws {AppError} internal, with the first output that disagrees or the provider's own error */
-export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
+export async function admitModel(options: AdmitOptions) {
   const { manifest, files, provider, sessions, now } = options
   const loaded = await createModelRunner({ manifest, files, sessions, provider, now })
   const { runner } = loaded
@@ -38,7 +25,14 @@ export async function admitModel(options: AdmitOptions): Promise<LoadedModel> {
     const serviceMs = now() - startedMs
     const admitted = { id: manifest.id, digest: manifestDigest(manifest), provider, serviceMs }
     const recheck = () => checkGolden(manifest, runner, manifest.golden[0])
-    return { manifest, admitted, runner, recheck, release: () => loaded.release() }
+    return {
+      manifest,
+      admitted,
+      runner,
+      /** Repeats the first golden case. @throws when the answer is no longer right, so the runtime is broken */
+      recheck,
+      release: () => loaded.release(),
+    }
   } catch (error) {
     await loaded.release()
     throw error

@@ -16,9 +16,7 @@ import { checkTensors } from '#shared/job/tensor.ts'
 import type { LoadedModel } from './admit.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { Computed, LiveEngine, RunOptions } from './engine.ts'
-import { openKernels } from './kernel-work.ts'
-import type { ProcessorClock } from './kernels/calibrate.ts'
-import type { KernelTimes } from './kernels/kernel-runner.ts'
+import { openKernels, type KernelWorkOptions } from './kernel-work.ts'
 import { createModelSet, type ModelSet, type ModelSetOptions } from './model-set.ts'
 import type { Pace } from '#engine/pace/pace-device.ts'
 import { createJobQueue } from './queue.ts'
@@ -26,22 +24,13 @@ import { runTextWork } from './text-work.ts'
 
 export type { EngineProgress } from './model-set.ts'
 
-export interface EngineOptions extends ModelSetOptions {
-  readonly device: GPUDevice | undefined
-  readonly adapter: Adapter
+export interface EngineOptions extends ModelSetOptions, KernelWorkOptions {
   /** Loaded before the engine is ready. A model that does not run here is left out; others may be loaded later. */
   readonly manifests: readonly ModelManifest[]
-  readonly kernels: 'any' | 'listed' | 'none'
   /** WGSL features that the device offers to kernels. @default none */
   readonly features?: readonly string[]
-  /** CPU time of this process, where it emulates the GPU. */
-  readonly processor?: ProcessorClock
-  /** @default the limits for submitted WGSL */
-  readonly kernelTimes?: KernelTimes
   /** Holds back the models' submissions, where the runtime permits it. @default no pacing */
   readonly pace?: Pace
-  /** Called when the device hangs or is lost. Kernels then fail with node_lost. */
-  readonly onDeviceLost?: (reason: string) => void
   /** Called when a model no longer gives its known answer: the runtime is then broken for every model. */
   readonly onRuntimeLost?: (reason: string) => void
 }

@@ -2,20 +2,14 @@
 import type { Provider } from '#shared/job/job.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 
-export interface DeviceOffer {
-  /** Largest buffer that a shader may bind. */
-  readonly bufferBytes: number
-  /** Whether shaders may compute with half floats. */
-  readonly f16: boolean
-}
+export type DeviceOffer = ReturnType<typeof offerOf>
 
-export function offerOf({
-  limits,
-  features,
-}: Pick<GPUAdapter, 'features' | 'limits'>): DeviceOffer {
+export function offerOf({ limits, features }: Pick<GPUAdapter, 'features' | 'limits'>) {
   const { maxBufferSize, maxStorageBufferBindingSize } = limits
   return {
+    /** Largest buffer that a shader may bind. */
     bufferBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize),
+    /** Whether shaders may compute with half floats. */
     f16: features.has('shader-f16'),
   }
 }

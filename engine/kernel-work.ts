@@ -22,18 +22,13 @@ export interface KernelWorkOptions {
   readonly kernelTimes?: KernelTimes
   /** Budget of a submitted kernel. @default measured */
   readonly kernelGrant?: Grant
+  /** CPU time of this process, where it emulates the GPU. */
   readonly processor?: ProcessorClock
   readonly log: Log
   /** Monotonic clock in ms. */
   readonly now: () => number
+  /** Called when the device hangs or is lost. Kernels then fail with node_lost. */
   readonly onDeviceLost?: (reason: string) => void
-}
-
-export interface KernelsOfEngine {
-  /** What runs now: nothing once the device is lost. */
-  kernels(): Engine['kernels']
-  run(work: KernelWork | LibraryWork, payload: Uint8Array, signal: AbortSignal): Promise<Computed>
-  close(): void
 }
 
 const LIBRARY_TIMES: KernelTimes = {
@@ -47,7 +42,7 @@ interface Opened {
   readonly library: LibraryRunner
 }
 
-export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
+export function openKernels(options: KernelWorkOptions) {
   const { device, kernels, adapter, now } = options
   const allowed: Engine['kernels'] =
     device === undefined || kernels === 'none' ? [] : kernels === 'any' ? 'any' : LISTED_KERNELS
@@ -76,8 +71,13 @@ export function openKernels(options: KernelWorkOptions): KernelsOfEngine {
   }
 
   return {
+    /** What runs now: nothing once the device is lost. */
     kernels: () => (current === undefined ? [] : allowed),
-    async run(work, payload, signal) {
+    async run(
+      work: KernelWork | LibraryWork,
+      payload: Uint8Array,
+      signal: AbortSignal,
+    ): Promise<Computed> {
       if (allowed.length === 0) throw notListed()
       // The text decides whether a kernel is listed, whatever digest came with it.
       const isOurs =

@@ -30,28 +30,20 @@ export interface ModelSetOptions {
   readonly onProgress?: (progress: EngineProgress) => void
 }
 
-export interface ModelSet {
-  runs(manifest: ModelManifest): boolean
-  get(id: string): LoadedModel | undefined
-  admitted(): readonly AdmittedModel[]
-  /**
-   * Fetches, checks and admits a model; returns at once when it is loaded already.
-   * @throws {AppError} file_corrupt, no_capacity with each provider's reason, cancelled
-   */
-  load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel>
-  /** New jobs no longer find the model; its memory is freed after the running job. */
-  unload(id: string): Promise<void>
-  close(): Promise<void>
-}
+export type ModelSet = ReturnType<typeof createModelSet>
 
-export function createModelSet(options: ModelSetOptions, queue: JobQueue): ModelSet {
+export function createModelSet(options: ModelSetOptions, queue: JobQueue) {
   const loaded = new Map<string, LoadedModel>()
   const release = (model: LoadedModel) => queue.run(() => model.release(), NEVER)
   return {
-    get: (id) => loaded.get(id),
-    runs: (manifest) => providersOf(manifest, options).length > 0,
+    get: (id: string) => loaded.get(id),
+    runs: (manifest: ModelManifest) => providersOf(manifest, options).length > 0,
     admitted: () => [...loaded.values()].map(({ admitted }) => admitted),
-    async load(manifest, signal) {
+    /**
+     * Fetches, checks and admits a model; returns at once when it is loaded already.
+     * @throws {AppError} file_corrupt, no_capacity with each provider's reason, cancelled
+     */
+    async load(manifest: ModelManifest, signal: AbortSignal): Promise<AdmittedModel> {
       const before = loaded.get(manifest.id)
       if (before !== undefined) return before.admitted
       const model = await loadModel(manifest, options, { queue, signal })
@@ -63,7 +55,8 @@ export function createModelSet(options: ModelSetOptions, queue: JobQueue): Model
       loaded.set(manifest.id, model)
       return model.admitted
     },
-    async unload(id) {
+    /** New jobs no longer find the model; its memory is freed after the running job. */
+    async unload(id: string) {
       const model = loaded.get(id)
       if (model === undefined) return
       loaded.delete(id)

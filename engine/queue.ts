@@ -2,24 +2,21 @@
 import { AppError } from '#shared/base/errors.ts'
 import { cancelled, untilAborted } from '#shared/base/deadline.ts'
 
-export interface JobQueue {
-  /**
-   * Runs `job` when every earlier one has settled. A caller may leave at any time. The device is free only when the
-   * job has settled, since a GPU cannot be stopped.
-   * @throws {AppError} no_capacity when the queue is full, cancelled when the caller leaves
-   */
-  run<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T>
-  idle(): Promise<void>
-}
+export type JobQueue = ReturnType<typeof createJobQueue>
 
-export function createJobQueue(maxWaiting: number): JobQueue {
+export function createJobQueue(maxWaiting: number) {
   let tail: Promise<unknown> = Promise.resolve()
   let waiting = 0
   return {
     async idle() {
       await tail
     },
-    async run<T>(job: () => Promise<T>, signal: AbortSignal) {
+    /**
+     * Runs `job` when every earlier one has settled. A caller may leave at any time. The device is free only when the
+     * job has settled, since a GPU cannot be stopped.
+     * @throws {AppError} no_capacity when the queue is full, cancelled when the caller leaves
+     */
+    async run<T>(job: () => Promise<T>, signal: AbortSignal): Promise<T> {
       if (waiting >= maxWaiting)
         throw new AppError('no_capacity', `${maxWaiting} jobs already wait for this device.`)
       waiting += 1

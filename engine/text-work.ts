@@ -1,5 +1,5 @@
 /** Runs one text job: parses the request, emits the model's events, and describes the answer. */
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, faultsError } from '#shared/base/errors.ts'
 import type { Answer, TextWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { TEXT_OUTPUT, TextInput } from '#shared/job/text.ts'
@@ -36,12 +36,11 @@ export async function runTextWork(job: TextJob): Promise<Pick<Answer, 'outputs' 
 function parseInput(payload: Uint8Array): TextInput {
   const parsed = TextInput.safeParse(parseJson(payload))
   if (parsed.success) return parsed.data
-  const errors = parsed.error.issues.slice(0, 16).map(({ path, message }) => ({
+  const faults = parsed.error.issues.slice(0, 16).map(({ path, message }) => ({
     pointer: path.map((part) => `/${String(part)}`).join(''),
     detail: message,
   }))
-  const detail = errors.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; ')
-  throw new AppError('invalid_request', detail, { meta: { errors } })
+  throw faultsError(faults)
 }
 
 function parseJson(payload: Uint8Array): unknown {

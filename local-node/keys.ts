@@ -2,22 +2,17 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PrivateKey } from '@libp2p/interface'
 import { identityFromBytes, identityToBytes, newIdentity } from '#p2p/peers/node.ts'
 import {
   createSigner,
   exportSigningKey,
   generateSigningKey,
   importSigningKey,
-  type Signer,
 } from '#shared/base/signature.ts'
 
-export interface NodeKeys {
-  readonly identity: PrivateKey
-  readonly signer: Signer
-}
+export type NodeKeys = Awaited<ReturnType<typeof loadKeys>>
 
-export async function loadKeys(stateDir: string): Promise<NodeKeys> {
+export async function loadKeys(stateDir: string) {
   await mkdir(stateDir, { recursive: true, mode: 0o700 })
   const peerFile = join(stateDir, 'peer-key.bin')
   // `scripts/commands/claim.ts` signs payouts with it.

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { peerIdOf } from '#p2p/peers/identity.ts'
-import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
+import { NodeCore } from '#node-core/node-core.ts'
 import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
@@ -80,7 +80,7 @@ async function main(): Promise<void> {
     key: options.key,
     simulatedPlace: options['simulated-place'],
   }
-  const core = createNodeCore({
+  const core = new NodeCore({
     kind: 'local',
     identity,
     signer,

@@ -5,14 +5,8 @@ export const HELD_OUTPUT_BYTES = 16 * 1024
 
 type Emit = (bytes: Uint8Array) => Promise<void>
 
-export interface HeldOutput {
-  readonly emit: Emit
-  /** Sends what is held. After that everything passes at once. */
-  release(): Promise<void>
-}
-
 /** @param isStream whether somebody reads the answer as it is made; then nothing is held */
-export function holdOutput(emit: Emit, isStream: boolean): HeldOutput {
+export function holdOutput(emit: Emit, isStream: boolean) {
   const held: Uint8Array[] = []
   let heldBytes = 0
   let isHolding = !isStream
@@ -21,8 +15,9 @@ export function holdOutput(emit: Emit, isStream: boolean): HeldOutput {
     for (const bytes of held.splice(0)) await emit(bytes)
   }
   return {
+    /** Sends what is held. After that everything passes at once. */
     release,
-    async emit(bytes) {
+    emit: async (bytes: Uint8Array) => {
       heldBytes += bytes.length
       if (isHolding && heldBytes <= HELD_OUTPUT_BYTES) {
         // Copied: the engine may reuse its buffer.

@@ -17,6 +17,7 @@ import { runOffer } from './run-offer.ts'
 export interface JobRunsDeps {
   readonly engine: Engine
   readonly shelf: ModelShelf | undefined
+  /** P-256 key that signs receipts and owns the earnings. */
   readonly signer: Signer
   readonly receipts: ReceiptStore
   /** What offers are checked against, and what jobs change. */

@@ -3,10 +3,8 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PrivateKey } from '@libp2p/interface'
 import type { Engine } from '#engine/engine.ts'
 import { AppError, toAppError, invariant } from '#shared/base/errors.ts'
-import type { Log } from '#shared/base/log.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
-import type { Signer } from '#shared/base/signature.ts'
 import { joinHub, type HubMembership } from '#p2p/peers/join.ts'
 import { answerEcho } from '#p2p/work/echo.ts'
 import type { Frame } from '#p2p/stream/frames.ts'
@@ -15,22 +13,21 @@ import { createPeerNode, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work/work-handler.ts'
 import { answerAnchors, visitAnchors } from './be-measured.ts'
-import { JobRuns } from './job-runs.ts'
+import { JobRuns, type JobRunsDeps } from './job-runs.ts'
 import type { ModelShelf } from './model-shelf.ts'
-import { createOwnState, type NodePhase, type NodeState, type OwnState } from './node-state.ts'
+import { createOwnState, type NodeState, type OwnState } from './node-state.ts'
 import { presenceRecord } from './presence-record.ts'
-import type { ReceiptStore } from './receipt-store.ts'
 
 const PRESENCE_EVERY_MS = 60_000
 invariant(2 * PRESENCE_EVERY_MS < LIMITS.presenceMaxAgeMs, 'One presence record may be lost.')
 
-export interface NodeCoreDeps {
+export interface NodeCoreDeps extends Pick<
+  JobRunsDeps,
+  'engine' | 'signer' | 'receipts' | 'now' | 'log'
+> {
   readonly kind: PresenceRecord['kind']
   /** libp2p Ed25519 key: the node's identity. */
   readonly identity: PrivateKey
-  /** P-256 key that signs receipts and owns the earnings. */
-  readonly signer: Signer
-  readonly engine: Engine
   /** Loads and unloads the engine's models; without it they never change. */
   readonly shelf?: ModelShelf | undefined
   /** Multiaddrs at which this node serves model files. */
@@ -38,36 +35,14 @@ export interface NodeCoreDeps {
   /** Alpha-2 code of the country that the node claims. */
   readonly claim: string
   readonly maxJobs: number
-  readonly receipts: ReceiptStore
   /** Asks for admission and the hub's address; called for every attempt to connect. */
   readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
   /** Finds hubs that measure the node's place; without it only the node's own hub does. */
   readonly locateAnchors?: (signal: AbortSignal) => Promise<readonly Multiaddr[]>
-  readonly log: Log
-  readonly now: () => number
   readonly onState: (state: NodeState) => void
 }
 
-export interface NodeCore {
-  state(): NodeState
-  /** Goes online. Resolves at once; progress comes through `onState`. */
-  start(): Promise<void>
-  /** Leaves the network now. The hub gives running jobs to other nodes. */
-  pause(): Promise<void>
-  /** Takes no more work. Resolves when running jobs have ended or the time is over; `stop` returns the rest. */
-  leave(withinMs: number): Promise<void>
-  stop(): Promise<void>
-  /** Tells the hub that the engine's models or kernels have changed. */
-  offerChanged(): void
-  /** Loads these models while there is room, and announces each. */
-  preload(ids: readonly string[], signal: AbortSignal): Promise<void>
-}
-
-export function createNodeCore(deps: NodeCoreDeps): NodeCore {
-  return new Core(deps)
-}
-
-class Core implements NodeCore, WorkHandler {
+export class NodeCore implements WorkHandler {
   readonly #deps: NodeCoreDeps
   readonly #state: OwnState
   readonly #jobs: JobRuns
@@ -120,6 +95,7 @@ class Core implements NodeCore, WorkHandler {
     return this.#state.now()
   }
 
+  /** Goes online. Resolves at once; progress comes through `onState`. */
   async start(): Promise<void> {
     if (this.#membership !== undefined) return
     this.#state.update({ phase: 'connecting', detail: 'Looking for the nearest hub.' })
@@ -132,7 +108,8 @@ class Core implements NodeCore, WorkHandler {
       log,
       onState: (state, detail) => {
         if (state === 'online') return
-        this.#state.update({ phase: phaseOf(state), detail: detail ?? '', welcome: null })
+        const phase = state === 'closed' ? 'paused' : state
+        this.#state.update({ phase, detail: detail ?? '', welcome: null })
       },
     })
     this.#presenceTimer = setInterval(() => void this.#announce(), PRESENCE_EVERY_MS)
@@ -140,6 +117,7 @@ class Core implements NodeCore, WorkHandler {
     this.#anchorTimer = setInterval(() => void this.#visitAnchors(), LIMITS.echoEveryMs)
   }
 
+  /** Leaves the network now. The hub gives running jobs to other nodes. */
   async pause(): Promise<void> {
     this.#state.update({
       phase: 'paused',
@@ -158,6 +136,7 @@ class Core implements NodeCore, WorkHandler {
     await node?.stop()
   }
 
+  /** Takes no more work. Resolves when running jobs have ended or the time is over; `stop` returns the rest. */
   async leave(withinMs: number): Promise<void> {
     this.#isLeaving = true
     this.#state.update({ detail: 'Leaving after its current jobs.' })
@@ -222,10 +201,12 @@ class Core implements NodeCore, WorkHandler {
     return { presence: await this.#presence(), error }
   }
 
+  /** Loads these models while there is room, and announces each. */
   async preload(ids: readonly string[], signal: AbortSignal): Promise<void> {
     await this.#deps.shelf?.preload(ids, signal, () => this.offerChanged())
   }
 
+  /** Tells the hub that the engine's models or kernels have changed. */
   offerChanged(): void {
     const { engine } = this.#deps
     const { models, adapter } = engine
@@ -287,10 +268,6 @@ class Core implements NodeCore, WorkHandler {
       this.#deps.log.warn('presence.publish-failed', { cause: String(error) })
     }
   }
-}
-
-function phaseOf(state: 'connecting' | 'waiting' | 'closed'): NodePhase {
-  return state === 'closed' ? 'paused' : state
 }
 
 function kernelsOf({ kernels }: Engine): NodeState['kernels'] {

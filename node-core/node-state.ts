@@ -62,14 +62,9 @@ export function withJobFailed(state: NodeState, error: AppError): NodeState {
 }
 
 /** The node's state, changed only here, and shown to its owner after each change. */
-export interface OwnState {
-  now(): NodeState
-  update(change: Partial<NodeState>): void
-  jobDone(job: JobSummary): void
-  jobFailed(error: AppError): void
-}
+export type OwnState = ReturnType<typeof createOwnState>
 
-export function createOwnState(first: NodeState, onState: (state: NodeState) => void): OwnState {
+export function createOwnState(first: NodeState, onState: (state: NodeState) => void) {
   let state = first
   const show = (next: NodeState) => {
     state = next
@@ -77,8 +72,8 @@ export function createOwnState(first: NodeState, onState: (state: NodeState) => 
   }
   return {
     now: () => state,
-    update: (change) => show({ ...state, ...change }),
-    jobDone: (job) => show(withJobDone(state, job)),
-    jobFailed: (error) => show(withJobFailed(state, error)),
+    update: (change: Partial<NodeState>) => show({ ...state, ...change }),
+    jobDone: (job: JobSummary) => show(withJobDone(state, job)),
+    jobFailed: (error: AppError) => show(withJobFailed(state, error)),
   }
 }

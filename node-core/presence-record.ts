@@ -1,5 +1,4 @@
 /** The presence record that a node sends its hub. */
-import type { Engine } from '#engine/engine.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord } from '#shared/node/node.ts'
 import { peerIdOf } from '#p2p/peers/node.ts'
@@ -38,14 +37,10 @@ export function presenceRecord(
     models: isLeaving ? [] : engine.models.slice(0, LIMITS.presenceModels),
     loadable: isLeaving ? [] : shelf?.loadable(),
     files: fileAddresses?.slice(0, LIMITS.fileAddresses),
-    kernels: isLeaving ? [] : kernelsOf(engine),
+    kernels: isLeaving ? [] : engine.kernels === 'any' ? 'any' : [...engine.kernels],
     features: [...(engine.features ?? [])],
     maxJobs,
     sequence,
     issuedAtMs: now(),
   }
-}
-
-function kernelsOf({ kernels }: Engine): PresenceRecord['kernels'] {
-  return kernels === 'any' ? 'any' : [...kernels]
 }

@@ -5,7 +5,7 @@ import { connect } from '@nats-io/transport-node'
 import { WebSocket } from 'ws'
 import type { Engine } from '#engine/engine.ts'
 import { openReceiptJournal } from '#local-node/receipt-journal.ts'
-import { createNodeCore } from '#node-core/node-core.ts'
+import { NodeCore } from '#node-core/node-core.ts'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
 import type { JobOffer } from '#p2p/stream/messages.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
@@ -70,7 +70,7 @@ async function answerNats(servers: string): Promise<void> {
 
 async function startNode(link: number) {
   const identity = await newIdentity()
-  const core = createNodeCore({
+  const core = new NodeCore({
     kind: 'local',
     identity,
     signer: await createSigner(await generateSigningKey(true)),

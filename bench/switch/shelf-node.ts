@@ -9,7 +9,7 @@ import { createModelStore, MODEL_MEMORY_BYTES } from '#local-node/models/model-s
 import { openReceiptJournal } from '#local-node/receipt-journal.ts'
 import { locateHub } from '#node-core/locate.ts'
 import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
-import { createNodeCore } from '#node-core/node-core.ts'
+import { NodeCore } from '#node-core/node-core.ts'
 import type { Log } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 
@@ -75,7 +75,7 @@ export async function startShelfNode(
     () => reject(new Error('the node did not come online')),
     ONLINE_TIMEOUT_MS,
   )
-  const core = createNodeCore({
+  const core = new NodeCore({
     kind: 'local',
     identity,
     signer,

@@ -18,11 +18,6 @@ export interface BridgeOptions extends MqttOptions {
   readonly log: Log
 }
 
-export interface Bridge {
-  /** Takes no more messages; unfinished ones stay in the journal for the next start. */
-  close(): Promise<void>
-}
-
 const RECONNECT_MS = 1_000
 /** MQTT 5 only: the broker does not deliver larger packets. */
 const SESSION = {
@@ -32,7 +27,7 @@ const SESSION = {
 /** Exactly-once delivery between bridge and broker. */
 const ANSWER_QOS = 2
 
-export async function startBridge(options: BridgeOptions): Promise<Bridge> {
+export async function startBridge(options: BridgeOptions) {
   const { broker, username, password, ca, from, journal, log } = options
   const isVersion5 = options['mqtt-version'] === '5'
   const ended = new AbortController()
@@ -74,6 +69,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   await client.subscribeAsync(from, { qos: 1 })
   log.info('bridge.started', { from })
   return {
+    /** Takes no more messages; unfinished ones stay in the journal for the next start. */
     async close() {
       ended.abort(new Error('the bridge was closed'))
       await work.idle()

@@ -1,6 +1,5 @@
 /** The bridge's durable journal of unanswered messages. A message is acknowledged to the broker only after it is stored here. */
 import { createHash, randomUUID } from 'node:crypto'
-import type { IStore } from 'mqtt'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { openDatabase } from './database.ts'
@@ -25,29 +24,7 @@ export interface Entry {
   readonly answer: Uint8Array | null
 }
 
-export interface Journal {
-  /** The open entries of an earlier run, read when the journal was opened; those with an answer are to be published. */
-  readonly left: readonly Entry[]
-  /** The client's packets on their way to the broker, so that a QoS 2 exchange continues after a crash. */
-  readonly outgoing: IStore
-  /**
-   * Stores a delivery durably; null for a repetition of a known delivery, which is answered only once.
-   * @param answerNow makes the answer of a message that is refused without a request; its payload is not kept
-   * @throws {AppError} no_capacity when `maxWaiting` messages wait
-   */
-  note(delivery: Delivery, answerNow?: (id: string) => Uint8Array): Entry | null
-  /** Keeps the answer, so that after a restart the bridge publishes it without asking again. */
-  answered(id: string, answer: Uint8Array): void
-  /** Announces that the next packet with these bytes on this topic is the entry's answer; `outgoing` then holds it. */
-  publishing(id: string, topic: string, answer: Uint8Array): void
-  /** The broker has received the answer. */
-  published(id: string): void
-  /** The broker refused the answer; the next run tries again. */
-  refused(id: string): void
-  /** The entry, as long as no packet holds its answer. */
-  waiting(id: string): Entry | undefined
-  close(): void
-}
+export type Journal = ReturnType<typeof openJournal>
 
 const Row = z.object({
   id: z.string(),
@@ -65,16 +42,25 @@ export interface JournalOptions {
   readonly maxWaiting: number
 }
 
-export function openJournal({ path, maxWaiting }: JournalOptions): Journal {
+export function openJournal({ path, maxWaiting }: JournalOptions) {
   const opened = openDatabase(path)
   const { database, sql } = opened
   const outgoing = createOutgoing(opened)
   sql.finishSent.run()
   return {
-    // Read before a new message can be stored, so that `left` and `note` never report the same entry.
+    /**
+     * The open entries of an earlier run; those with an answer are to be published. They are read before a new message
+     * can be stored, so that `left` and `note` never report the same entry.
+     */
     left: z.array(Row).parse(sql.allOpen.all()),
+    /** The client's packets on their way to the broker, so that a QoS 2 exchange continues after a crash. */
     outgoing: outgoing.store,
-    note(delivery, answerNow) {
+    /**
+     * Stores a delivery durably; null for a repetition of a known delivery, which is answered only once.
+     * @param answerNow makes the answer of a message that is refused without a request; its payload is not kept
+     * @throws {AppError} no_capacity when `maxWaiting` messages wait
+     */
+    note(delivery: Delivery, answerNow?: (id: string) => Uint8Array): Entry | null {
       const { topic } = delivery
       const mark = markOf(delivery, delivery.packetId)
       // The broker reuses packet ids, so only a delivery that it marks as repeated can be a repetition.
@@ -92,11 +78,16 @@ export function openJournal({ path, maxWaiting }: JournalOptions): Journal {
       sql.insert.run(id, mark, content, topic, payload, answer)
       return { id, topic, payload, answer }
     },
-    answered: (id, answer) => void sql.answer.run(answer, id),
+    /** Keeps the answer, so that after a restart the bridge publishes it without asking again. */
+    answered: (id: string, answer: Uint8Array) => void sql.answer.run(answer, id),
+    /** Announces that the next packet with these bytes on this topic is the entry's answer; `outgoing` then holds it. */
     publishing: outgoing.expect,
-    published: (id) => void sql.finish.run(id),
-    refused: (id) => void sql.reopen.run(id),
-    waiting: (id) => Row.optional().parse(sql.findOpen.get(id)),
+    /** The broker has received the answer. */
+    published: (id: string) => void sql.finish.run(id),
+    /** The broker refused the answer; the next run tries again. */
+    refused: (id: string) => void sql.reopen.run(id),
+    /** The entry, as long as no packet holds its answer. */
+    waiting: (id: string): Entry | undefined => Row.optional().parse(sql.findOpen.get(id)),
     close: () => database.close(),
   }
 }

@@ -8,12 +8,6 @@ import type { IStore } from 'mqtt'
 import { z } from 'zod'
 import type { BridgeDatabase } from './database.ts'
 
-export interface Outgoing {
-  readonly store: IStore
-  /** Announces that the next packet with these bytes on this topic is that entry's answer. */
-  readonly expect: (entry: string, topic: string, payload: Uint8Array) => void
-}
-
 const Row = z.object({
   packet_id: z.number(),
   topic: z.string().nullable(),
@@ -31,7 +25,7 @@ const Put = z.looseObject({
 })
 
 /** Uses the journal's file, so that one transaction moves an answer from the journal to the outgoing packets. */
-export function createOutgoing({ database, sql }: BridgeDatabase): Outgoing {
+export function createOutgoing({ database, sql }: BridgeDatabase) {
   /** Entries by the bytes of their answers; equal answers are interchangeable. */
   const expected = new Map<string, string[]>()
 
@@ -71,7 +65,8 @@ export function createOutgoing({ database, sql }: BridgeDatabase): Outgoing {
   }
   return {
     store,
-    expect(entry, topic, payload) {
+    /** Announces that the next packet with these bytes on this topic is that entry's answer. */
+    expect: (entry: string, topic: string, payload: Uint8Array) => {
       const key = keyOf(topic, payload)
       const entries = expected.get(key) ?? []
       if (!entries.includes(entry)) expected.set(key, [...entries, entry])

@@ -31,29 +31,7 @@ export interface EnginePartOptions<L extends LivingLink> {
   readonly pause?: (ms: number) => Promise<void>
 }
 
-export interface EnginePart<L extends LivingLink> {
-  /** The worker that takes work now. */
-  current(): L | undefined
-  /**
-   * The current worker, or the next one while it opens.
-   * @throws {AppError} node_lost when none can be opened now
-   */
-  next(): Promise<L>
-  /** Why no worker takes work now. */
-  trouble(): string | undefined
-  /**
-   * Starts, or starts again after `rest`; resolves when a worker serves, or when `rest` was called meanwhile.
-   * @throws {AppError} why the very first worker cannot be opened; later failures are retried without end
-   */
-  start(): Promise<void>
-  /** Resolves when all work has ended. @param withinMs ends a worker that a run blocks for longer @default never */
-  rest(withinMs?: number): Promise<void>
-  close(): void
-}
-
-export function createEnginePart<L extends LivingLink>(
-  options: EnginePartOptions<L>,
-): EnginePart<L> {
+export function createEnginePart<L extends LivingLink>(options: EnginePartOptions<L>) {
   const { open, prepare, onChange, log, pause = sleep } = options
   /** Includes workers whose device hangs. */
   const living = new Set<L>()
@@ -74,7 +52,7 @@ export function createEnginePart<L extends LivingLink>(
   }
   const begin = async () => {
     for (let attempt = 0; isWanted; attempt += 1) {
-      if (attempt > 0) await pause(retryMs(attempt))
+      if (attempt > 0) await pause(Math.min(ENGINE_RETRY_MAX_MS, ENGINE_RETRY_MS * 2 ** attempt))
       // Each worker that hangs holds memory and the GPU.
       while (living.size >= DEVICES_ABANDONED) {
         waiting.disappoint(trouble)
@@ -110,14 +88,25 @@ export function createEnginePart<L extends LivingLink>(
     return starting
   }
   return {
+    /** The worker that takes work now. */
     current: () => current,
-    async next() {
+    /**
+     * The current worker, or the next one while it opens.
+     * @throws {AppError} node_lost when none can be opened now
+     */
+    async next(): Promise<L> {
       if (current === undefined && starting === undefined) throw lost(trouble)
       return current ?? waiting.next()
     },
+    /** Why no worker takes work now. */
     trouble: () => trouble,
+    /**
+     * Starts, or starts again after `rest`; resolves when a worker serves, or when `rest` was called meanwhile.
+     * @throws {AppError} why the very first worker cannot be opened; later failures are retried without end
+     */
     start,
-    async rest(withinMs) {
+    /** Resolves when all work has ended. @param withinMs ends a worker that a run blocks for longer @default never */
+    async rest(withinMs?: number) {
       isWanted = false
       waiting.disappoint(trouble)
       const link = current
@@ -163,10 +152,6 @@ function createWaiting<L>() {
       next = create()
     },
   }
-}
-
-function retryMs(attempt: number): number {
-  return Math.min(ENGINE_RETRY_MAX_MS, ENGINE_RETRY_MS * 2 ** attempt)
 }
 
 function sleep(ms: number): Promise<void> {

@@ -1,5 +1,5 @@
 /** One engine of the tab in its own worker: models on ONNX Runtime, or kernels on WebGPU. */
-import './strict-csp.ts'
+import '#shared/base/strict-csp.ts'
 import type { DeviceEngine } from '#engine/create-engine.ts'
 import type { EngineRole } from '#engine/remote/engine-messages.ts'
 import { serveCall, serveJobs, type ServedEngine } from '#engine/remote/serve-jobs.ts'

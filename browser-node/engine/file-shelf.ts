@@ -5,19 +5,9 @@ import { KIB, MIB } from '#shared/base/limits.ts'
 const TAB_CACHE_BYTES = 2 * KIB * MIB
 
 /** A file that may be incomplete. */
-export interface KeptFile {
-  sizeBytes(): number
-  /** Fills the buffer from the start of the file. */
-  read(into: Uint8Array): void
-  append(bytes: Uint8Array): void
-  clear(): void
-  close(): void
-}
+export type KeptFile = ReturnType<typeof wrap>
 
-export interface FileShelf {
-  /** Makes room and opens the file for this worker alone; undefined when the file cannot be kept. */
-  open(sha256: string, sizeBytes: number): Promise<KeptFile | undefined>
-}
+export type FileShelf = ReturnType<typeof createFileShelf>
 
 const FOLDER = 'littoral-models'
 /** When each file was last used, as JSON; its loss costs only the order of eviction. */
@@ -36,7 +26,7 @@ export async function openFileShelf(
   }
 }
 
-function createFileShelf(folder: FileSystemDirectoryHandle, limitBytes: number): FileShelf {
+function createFileShelf(folder: FileSystemDirectoryHandle, limitBytes: number) {
   const open = new Set<string>()
   let turn = Promise.resolve()
 
@@ -48,7 +38,8 @@ function createFileShelf(folder: FileSystemDirectoryHandle, limitBytes: number):
     return hasRoom
   }
   return {
-    async open(sha256, sizeBytes) {
+    /** Makes room and opens the file for this worker alone; undefined when the file cannot be kept. */
+    async open(sha256: string, sizeBytes: number): Promise<KeptFile | undefined> {
       try {
         // One at a time: two calls would count on the same free room.
         const prepared = turn.then(() => prepare(sha256, sizeBytes))
@@ -68,12 +59,13 @@ function createFileShelf(folder: FileSystemDirectoryHandle, limitBytes: number):
   }
 }
 
-function wrap(handle: FileSystemSyncAccessHandle, onClose: () => void): KeptFile {
+function wrap(handle: FileSystemSyncAccessHandle, onClose: () => void) {
   let at = handle.getSize()
   return {
     sizeBytes: () => at,
-    read: (into) => void handle.read(into as Uint8Array<ArrayBuffer>, { at: 0 }),
-    append(bytes) {
+    /** Fills the buffer from the start of the file. */
+    read: (into: Uint8Array) => void handle.read(into as Uint8Array<ArrayBuffer>, { at: 0 }),
+    append(bytes: Uint8Array) {
       at += handle.write(bytes as Uint8Array<ArrayBuffer>, { at })
     },
     clear() {

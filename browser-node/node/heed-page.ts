@@ -4,19 +4,13 @@ import type { Command } from './protocol.ts'
 /** Consecutive beats that the page may leave unanswered. */
 export const UNANSWERED_BEATS = 15
 
-export interface PageHeed {
-  hear(command: Command): void
-  /** Counts a beat that was sent to the page, which should answer it. */
-  beat(): void
-}
-
 export interface PageHeedOptions {
   /** Called for one command at a time. */
   readonly obey: (command: Exclude<Command, { readonly type: 'beat' }>) => Promise<void>
   readonly onSilent: (beats: number) => void
 }
 
-export function heedPage({ obey, onSilent }: PageHeedOptions): PageHeed {
+export function heedPage({ obey, onSilent }: PageHeedOptions) {
   let turn = Promise.resolve()
   let unanswered = 0
   let wanted: Command | undefined
@@ -25,7 +19,7 @@ export function heedPage({ obey, onSilent }: PageHeedOptions): PageHeed {
     turn = turn.then(() => obey(command))
   }
   return {
-    hear(command) {
+    hear(command: Command) {
       unanswered = 0
       const again = command.type === 'beat' && isSuspended ? wanted : command
       if (again === undefined || again.type === 'beat') return
@@ -33,6 +27,7 @@ export function heedPage({ obey, onSilent }: PageHeedOptions): PageHeed {
       isSuspended = false
       next(again)
     },
+    /** Counts a beat that was sent to the page, which should answer it. */
     beat() {
       unanswered += 1
       if (unanswered <= UNANSWERED_BEATS || isSuspended || wanted?.type !== 'start') return

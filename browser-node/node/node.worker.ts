@@ -1,5 +1,5 @@
 /** The page's only dedicated worker: the node runs here and in workers of its own, off the page's thread. */
-import '../engine/strict-csp.ts'
+import '#shared/base/strict-csp.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { BEAT_MS, Command, type Report } from './protocol.ts'

@@ -6,25 +6,10 @@ import type { SigningKeyPair } from '#shared/base/signature.ts'
 
 export type KeptName = 'identity' | 'receiptKey' | 'claim'
 
-export interface NodeStorage {
-  /** libp2p private key in protobuf form. */
-  readIdentity(): Promise<Uint8Array | undefined>
-  readReceiptKey(): Promise<SigningKeyPair | undefined>
-  readClaim(): Promise<string | undefined>
-  /** Resolves once the value is durable. */
-  keep(name: KeptName, value: unknown): Promise<void>
-  /** @throws {AppError} no_capacity at LIMITS.receiptsKept */
-  putReceipt(id: Bytes32, stored: unknown): Promise<void>
-  removeReceipts(ids: readonly Bytes32[]): Promise<void>
-  /** At most LIMITS.receiptsKept receipts, not validated. */
-  readReceipts(): Promise<unknown[]>
-  /** Resolves when the browser or another page has deleted the data. */
-  readonly lost: Promise<void>
-  close(): void
-}
+export type NodeStorage = Awaited<ReturnType<typeof openStorage>>
 
 /** @throws {AppError} internal when the browser stores nothing, as in private windows of some browsers */
-export async function openStorage(): Promise<NodeStorage> {
+export async function openStorage() {
   const database = await openDatabase()
   const lost = Promise.withResolvers<void>()
   database.addEventListener('close', () => lost.resolve())
@@ -36,34 +21,39 @@ export async function openStorage(): Promise<NodeStorage> {
   const read = async (name: KeptName): Promise<unknown> =>
     await settled(database.transaction('kept').objectStore('kept').get(name))
   return {
-    async readIdentity() {
+    /** libp2p private key in protobuf form. */
+    async readIdentity(): Promise<Uint8Array | undefined> {
       const value = await read('identity')
       return value instanceof Uint8Array ? value : undefined
     },
-    async readReceiptKey() {
+    async readReceiptKey(): Promise<SigningKeyPair | undefined> {
       const value = await read('receiptKey')
       return isKeyPair(value) ? value : undefined
     },
-    async readClaim() {
+    async readClaim(): Promise<string | undefined> {
       const value = await read('claim')
       return typeof value === 'string' ? value : undefined
     },
-    async keep(name, value) {
+    /** Resolves once the value is durable. */
+    async keep(name: KeptName, value: unknown) {
       await write(database, 'kept', (kept) => kept.put(value, name))
     },
-    async putReceipt(id, stored) {
+    /** @throws {AppError} no_capacity at LIMITS.receiptsKept */
+    async putReceipt(id: Bytes32, stored: unknown) {
       const count = await settled(database.transaction('receipts').objectStore('receipts').count())
       if (count >= LIMITS.receiptsKept)
         throw new AppError('no_capacity', `${count} receipts wait for a hub; no more are kept.`)
       await write(database, 'receipts', (receipts) => receipts.put(stored, id))
     },
-    async removeReceipts(ids) {
+    async removeReceipts(ids: readonly Bytes32[]) {
       await write(database, 'receipts', (receipts) => ids.forEach((id) => receipts.delete(id)))
     },
-    async readReceipts() {
+    /** At most LIMITS.receiptsKept receipts, not validated. */
+    async readReceipts(): Promise<unknown[]> {
       const receipts = database.transaction('receipts').objectStore('receipts')
       return await settled<unknown[]>(receipts.getAll(null, LIMITS.receiptsKept))
     },
+    /** Resolves when the browser or another page has deleted the data. */
     lost: lost.promise,
     close: () => database.close(),
   }

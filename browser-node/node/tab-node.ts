@@ -1,7 +1,7 @@
 /** The node of a tab: combines engine, keys, receipts and node core, takes commands and sends reports. */
 import type { EngineProgress } from '#engine/create-engine.ts'
 import { locateAnchors, locateHub } from '#node-core/locate.ts'
-import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
+import { NodeCore } from '#node-core/node-core.ts'
 import { createModelShelf, type ModelShelf } from '#node-core/model-shelf.ts'
 import type { NodeState } from '#node-core/node-state.ts'
 import { identityFromBytes, peerIdOf } from '#p2p/peers/identity.ts'
@@ -12,10 +12,10 @@ import { MANIFESTS } from '#shared/job/manifests.ts'
 import { modelBytes, type ModelManifest } from '#shared/job/model.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { createTabEngine, type TabEngine } from '../engine/tab-engine.ts'
-import { keepKeys, openKeys, type NodeKeys } from './keys.ts'
+import { keepKeys, openKeys } from './keys.ts'
 import { MAX_TEXT, type Command, type HubView, type NodeView, type Report } from './protocol.ts'
 import { createReceiptStore } from './receipts.ts'
-import { openStorage, type NodeStorage } from './storage.ts'
+import { openStorage } from './storage.ts'
 
 /** Size of a tab's loaded models, as bytes of their files. */
 const TAB_MEMORY_BYTES = 512 * MIB
@@ -33,22 +33,11 @@ export interface TabNodeDeps {
   readonly now: () => number
 }
 
-export interface TabNode {
-  /** Loads what is missing and goes online. @throws {AppError} when this browser cannot be a node */
-  start(command: StartCommand): Promise<void>
-  pause(): Promise<void>
-}
-
 type StartCommand = Extract<Command, { type: 'start' }>
 
-interface Loaded {
-  readonly storage: NodeStorage
-  readonly keys: NodeKeys
-  readonly engine: TabEngine
-  readonly shelf: ModelShelf
-}
+type Loaded = Awaited<ReturnType<typeof load>>
 
-export function createTabNode(deps: TabNodeDeps): TabNode {
+export function createTabNode(deps: TabNodeDeps) {
   let loaded: Promise<Loaded> | undefined
   let core: { readonly node: NodeCore; readonly key: string } | undefined
   let isStorageLost = false
@@ -81,7 +70,8 @@ export function createTabNode(deps: TabNodeDeps): TabNode {
     return parts
   }
   return {
-    async start(command) {
+    /** Loads what is missing and goes online. @throws {AppError} when this browser cannot be a node */
+    async start(command: StartCommand) {
       loaded = isStorageLost && loaded !== undefined ? loaded.then(restore) : (loaded ?? open())
       const parts = await loaded
       // Models that the pause ended are loaded again before the node offers them.
@@ -112,7 +102,7 @@ function watchStorage({ storage, keys }: Loaded, onLost: () => void): void {
   void storage.lost.then(lose)
 }
 
-async function load(deps: TabNodeDeps, onChange: () => void): Promise<Loaded> {
+async function load(deps: TabNodeDeps, onChange: () => void) {
   const storage = await openStorage()
   const keys = await openKeys(storage)
   const engine = await openEngine(deps, onChange)
@@ -192,7 +182,7 @@ function createCore(command: StartCommand, parts: Loaded, deps: TabNodeDeps): No
   const { storage, keys, engine, shelf } = parts
   const { origin, report, log, now } = deps
   const where = { origin, nodeId: peerIdOf(keys.identity), claim, simulatedPlace }
-  return createNodeCore({
+  return new NodeCore({
     kind: 'tab',
     ...keys,
     engine,

@@ -34,13 +34,8 @@ export async function writeKeyFile(storage: KeyStorage): Promise<string | undefi
   return `${JSON.stringify(file, null, 2)}\n`
 }
 
-export interface BroughtKeys {
-  readonly nodeId: string
-  keep(storage: KeyStorage): Promise<void>
-}
-
 /** @throws {AppError} invalid_request when the text is not a key file */
-export async function readKeyFile(text: string): Promise<BroughtKeys> {
+export async function readKeyFile(text: string) {
   const { identityFromBytes, identityToBytes, peerIdOf } = await import('#p2p/peers/identity.ts')
   try {
     const file = KeyFile.parse(JSON.parse(z.string().max(MAX_CHARS).parse(text)))
@@ -48,7 +43,7 @@ export async function readKeyFile(text: string): Promise<BroughtKeys> {
     const pair = await importSigningKey(file.receiptKey)
     return {
       nodeId: peerIdOf(identity),
-      async keep(storage) {
+      async keep(storage: KeyStorage) {
         await storage.keep('identity', identityToBytes(identity))
         await storage.keep('receiptKey', pair)
       },

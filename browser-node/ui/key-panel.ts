@@ -14,14 +14,7 @@ export interface KeyPanelOptions {
   readonly onBrought: (nodeId: string) => void
 }
 
-export interface KeyPanel {
-  /** A running node holds its key, so no other key can be restored meanwhile. */
-  setRunning(isRunning: boolean): void
-  /** Asks the browser to keep the stored data, and shows its answer. */
-  askToKeep(): Promise<void>
-}
-
-export function createKeyPanel({ onBrought }: KeyPanelOptions): KeyPanel {
+export function createKeyPanel({ onBrought }: KeyPanelOptions) {
   const save = element('save-key', HTMLButtonElement)
   const bring = element('bring-key', HTMLInputElement)
   const note = element('key-note', HTMLElement)
@@ -67,9 +60,11 @@ export function createKeyPanel({ onBrought }: KeyPanelOptions): KeyPanel {
     )
   void navigator.storage?.persisted().then(show)
   return {
-    setRunning(isRunning) {
+    /** A running node holds its key, so no other key can be restored meanwhile. */
+    setRunning(isRunning: boolean) {
       bring.disabled = isRunning
     },
+    /** Asks the browser to keep the stored data, and shows its answer. */
     async askToKeep() {
       show(await navigator.storage.persist())
     },

@@ -10,20 +10,14 @@ import { showJobs } from './jobs.ts'
 import { describePlace } from './place.ts'
 import { describeStatus } from './status.ts'
 
-export interface Panel {
-  show(state: PageState): void
-  readonly showEarnings: (earnings: Earnings | undefined) => void
-  showMinutes(minutes: readonly number[]): void
-}
-
 const html = (testId: string) => element(testId, HTMLElement)
 
-export function createPanel(): Panel {
+export function createPanel() {
   const toggle = element('toggle', HTMLButtonElement)
   const country = element('country', HTMLSelectElement)
   let shown: PageState | undefined
   return {
-    show(state) {
+    show(state: PageState) {
       const words = describeStatus(state)
       const status = html('status')
       status.dataset['phase'] = words.phase
@@ -43,7 +37,7 @@ export function createPanel(): Panel {
       setText(html('node-id'), state.node?.nodeId ?? state.ownId ?? 'created at the first start')
       shown = state
     },
-    showEarnings(earnings) {
+    showEarnings: (earnings: Earnings | undefined) => {
       const amount = (value: string | undefined) =>
         value === undefined ? 'unknown' : formatUsd(BigInt(value))
       const asOf = earnings === undefined ? '' : `as of ${new Date().toLocaleTimeString()}`
@@ -51,7 +45,7 @@ export function createPanel(): Panel {
       setText(html('pending'), amount(earnings?.pendingMicroUsd))
       setText(html('settled'), amount(earnings?.settledMicroUsd))
     },
-    showMinutes(minutes) {
+    showMinutes(minutes: readonly number[]) {
       drawChart(element('chart', SVGElement), minutes)
       setText(html('chart-peak'), describePeak(minutes))
     },

@@ -10,7 +10,7 @@ import {
 } from '#shared/api/keys.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { confirmDialog } from './page/dialog.ts'
-import { lead } from './page/blocks.ts'
+import { hint, lead, paragraph } from './page/blocks.ts'
 import { field, switchField } from './page/controls.ts'
 import { h, replace, type Child } from './page/dom.ts'
 import { button, paged, table, tag, time } from './page/parts.ts'
@@ -120,10 +120,8 @@ function rotate({ id }: KeyReply, { session }: ViewContext, { shown, reload }: P
   confirmDialog({
     title: 'Rotate this key?',
     body: [
-      h('p', {}, h('code', {}, id), ' gets a new secret, which is shown once.'),
-      h(
-        'p',
-        {},
+      paragraph(h('code', {}, id), ' gets a new secret, which is shown once.'),
+      paragraph(
         `The old secret works for another ${OVERLAP_SECONDS / 60} minutes, so that you can give devices the new one.`,
       ),
     ],
@@ -149,9 +147,7 @@ function revoke({ id, scopes }: KeyReply, { session, say }: ViewContext, { reloa
   confirmDialog({
     title: 'Revoke this key?',
     body: [
-      h(
-        'p',
-        {},
+      paragraph(
         h('code', {}, id),
         ` (${scopes.join(', ')}) stops working everywhere within 10 seconds. This cannot be undone.`,
       ),
@@ -202,11 +198,7 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
     { class: 'card', onsubmit: submit, 'aria-labelledby': 'new-key' },
     h('h2', { id: 'new-key' }, 'New key'),
     field('Name', name),
-    field(
-      'Expires on (at 00:00 UTC)',
-      expires,
-      h('p', { class: 'hint' }, expiryHint(session.key.expiresAtMs)),
-    ),
+    field('Expires on (at 00:00 UTC)', expires, hint(expiryHint(session.key.expiresAtMs))),
     h(
       'fieldset',
       { class: 'scopes' },
@@ -216,9 +208,7 @@ function newKeyForm({ session }: ViewContext, { shown, reload }: Places): HTMLEl
       ),
     ),
     grantable.length < SCOPES.length &&
-      h(
-        'p',
-        { class: 'hint' },
+      hint(
         `Your key cannot grant scopes that it does not have: ${SCOPES.filter((scope) => !grantable.includes(scope)).join(', ')}.`,
       ),
     problem,
@@ -244,15 +234,13 @@ function showSecret(host: HTMLElement, { id, key }: CreatedKeyReply, note?: stri
   const panel = h(
     'section',
     { class: 'card secret', tabindex: -1, 'aria-label': 'The new secret' },
-    h(
-      'p',
-      {},
+    paragraph(
       h('strong', {}, 'Copy the secret of '),
       h('code', {}, id),
       h('strong', {}, ' now. It is not shown again.'),
     ),
-    h('p', {}, h('code', { class: 'secret-text', 'data-testid': 'secret' }, key)),
-    note !== undefined && h('p', {}, note),
+    paragraph(h('code', { class: 'secret-text', 'data-testid': 'secret' }, key)),
+    note !== undefined && paragraph(note),
     h(
       'p',
       { class: 'actions' },

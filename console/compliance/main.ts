@@ -1,8 +1,8 @@
 /** The compliance console: signs in with a tenant's key and shows the view that the address names. */
-import './page/strict-csp.ts'
+import '#shared/base/strict-csp.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { createApi } from './page/api.ts'
-import { list } from './page/blocks.ts'
+import { list, paragraph } from './page/blocks.ts'
 import { h, replace } from './page/dom.ts'
 import { OwnKeyReply } from '#shared/api/keys.ts'
 import { abilities, createSession, type Session } from './page/session.ts'
@@ -99,9 +99,9 @@ function showAccount(signedIn: Session): void {
       h(
         'div',
         { class: 'card' },
-        h('p', {}, 'Key ', h('code', {}, id)),
-        h('p', {}, `It may ${may.join('; ') || 'do nothing here'}.`),
-        mayNot.length > 0 && h('p', {}, `It may not ${mayNot.join('; ')}.`),
+        paragraph('Key ', h('code', {}, id)),
+        paragraph(`It may ${may.join('; ') || 'do nothing here'}.`),
+        mayNot.length > 0 && paragraph(`It may not ${mayNot.join('; ')}.`),
       ),
     ),
     h('button', { type: 'button', class: 'button quiet', onclick: () => showSignIn() }, 'Sign out'),

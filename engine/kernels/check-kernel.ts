@@ -1,5 +1,5 @@
 /** Checks the sizes of a submitted kernel's source, buffers and dispatch before its text is read. */
-import { AppError } from '#shared/base/errors.ts'
+import { faultsError } from '#shared/base/errors.ts'
 import { payloadBytes, type KernelWork } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
@@ -19,25 +19,17 @@ export function checkKernel(work: KernelWork, payload: Uint8Array): void {
   const groups = work.workgroups.reduce((product, size) => product * size, 1)
   bound('/kernel/workgroups', 'workgroups', groups, LIMITS.kernelWorkgroups)
   const bindings = new Set(work.buffers.map(({ binding }) => binding))
-  if (bindings.size !== work.buffers.length) refuse('/buffers', 'two buffers have the same binding')
-  if (payload.length !== payloadBytes(work)) {
-    refuse(
-      '/buffers',
-      `the filled buffers have ${payloadBytes(work)} bytes, ${payload.length} came`,
-    )
-  }
+  if (bindings.size !== work.buffers.length) refuse('two buffers have the same binding')
+  if (payload.length !== payloadBytes(work))
+    refuse(`the filled buffers have ${payloadBytes(work)} bytes, ${payload.length} came`)
 }
 
 function bound(pointer: string, what: string, value: number, most: number): void {
   if (value <= most) return
   const detail = `has ${value} ${what}, at most ${most} are allowed`
-  throw new AppError('too_large', `${pointer} ${detail}.`, {
-    meta: { errors: [{ pointer, detail }] },
-  })
+  throw faultsError([{ pointer, detail }], 'too_large')
 }
 
-function refuse(pointer: string, detail: string): never {
-  throw new AppError('invalid_request', `${pointer}: ${detail}.`, {
-    meta: { errors: [{ pointer, detail }] },
-  })
+function refuse(detail: string): never {
+  throw faultsError([{ pointer: '/buffers', detail }])
 }

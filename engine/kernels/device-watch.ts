@@ -18,18 +18,9 @@ export interface Patience {
   readonly isOurs?: boolean
 }
 
-export interface DeviceWatch {
-  readonly lost: string | undefined
-  /**
-   * Waits for a step on the device. A step over its time means that the device hangs.
-   * @throws {AppError} node_timeout, rule `kernels.hang`; node_lost
-   */
-  within<T>(step: Promise<T>, patience: Patience): Promise<T>
-  /** Stops the watch without a report. */
-  end(reason: string): void
-}
+export type DeviceWatch = ReturnType<typeof watchDevice>
 
-export function watchDevice(device: GPUDevice, onLost: (reason: string) => void): DeviceWatch {
+export function watchDevice(device: GPUDevice, onLost: (reason: string) => void) {
   let lost: string | undefined
   const setLost = (reason: string) => {
     if (lost !== undefined) return
@@ -42,13 +33,21 @@ export function watchDevice(device: GPUDevice, onLost: (reason: string) => void)
   })
   gone.catch(() => {})
   return {
-    get lost() {
+    get lost(): string | undefined {
       return lost
     },
-    end(reason) {
+    /** Stops the watch without a report. */
+    end(reason: string) {
       lost ??= reason
     },
-    async within(step, { timeoutMs, what, isStarved, isOurs = false }) {
+    /**
+     * Waits for a step on the device. A step over its time means that the device hangs.
+     * @throws {AppError} node_timeout, rule `kernels.hang`; node_lost
+     */
+    async within<T>(
+      step: Promise<T>,
+      { timeoutMs, what, isStarved, isOurs = false }: Patience,
+    ): Promise<T> {
       const racing = Promise.race([step, gone])
       for (let waitedMs = timeoutMs; ; waitedMs += timeoutMs)
         try {

@@ -1,15 +1,6 @@
 /** Keeps the measured budget of one dispatch. It is measured again when it is old, and before it refuses a kernel. */
 import type { Grant } from './rewrite/meter-kernel.ts'
 
-export interface Grants {
-  current(): Promise<Grant>
-  /**
-   * Measures again after a dispatch used up a grant, since the device may have been busy.
-   * @returns undefined when the new grant is no larger, or the last measurement is recent
-   */
-  larger(than: Grant): Promise<Grant | undefined>
-}
-
 /** Age at which the next kernel causes a new measurement. */
 const FRESH_MS = 60_000
 /** Pause between measurements after refusals, so that endless loops cannot keep a device busy with measuring. */
@@ -17,7 +8,7 @@ const PAUSE_MS = 2_000
 /** Smaller differences are noise of the measurement. */
 const NOTABLY = 1.2
 
-export function createGrants(measure: () => Promise<Grant>, nowMs: () => number): Grants {
+export function createGrants(measure: () => Promise<Grant>, nowMs: () => number) {
   let known: { readonly grant: Promise<Grant>; readonly atMs: number } | undefined
   const renew = () => {
     const grant = measure()
@@ -29,7 +20,11 @@ export function createGrants(measure: () => Promise<Grant>, nowMs: () => number)
   return {
     current: () =>
       known === undefined || nowMs() - known.atMs >= FRESH_MS ? renew() : known.grant,
-    async larger(than) {
+    /**
+     * Measures again after a dispatch used up a grant, since the device may have been busy.
+     * @returns undefined when the new grant is no larger, or the last measurement is recent
+     */
+    async larger(than: Grant): Promise<Grant | undefined> {
       if (known !== undefined && nowMs() - known.atMs < PAUSE_MS) return undefined
       const grant = await renew()
       const isLarger = grant.total > than.total * NOTABLY || grant.each > than.each * NOTABLY

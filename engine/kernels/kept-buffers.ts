@@ -17,18 +17,9 @@ interface Kept {
   readonly buffers: ReadonlyMap<number, GPUBuffer>
 }
 
-export interface KeptBuffers {
-  /**
-   * Takes the buffers that the previous step left. The caller then owns them.
-   * @throws {AppError} node_lost when they are not here: the session restarts from its checkpoint
-   */
-  take(session: Session): ReadonlyMap<number, GPUBuffer>
-  drop(session: Session): void
-  keep(session: Session, buffers: ReadonlyMap<number, GPUBuffer>): void
-  clear(): void
-}
+export type KeptBuffers = ReturnType<typeof createKeptBuffers>
 
-export function createKeptBuffers(nowMs: () => number = () => performance.now()): KeptBuffers {
+export function createKeptBuffers(nowMs: () => number = () => performance.now()) {
   // In order of use: a session that is kept again moves to the end.
   const sessions = new Map<string, Kept>()
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -62,7 +53,11 @@ export function createKeptBuffers(nowMs: () => number = () => performance.now())
   }
 
   return {
-    take({ id, step }) {
+    /**
+     * Takes the buffers that the previous step left. The caller then owns them.
+     * @throws {AppError} node_lost when they are not here: the session restarts from its checkpoint
+     */
+    take({ id, step }: Session): ReadonlyMap<number, GPUBuffer> {
       const kept = sessions.get(id)
       if (kept === undefined || kept.step !== step - 1) {
         remove(id)
@@ -71,8 +66,8 @@ export function createKeptBuffers(nowMs: () => number = () => performance.now())
       sessions.delete(id)
       return kept.buffers
     },
-    drop: ({ id }) => remove(id),
-    keep({ id, step }, buffers) {
+    drop: ({ id }: Session) => remove(id),
+    keep({ id, step }: Session, buffers: ReadonlyMap<number, GPUBuffer>) {
       remove(id)
       const sizeBytes = [...buffers.values()].reduce((sum, buffer) => sum + buffer.size, 0)
       sessions.set(id, { step, usedAtMs: nowMs(), sizeBytes, buffers })

@@ -3,7 +3,7 @@ import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { KernelWork } from '#shared/job/job.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
-import { calibrate, type ProcessorClock } from './calibrate.ts'
+import { calibrate, type CalibrateOptions } from './calibrate.ts'
 import { checkInterface } from './check-interface.ts'
 import { checkKernel } from './check-kernel.ts'
 import { cancelled } from '#shared/base/deadline.ts'
@@ -31,29 +31,16 @@ export interface KernelRunOptions {
   readonly signal: AbortSignal
 }
 
-export interface KernelRunner {
-  /**
-   * Settles when the device has finished the job, so that the next one finds it idle.
-   * @throws {AppError} too_large, invalid_request with the compiler's line, no_capacity over this device's grant,
-   * node_timeout, node_lost, cancelled
-   */
-  run(work: KernelWork, payload: Uint8Array, options: KernelRunOptions): Promise<KernelOutput[]>
-  /** Destroys the device unless it hangs: destroying a hung device would crash the GPU process. */
-  close(): void
-}
+export type KernelRunner = ReturnType<typeof createKernelRunner>
 
-export interface KernelRunnerOptions {
-  readonly device: GPUDevice
-  readonly isSoftware: boolean
+export interface KernelRunnerOptions extends CalibrateOptions {
   readonly times: KernelTimes
-  readonly now: () => number
-  readonly processor?: ProcessorClock | undefined
   /** Fixed budget. @default measured, and again as conditions change */
   readonly grant?: Grant | undefined
   readonly watch: DeviceWatch
 }
 
-export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
+export function createKernelRunner(options: KernelRunnerOptions) {
   const { device, times, watch, now, processor } = options
   const sessions = createKeptBuffers()
   const grants = createGrants(() => grantOf(options), now)
@@ -101,7 +88,16 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
     }
   }
   return {
-    async run(given, payload, { trust = 'metered', signal }) {
+    /**
+     * Settles when the device has finished the job, so that the next one finds it idle.
+     * @throws {AppError} too_large, invalid_request with the compiler's line, no_capacity over this device's grant,
+     * node_timeout, node_lost, cancelled
+     */
+    async run(
+      given: KernelWork,
+      payload: Uint8Array,
+      { trust = 'metered', signal }: KernelRunOptions,
+    ): Promise<KernelOutput[]> {
       checkKernel(given, payload)
       const report = inspectKernel(given.wgsl, given.entryPoint)
       const work = trust === 'metered' ? checkInterface(report, given) : given
@@ -120,6 +116,7 @@ export function createKernelRunner(options: KernelRunnerOptions): KernelRunner {
         return await runMetered(meterFor(report, larger, work), job)
       }
     },
+    /** Destroys the device unless it hangs: destroying a hung device would crash the GPU process. */
     close() {
       if (watch.lost !== undefined) return
       watch.end('The engine was closed.')

@@ -5,6 +5,7 @@ import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { align4, BUFFER_USAGE } from '#engine/pace/gpu-buffers.ts'
 import { createPieces, type Pieces } from '#engine/pace/pieces.ts'
+import type { CalibrateOptions } from './calibrate.ts'
 import type { LibraryKernel, Pass } from './library/kernel.ts'
 import { LIBRARY } from './library/library.ts'
 import { productOf } from '#engine/pace/next-box.ts'
@@ -26,11 +27,7 @@ const TRIAL_RUNS = 3
 /** Size of a kernel's first piece: some ten milliseconds on a slow adapter. Most jobs are smaller. */
 const FIRST_OPERATIONS = 2 ** 24
 
-export interface LibraryDeviceOptions {
-  readonly device: GPUDevice
-  readonly isSoftware: boolean
-  readonly now: () => number
-}
+export type LibraryDeviceOptions = Omit<CalibrateOptions, 'processor'>
 
 /** Buffers of one job, ready to be computed any number of times. */
 export interface PreparedJob {
@@ -40,13 +37,9 @@ export interface PreparedJob {
   destroy(): void
 }
 
-export interface LibraryDevice {
-  /** @param variant one of the kernel's @default the fastest on this device */
-  prepare(job: ResolvedJob, variant?: string): Promise<PreparedJob>
-  variantOf(kernel: string): Promise<string>
-}
+export type LibraryDevice = ReturnType<typeof createLibraryDevice>
 
-export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevice {
+export function createLibraryDevice(options: LibraryDeviceOptions) {
   const { device, isSoftware, now } = options
   const pipelines = new Map<string, Promise<CompiledSource>>()
   const paces = new Map<string, Pieces>()
@@ -105,7 +98,8 @@ export function createLibraryDevice(options: LibraryDeviceOptions): LibraryDevic
     )
   return {
     variantOf,
-    prepare: async (job, variant) =>
+    /** @param variant one of the kernel's @default the fastest on this device */
+    prepare: async (job: ResolvedJob, variant?: string) =>
       prepareVariant(job, variant ?? (await variantOf(job.spec.name))),
   }
 }

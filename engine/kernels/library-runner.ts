@@ -1,5 +1,5 @@
 /** Runs kernels of the library on a device: inputs in, passes part by part, outputs back. */
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, faultsError } from '#shared/base/errors.ts'
 import { sliceTensors, type LibraryWork } from '#shared/job/job.ts'
 import { findNonFinite } from '#shared/job/tensor.ts'
 import { checkLibraryInputs, type ResolvedJob } from '#shared/kernels/kernels.ts'
@@ -15,21 +15,23 @@ import {
   type PreparedJob,
 } from './library-device.ts'
 
-export interface LibraryRunner {
-  /** @throws {AppError} invalid_request, too_large, model_not_found for another digest, node_timeout, node_lost, cancelled */
-  run(work: LibraryWork, payload: Uint8Array, signal: AbortSignal): Promise<KernelOutput[]>
-}
+export type LibraryRunner = ReturnType<typeof createLibraryRunner>
 
 export interface LibraryRunnerOptions extends LibraryDeviceOptions {
   readonly times: KernelTimes
   readonly watch: DeviceWatch
 }
 
-export function createLibraryRunner(options: LibraryRunnerOptions): LibraryRunner {
+export function createLibraryRunner(options: LibraryRunnerOptions) {
   const { device, times, watch } = options
   const library = createLibraryDevice(options)
   return {
-    async run(work, payload, signal) {
+    /** @throws {AppError} invalid_request, too_large, model_not_found for another digest, node_timeout, node_lost, cancelled */
+    async run(
+      work: LibraryWork,
+      payload: Uint8Array,
+      signal: AbortSignal,
+    ): Promise<KernelOutput[]> {
       const check = () => {
         if (watch.lost !== undefined) throw new AppError('node_lost', watch.lost)
         if (signal.aborted) throw cancelled()
@@ -118,7 +120,5 @@ function checkFinite(
   const at = findNonFinite(datatype, bytes)
   if (at === -1) return
   const detail = `the result is beyond the range of ${datatype}: scale the inputs down`
-  throw new AppError('invalid_request', `/outputs/${index}/data/${at}: ${detail}.`, {
-    meta: { errors: [{ pointer: `/outputs/${index}/data/${at}`, detail }] },
-  })
+  throw faultsError([{ pointer: `/outputs/${index}/data/${at}`, detail }])
 }

@@ -2,25 +2,15 @@
 import { BUFFER_USAGE, readBuffer } from '#engine/pace/gpu-buffers.ts'
 import type { CalibrateOptions } from './calibrate.ts'
 
-export interface Stopwatch {
-  /** @param groups workgroups of the pass: a single one occupies a single core */
-  time(groups: number, encode: (pass: GPUComputePassEncoder) => void): Promise<number>
-  close(): void
-}
-
 const STAMPS_BYTES = 16
 const NS_PER_MS = 1e6
 
-export function createStopwatch({
-  device,
-  isSoftware,
-  now,
-  processor,
-}: CalibrateOptions): Stopwatch {
+export function createStopwatch({ device, isSoftware, now, processor }: CalibrateOptions) {
   const stamps =
     !isSoftware && device.features.has('timestamp-query') ? createStamps(device) : undefined
   return {
-    async time(groups, encode) {
+    /** @param groups workgroups of the pass: a single one occupies a single core */
+    async time(groups: number, encode: (pass: GPUComputePassEncoder) => void): Promise<number> {
       const usedBeforeMs = processor?.usedMs() ?? 0
       const startedMs = now()
       const encoder = device.createCommandEncoder()

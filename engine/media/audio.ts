@@ -81,18 +81,13 @@ function pieceBytes(format: Format, body: Uint8Array): number {
   return format === 'wav' ? Math.max(1, body.length) : PIECE_BYTES
 }
 
-interface Mixer {
-  /** @returns false when the piece decoded to nothing */
-  add(decoded: Decoded): boolean
-  finish(): Sound
-}
-
-function createMixer(): Mixer {
+function createMixer() {
   const parts: Float32Array[] = []
   let rateHz = 0
   let count = 0
   return {
-    add({ channelData, sampleRate }) {
+    /** @returns false when the piece decoded to nothing */
+    add({ channelData, sampleRate }: Decoded): boolean {
       const samples = channelData[0]?.length ?? 0
       if (samples === 0) return false
       if (rateHz === 0) rateHz = checkRate(sampleRate)
@@ -104,7 +99,7 @@ function createMixer(): Mixer {
       parts.push(mixDown(channelData, samples))
       return true
     },
-    finish() {
+    finish(): Sound {
       if (count === 0) throw badMedia('holds no sound')
       const samples = new Float32Array(count)
       let offset = 0

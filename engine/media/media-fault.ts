@@ -1,12 +1,7 @@
 /** The error for a picture or sound that cannot be used, with a pointer to its element. */
-import { AppError } from '#shared/base/errors.ts'
+import { faultsError, type AppError } from '#shared/base/errors.ts'
 
-/** The only element of the only input of our media models. */
-const POINTER = '/inputs/0/data/0'
-
+/** Points to the only element of the only input of our media models. */
 export function badMedia(detail: string, cause?: unknown): AppError {
-  return new AppError('invalid_request', `${POINTER}: ${detail}`, {
-    meta: { errors: [{ pointer: POINTER, detail }] },
-    ...(cause === undefined ? {} : { cause }),
-  })
+  return faultsError([{ pointer: '/inputs/0/data/0', detail }], 'invalid_request', cause)
 }

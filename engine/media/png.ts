@@ -28,14 +28,7 @@ const COLOURS: Readonly<Record<number, readonly [channels: number, ...depths: nu
 }
 const WHITE = 255
 
-interface Header {
-  readonly width: number
-  readonly height: number
-  readonly depth: number
-  readonly colour: number
-  readonly channels: number
-  readonly isInterlaced: boolean
-}
+type Header = ReturnType<typeof readHeader>
 
 interface Chunk {
   readonly type: string
@@ -78,7 +71,7 @@ function readChunks(file: Uint8Array): Chunk[] {
   throw badMedia('is a PNG file that is cut off')
 }
 
-function readHeader(chunks: readonly Chunk[]): Header {
+function readHeader(chunks: readonly Chunk[]) {
   const headers = chunks.filter(({ type }) => type === 'IHDR')
   const [{ data } = { data: new Uint8Array() }] = headers
   if (headers.length !== 1 || chunks[0]?.type !== 'IHDR' || data.length !== IHDR_BYTES)

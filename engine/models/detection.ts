@@ -72,15 +72,9 @@ export function createDetectionRunner(parts: DetectionParts): ModelRunner {
   }
 }
 
-interface Fit {
-  readonly scale: number
-  readonly left: number
-  readonly top: number
-  readonly width: number
-  readonly height: number
-}
+type Fit = ReturnType<typeof fitInto>
 
-function fitInto({ width, height }: Picture): Fit {
+function fitInto({ width, height }: Picture) {
   const scale = SIDE / Math.max(width, height)
   const size = (side: number) => Math.max(1, Math.round(side * scale))
   const [wide, high] = [size(width), size(height)]

@@ -1,10 +1,10 @@
 /** Sentence embeddings: tokenize, run, mean over the mask, unit length. */
+import { faultsError } from '#shared/base/errors.ts'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { decodeTexts } from '#shared/job/tensor.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import { createPieces } from '#engine/pace/pieces.ts'
 import type { ModelRunner } from './runner.ts'
-import { requestFault } from './text/request-fault.ts'
 import {
   firstFloats,
   type FloatTensor,
@@ -40,10 +40,10 @@ export function createEmbeddingRunner({
       const rows = decodeTexts(texts?.bytes ?? new Uint8Array()).map((text, index) => {
         const ids = encode(text)
         const pointer = `/inputs/0/data/${index}`
-        if (ids.length === 0) throw requestFault(pointer, 'the text is empty')
+        if (ids.length === 0) throw faultsError([{ pointer, detail: 'the text is empty' }])
         if (ids.length > contextTokens) {
           const detail = `the text has ${ids.length} tokens, and this model takes at most ${contextTokens}`
-          throw requestFault(pointer, detail, 'context_length_exceeded')
+          throw faultsError([{ pointer, detail }], 'context_length_exceeded')
         }
         return ids
       })

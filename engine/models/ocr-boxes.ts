@@ -44,19 +44,20 @@ export function inReadingOrder(boxes: readonly Box[]): Box[] {
   for (const box of boxes.toSorted((a, b) => middle(a) - middle(b))) {
     const row = rows.at(-1)
     const first = row?.[0]
-    const isBeside = first !== undefined && middle(box) - middle(first) < lineHeight(first) / 2
+    const isBeside =
+      first !== undefined && middle(box) - middle(first) < lengthBetween(first[0], first[3]) / 2
     if (row !== undefined && isBeside) row.push(box)
     else rows.push([box])
   }
   return rows.flatMap((row) => row.toSorted((a, b) => a[0][0] - b[0][0]))
 }
 
-function middle(box: Box): number {
-  return box.reduce((sum, [, y]) => sum + y, 0) / 4
+export function lengthBetween([x, y]: Point, [u, v]: Point): number {
+  return Math.hypot(u - x, v - y)
 }
 
-function lineHeight([topLeft, , , bottomLeft]: Box): number {
-  return Math.hypot(bottomLeft[0] - topLeft[0], bottomLeft[1] - topLeft[1])
+function middle(box: Box): number {
+  return box.reduce((sum, [, y]) => sum + y, 0) / 4
 }
 
 interface Component {

@@ -1,9 +1,8 @@
 /** Reads one line of text: resize to the recogniser's height, run, CTC greedy decode. */
-import { AppError, invariant } from '#shared/base/errors.ts'
+import { AppError, faultsError, invariant } from '#shared/base/errors.ts'
 import { encodeBytes, type TensorValue } from '#shared/job/tensor.ts'
 import type { ModelRunner } from './runner.ts'
 import { floatTensor } from './tensors.ts'
-import { requestFault } from './text/request-fault.ts'
 import {
   firstFloats,
   type FloatTensor,
@@ -45,7 +44,7 @@ export function prepareImage(image: TensorValue): { data: Float32Array; width: n
   const width = Math.max(MIN_LINE_WIDTH, Math.round((fullWidth * LINE_HEIGHT) / height))
   if (width > MAX_LINE_WIDTH) {
     const detail = `is ${fullWidth}×${height}; one line may be at most ${MAX_LINE_WIDTH / LINE_HEIGHT} times as wide as high`
-    throw requestFault('/inputs/0/shape', detail)
+    throw faultsError([{ pointer: '/inputs/0/shape', detail }])
   }
   const data = new Float32Array(3 * LINE_HEIGHT * width)
   const columns = Array.from({ length: width }, (_, x) => sampleAt(x, width, fullWidth))

@@ -4,7 +4,7 @@ import { cancelled } from '#shared/base/deadline.ts'
 import type { DecodeImage, Picture } from '../media/picture.ts'
 import { mediaInput } from '../media/media-input.ts'
 import { sampleAcross } from '../media/sample-picture.ts'
-import { findTextBoxes, inReadingOrder, type Box, type Point } from './ocr-boxes.ts'
+import { findTextBoxes, inReadingOrder, lengthBetween, type Box, type Point } from './ocr-boxes.ts'
 import {
   decodeCtc,
   LINE_HEIGHT,
@@ -112,7 +112,7 @@ async function read(
   alphabet: readonly string[],
 ): Promise<Omit<Line, 'box'>> {
   const [from, right, , down] = lying(box)
-  const ratio = distance(from, right) / Math.max(1, distance(from, down))
+  const ratio = lengthBetween(from, right) / Math.max(1, lengthBetween(from, down))
   const wanted = Math.round(LINE_HEIGHT * ratio)
   const width = Math.min(MAX_LINE_WIDTH, Math.max(MIN_LINE_WIDTH, wanted))
   const pixels = sampleAcross(picture, { from, right, down, width, height: LINE_HEIGHT })
@@ -125,9 +125,5 @@ async function read(
 /** Turns an upright line by a quarter, as PaddleOCR does. */
 function lying(box: Box): Box {
   const [a, b, c, d] = box
-  return distance(a, d) >= UPRIGHT * distance(a, b) ? [b, c, d, a] : box
-}
-
-function distance([x, y]: Point, [u, v]: Point): number {
-  return Math.hypot(u - x, v - y)
+  return lengthBetween(a, d) >= UPRIGHT * lengthBetween(a, b) ? [b, c, d, a] : box
 }

@@ -35,18 +35,13 @@ export interface RunnerOptions {
   readonly now?: () => number
 }
 
-export interface LoadedRunner {
-  readonly runner: ModelRunner
-  release(): Promise<void>
-}
-
 export type OpenSession = (
   file: string,
   options?: Omit<SessionOptions, 'external'>,
 ) => Promise<RuntimeSession>
 
 /** Opens what the task needs, and releases it when that fails. */
-export async function createModelRunner(options: RunnerOptions): Promise<LoadedRunner> {
+export async function createModelRunner(options: RunnerOptions) {
   const { files, sessions, provider } = options
   const opened: RuntimeSession[] = []
   const release = async () => {

@@ -16,20 +16,9 @@ export interface PiecesOptions {
   readonly now: () => number
 }
 
-export interface Pieces {
-  size(): number
-  took(items: number, tookMs: number): void
-  /** Runs so many items and learns from the time they take. */
-  time<T>(items: number, run: () => Promise<T>): Promise<T>
-}
+export type Pieces = ReturnType<typeof createPieces>
 
-export function createPieces({
-  first,
-  most,
-  growth = 2,
-  learns = Infinity,
-  now,
-}: PiecesOptions): Pieces {
+export function createPieces({ first, most, growth = 2, learns = Infinity, now }: PiecesOptions) {
   let size = Math.min(first, most)
   let learned = 0
   const took = (items: number, tookMs: number) => {
@@ -42,7 +31,8 @@ export function createPieces({
   return {
     size: () => size,
     took,
-    async time(items, run) {
+    /** Runs so many items and learns from the time they take. */
+    async time<T>(items: number, run: () => Promise<T>): Promise<T> {
       const startedMs = now()
       const result = await run()
       took(items, now() - startedMs)

@@ -6,16 +6,9 @@ import { appErrorOf, type CallReply } from './messages.ts'
 
 type Send = (call: number) => void
 
-export interface RemoteCalls {
-  /** @throws {AppError} the engine's error, or that of `lose` */
-  ask(send: Send): Promise<void>
-  /** An engine without an answer in time hangs. @throws {AppError} as `ask` does */
-  load(send: Send): Promise<AdmittedModel>
-  hear(reply: CallReply): void
-  lose(error: AppError): void
-}
+export type RemoteCalls = ReturnType<typeof createRemoteCalls>
 
-export function createRemoteCalls(onHung: (detail: string) => void): RemoteCalls {
+export function createRemoteCalls(onHung: (detail: string) => void) {
   const open = new Map<number, PromiseWithResolvers<AdmittedModel | null>>()
   let serial = 0
   let lost: AppError | undefined
@@ -33,8 +26,10 @@ export function createRemoteCalls(onHung: (detail: string) => void): RemoteCalls
     }
   }
   return {
-    ask: async (send) => void (await ask(send)),
-    async load(send) {
+    /** @throws {AppError} the engine's error, or that of `lose` */
+    ask: async (send: Send) => void (await ask(send)),
+    /** An engine without an answer in time hangs. @throws {AppError} as `ask` does */
+    async load(send: Send): Promise<AdmittedModel> {
       const timer = setTimeout(() => onHung('A model was not loaded in time.'), HANG_LOAD_MS)
       try {
         const admitted = await ask(send)
@@ -44,12 +39,12 @@ export function createRemoteCalls(onHung: (detail: string) => void): RemoteCalls
       }
       throw new AppError('internal', 'The engine loaded a model and did not name it.')
     },
-    hear(reply) {
+    hear(reply: CallReply) {
       const answer = open.get(reply.call)
       if (reply.type === 'done') answer?.resolve(reply.admitted)
       else answer?.reject(appErrorOf(reply.error))
     },
-    lose(error) {
+    lose(error: AppError) {
       lost = error
       for (const answer of open.values()) answer.reject(error)
     },

@@ -18,28 +18,12 @@ export interface RemoteJobsOptions {
   readonly onHung: (detail: string) => void
 }
 
-export interface RemoteJobs {
-  /** @throws {AppError} the engine's error, node_timeout when it hangs, that of `lose`, cancelled */
-  run(work: Work, payload: Uint8Array, options: RemoteRunOptions): Promise<Answer>
-  hear(reply: JobReply): void
-  reject(error: AppError): void
-  /** Rejects all jobs, now and later. */
-  lose(error: AppError): void
-}
+export type RemoteJobs = ReturnType<typeof createRemoteJobs>
 
 /** Kept until the engine is finished with it, even if its caller has left. */
-interface RemoteJob {
-  readonly emit: RunOptions['emit']
-  readonly answer: PromiseWithResolvers<Answer>
-  /** Chunks are emitted in order, and the answer after the last. */
-  sent: Promise<void>
-  /** Restarts the time within which the engine must report on the job. */
-  readonly watch: () => void
-  readonly free: () => void
-  readonly end: () => void
-}
+type RemoteJob = ReturnType<typeof createJob>
 
-export function createRemoteJobs({ say, onHung }: RemoteJobsOptions): RemoteJobs {
+export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
   const jobs = new Map<number, RemoteJob>()
   let serial = 0
   let lost: AppError | undefined
@@ -69,7 +53,8 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions): RemoteJobs
     for (const { answer } of jobs.values()) answer.reject(error)
   }
   return {
-    async run(work, payload, options) {
+    /** @throws {AppError} the engine's error, node_timeout when it hangs, that of `lose`, cancelled */
+    async run(work: Work, payload: Uint8Array, options: RemoteRunOptions): Promise<Answer> {
       const { signal, onFree } = options
       if (lost !== undefined || signal.aborted) {
         onFree?.()
@@ -89,7 +74,7 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions): RemoteJobs
         signal.removeEventListener('abort', cancel)
       }
     },
-    hear(reply) {
+    hear(reply: JobReply) {
       const job = jobs.get(reply.job)
       if (job === undefined) return
       const { answer } = job
@@ -103,7 +88,8 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions): RemoteJobs
       }
     },
     reject,
-    lose(error) {
+    /** Rejects all jobs, now and later. */
+    lose(error: AppError) {
       lost = error
       reject(error)
       // The next job goes to the engine that takes over.
@@ -121,7 +107,7 @@ interface JobOptions extends Pick<RemoteJobsOptions, 'onHung'> {
   readonly onEnd: () => void
 }
 
-function createJob(emit: RunOptions['emit'], options: JobOptions): RemoteJob {
+function createJob(emit: RunOptions['emit'], options: JobOptions) {
   const { kind, hangMs, onHung, onFree, onEnd } = options
   const answer = Promise.withResolvers<Answer>()
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -139,13 +125,15 @@ function createJob(emit: RunOptions['emit'], options: JobOptions): RemoteJob {
   return {
     emit,
     answer,
+    /** Chunks are emitted in order, and the answer after the last. */
     sent: Promise.resolve(),
     free,
-    watch() {
+    /** Restarts the time within which the engine must report on the job. */
+    watch: () => {
       clearTimeout(timer)
       timer = setTimeout(hang, hangMs)
     },
-    end() {
+    end: () => {
       clearTimeout(timer)
       onEnd()
       free()

@@ -2,11 +2,10 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { createRemoteCalls } from '#engine/remote/remote-calls.ts'
-import { createRemoteJobs, type RemoteJobs } from '#engine/remote/remote-jobs.ts'
+import { createRemoteJobs } from '#engine/remote/remote-jobs.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS, MIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { AdmittedModel } from '#shared/node/node.ts'
 import { watchMemory } from './memory-watch.ts'
 import type { ChildSetup, FromChild, PlacedModel, Ready, ToChild } from './engine-messages.ts'
 
@@ -17,23 +16,10 @@ const CHILD = fileURLToPath(new URL('./engine-child.ts', import.meta.url))
 /** Bytes of memory for each byte of a loaded model's files: the file itself, and the runtime's copy of the weights. */
 const MEMORY_A_FILE_BYTE = 2
 
-export interface EngineProcess {
-  readonly ready: Ready
-  /** @throws {AppError} the child's error; node_timeout or node_lost when it hung or died (`ended` resolves) */
-  readonly run: RemoteJobs['run']
-  /** @throws {AppError} file_corrupt, no_capacity when the model does not run there, node_lost */
-  load(model: PlacedModel): Promise<AdmittedModel>
-  unload(id: string): Promise<void>
-  readonly ended: Promise<void>
-  kill(): void
-}
+export type EngineProcess = Awaited<ReturnType<typeof startEngineProcess>>
 
 /** @throws {AppError} node_lost when the process ends before it is ready */
-export async function startEngineProcess(
-  setup: ChildSetup,
-  env: NodeJS.ProcessEnv,
-  log: Log,
-): Promise<EngineProcess> {
+export async function startEngineProcess(setup: ChildSetup, env: NodeJS.ProcessEnv, log: Log) {
   const child = fork(CHILD, [], {
     env,
     serialization: 'advanced',
@@ -82,8 +68,10 @@ export async function startEngineProcess(
     ready,
     ended,
     kill,
-    load: (model) => calls.load((call) => say({ type: 'load', call, model })),
-    unload: (id) => calls.ask((call) => say({ type: 'unload', call, id })),
-    run: (...job) => jobs.run(...job),
+    /** @throws {AppError} file_corrupt, no_capacity when the model does not run there, node_lost */
+    load: (model: PlacedModel) => calls.load((call) => say({ type: 'load', call, model })),
+    unload: (id: string) => calls.ask((call) => say({ type: 'unload', call, id })),
+    /** @throws {AppError} the child's error; node_timeout or node_lost when it hung or died (`ended` resolves) */
+    run: (...job: Parameters<typeof jobs.run>) => jobs.run(...job),
   }
 }

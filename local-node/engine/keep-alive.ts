@@ -1,6 +1,5 @@
 /** Keeps one kind of engine process available: replaces it when it dies, and kills it when its job does not end. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { RemoteJobs } from '#engine/remote/remote-jobs.ts'
 import { errorCode } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { EngineProcess } from './engine-process.ts'
@@ -10,15 +9,6 @@ const STARTS = 5
 const START_PAUSE_MS = 1_000
 /** After that many failed attempts the next series waits this long; its kind of work is not offered meanwhile. */
 const REST_MS = 60_000
-
-export interface KeptAlive {
-  /** The process that takes work now; rejects when none could be started. */
-  current(): Promise<EngineProcess>
-  /** False while a process is being replaced, unless `keepsOffer` is set. */
-  isLive(): boolean
-  readonly run: RemoteJobs['run']
-  close(): Promise<void>
-}
 
 export interface KeepAliveOptions {
   readonly restart: () => Promise<EngineProcess>
@@ -32,7 +22,7 @@ export interface KeepAliveOptions {
 export function keepAlive(
   first: EngineProcess,
   { restart, onChange, keepsOffer = false, log }: KeepAliveOptions,
-): KeptAlive {
+) {
   let current = Promise.resolve(first)
   let isClosed = false
   let isLive = true
@@ -61,9 +51,11 @@ export function keepAlive(
     void engine.ended.then(() => (isClosed ? undefined : replace()))
   watch(first)
   return {
+    /** The process that takes work now; rejects when none could be started. */
     current: () => current,
+    /** False while a process is being replaced, unless `keepsOffer` is set. */
     isLive: () => isLive,
-    async run(work, payload, options) {
+    async run(...[work, payload, options]: Parameters<EngineProcess['run']>) {
       const engine = await current.catch((error: unknown) => {
         options.onFree?.()
         throw error

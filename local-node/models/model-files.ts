@@ -26,15 +26,9 @@ export interface NodeFilesOptions {
   readonly log: Log
 }
 
-export interface NodeFiles {
-  /** Multiaddrs, with peer id, at which files are served. */
-  readonly addresses: readonly string[]
-  /** Fetches all files of a model and holds them until the returned function is called. */
-  fetchModel(manifest: ModelManifest, options: FetchModelOptions): Promise<() => void>
-  close(): Promise<void>
-}
+export type NodeFiles = Awaited<ReturnType<typeof createNodeFiles>>
 
-export async function createNodeFiles(options: NodeFilesOptions): Promise<NodeFiles> {
+export async function createNodeFiles(options: NodeFilesOptions) {
   const { store, manifests, listen, announce, mayDialPrivate, log } = options
   let node: Promise<FileNode> | undefined
   // A new key per process is enough: the address that names it is announced again at each start.
@@ -53,8 +47,13 @@ export async function createNodeFiles(options: NodeFilesOptions): Promise<NodeFi
     log.info('files.serving', { addresses: addresses.join(' ') })
   }
   return {
+    /** Multiaddrs, with peer id, at which files are served. */
     addresses,
-    async fetchModel(manifest, { peers, signal }) {
+    /** Fetches all files of a model and holds them until the returned function is called. */
+    async fetchModel(
+      manifest: ModelManifest,
+      { peers, signal }: FetchModelOptions,
+    ): Promise<() => void> {
       const sources = peers.map((address) => peerSource(address, open))
       return fetchAll(store, manifest, { signal, peers: sources })
     },

@@ -17,13 +17,8 @@ export interface PeerFileRequest {
   readonly signal: AbortSignal
 }
 
-export interface PeerFile {
-  readonly sizeBytes: number
-  readonly bytes: AsyncIterable<Uint8Array>
-}
-
 /** @throws {AppError} what the node refused with, or what the dial failed with */
-export async function openPeerFile(node: FileNode, request: PeerFileRequest): Promise<PeerFile> {
+export async function openPeerFile(node: FileNode, request: PeerFileRequest) {
   const { address, sha256, offset, signal } = request
   const connection = await node.dial(multiaddr(address), { signal })
   const stream = await connection.newStream(FILES_PROTOCOL, { signal })

@@ -33,12 +33,9 @@ export interface JoinHubOptions {
   readonly onState?: (state: JoinState, detail?: string) => void
 }
 
-export interface HubMembership {
-  /** Says goodbye to the hub and stops reconnecting. */
-  close(): Promise<void>
-}
+export type HubMembership = ReturnType<typeof joinHub>
 
-export function joinHub(options: JoinHubOptions): HubMembership {
+export function joinHub(options: JoinHubOptions) {
   const { node, log, clock = systemClock, random = Math.random } = options
   const closing = new AbortController()
   const onState = options.onState ?? (() => {})
@@ -60,6 +57,7 @@ export function joinHub(options: JoinHubOptions): HubMembership {
     .catch((error: unknown) => log.error('hub.abandoned', { detail: String(error) }))
     .finally(() => onState('closed'))
   return {
+    /** Says goodbye to the hub and stops reconnecting. */
     async close() {
       closing.abort(new AppError('cancelled', 'The node is leaving.'))
       await done

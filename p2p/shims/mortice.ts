@@ -10,18 +10,12 @@ export interface LockOptions {
 
 export type Release = () => void
 
-export interface Mortice {
-  readLock(options?: LockOptions): Promise<Release>
-  writeLock(options?: LockOptions): Promise<Release>
-  finalize(): void
-}
-
 interface Waiter {
   readonly isWriter: boolean
   grant(): void
 }
 
-function createMortice(): Mortice {
+function createMortice() {
   const queue: Waiter[] = []
   let readers = 0
   let isWriting = false
@@ -68,8 +62,8 @@ function createMortice(): Mortice {
       pump()
     })
   return {
-    readLock: (options) => lock(false, options),
-    writeLock: (options) => lock(true, options),
+    readLock: (options?: LockOptions) => lock(false, options),
+    writeLock: (options?: LockOptions) => lock(true, options),
     finalize() {},
   }
 }

@@ -10,14 +10,7 @@ export const ACK_GATHER_MS = 50
 /** Most ids in one ack frame, as in its schema. */
 const ACK_IDS = 256
 
-export interface AckCoalescer {
-  push(ids: readonly Bytes32[]): void
-  flush(): void
-  /** Forgets what has gathered, since the stream has ended. The node will offer those receipts again. */
-  drop(): void
-}
-
-export function createAckCoalescer(frames: FrameStream, clock: Clock): AckCoalescer {
+export function createAckCoalescer(frames: FrameStream, clock: Clock) {
   let waiting: Bytes32[] = []
   let stopTimer: (() => void) | undefined
   const drop = () => {
@@ -32,8 +25,9 @@ export function createAckCoalescer(frames: FrameStream, clock: Clock): AckCoales
   }
   return {
     flush,
+    /** Forgets what has gathered, since the stream has ended. The node will offer those receipts again. */
     drop,
-    push(ids) {
+    push(ids: readonly Bytes32[]) {
       for (const id of ids) {
         waiting.push(id)
         if (waiting.length >= ACK_IDS) flush()

@@ -21,16 +21,9 @@ export function frameCost(bodyBytes: number): number {
   return Math.max(bodyBytes, FRAME_COST_BYTES)
 }
 
-export interface SendWindow {
-  /** Adds granted bytes. @throws {AppError} invalid_request when the grant is too small or overfills the window */
-  grant(sizeBytes: number): void
-  /** Waits for credit and takes up to `wantedBytes` for one frame; rejects when `signal` aborts. */
-  take(wantedBytes: number, signal: AbortSignal): Promise<number>
-  /** The same for a frame that cannot be cut. */
-  takeAll(bodyBytes: number, signal: AbortSignal): Promise<void>
-}
+export type SendWindow = ReturnType<typeof createSendWindow>
 
-export function createSendWindow(): SendWindow {
+export function createSendWindow() {
   let creditBytes: number = JOB_WINDOW_BYTES
   let granted = Promise.withResolvers<void>()
   const hasCredit = async (costBytes: number, signal: AbortSignal) => {
@@ -38,7 +31,8 @@ export function createSendWindow(): SendWindow {
     signal.throwIfAborted()
   }
   return {
-    grant(sizeBytes) {
+    /** Adds granted bytes. @throws {AppError} invalid_request when the grant is too small or overfills the window */
+    grant(sizeBytes: number) {
       if (sizeBytes < GRANT_BYTES)
         throw new AppError(
           'invalid_request',
@@ -53,36 +47,33 @@ export function createSendWindow(): SendWindow {
       granted.resolve()
       granted = Promise.withResolvers()
     },
-    async take(wantedBytes, signal) {
+    /** Waits for credit and takes up to `wantedBytes` for one frame; rejects when `signal` aborts. */
+    async take(wantedBytes: number, signal: AbortSignal): Promise<number> {
       await hasCredit(FRAME_COST_BYTES, signal)
       const taken = Math.min(wantedBytes, creditBytes)
       creditBytes -= frameCost(taken)
       return taken
     },
-    async takeAll(bodyBytes, signal) {
+    /** The same for a frame that cannot be cut. */
+    async takeAll(bodyBytes: number, signal: AbortSignal) {
       await hasCredit(frameCost(bodyBytes), signal)
       creditBytes -= frameCost(bodyBytes)
     },
   }
 }
 
-export interface ReceiveWindow {
-  /** Notes a received frame. @throws {AppError} invalid_request when the sender had no credit for it */
-  receive(bodyBytes: number): void
-  /** Notes a used frame. @returns bytes to grant now; often 0, since small grants are saved up */
-  consume(bodyBytes: number): number
-}
-
-export function createReceiveWindow(): ReceiveWindow {
+export function createReceiveWindow() {
   let creditBytes: number = JOB_WINDOW_BYTES
   let savedBytes = 0
   return {
-    receive(bodyBytes) {
+    /** Notes a received frame. @throws {AppError} invalid_request when the sender had no credit for it */
+    receive(bodyBytes: number) {
       creditBytes -= frameCost(bodyBytes)
       if (creditBytes < 0)
         throw new AppError('invalid_request', `${-creditBytes} bytes came without credit.`)
     },
-    consume(bodyBytes) {
+    /** Notes a used frame. @returns bytes to grant now; often 0, since small grants are saved up */
+    consume(bodyBytes: number): number {
       savedBytes += frameCost(bodyBytes)
       if (savedBytes < GRANT_BYTES) return 0
       const grantBytes = savedBytes

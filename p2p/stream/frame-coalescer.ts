@@ -6,17 +6,8 @@ import { Uint8ArrayList } from 'uint8arraylist'
 const FLUSH_TURNS = 8
 const FLUSH_BYTES = 64 * 1024
 
-export interface FrameCoalescer {
-  push(header: Uint8Array, body: Uint8Array): void
-  /** Sends what has gathered, or drops it if the stream is no longer open. */
-  flush(): void
-}
-
 /** @param onError gets what the stream throws when it cannot be written */
-export function createFrameCoalescer(
-  stream: Stream,
-  onError: (error: unknown) => void,
-): FrameCoalescer {
+export function createFrameCoalescer(stream: Stream, onError: (error: unknown) => void) {
   let unsent = new Uint8ArrayList()
   const flush = () => {
     if (unsent.byteLength === 0) return
@@ -34,12 +25,13 @@ export function createFrameCoalescer(
     flush()
   }
   return {
-    push(header, body) {
+    push(header: Uint8Array, body: Uint8Array) {
       if (unsent.byteLength === 0) void flushSoon()
       unsent.append(header)
       unsent.append(body)
       if (unsent.byteLength >= FLUSH_BYTES) flush()
     },
+    /** Sends what has gathered, or drops it if the stream is no longer open. */
     flush,
   }
 }

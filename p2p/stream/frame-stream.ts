@@ -14,25 +14,10 @@ export interface FrameStreamHandlers {
   onFrame(frame: Frame): void
 }
 
-export interface FrameStream {
-  /** Resolves once: with the error that ended the stream, or undefined after an orderly close. */
-  readonly ended: Promise<AppError | undefined>
-  isOpen(): boolean
-  /**
-   * Sends now, or queues in the stream; does nothing after the end. Before data, await `writable`.
-   * @throws {AppError} too_large for a body over the bound of its kind; nothing was sent
-   */
-  send(frame: Frame): void
-  /** Resolves when the stream takes more bytes, or has ended. */
-  writable(): Promise<void>
-  /** Closes in order: what was sent still arrives. */
-  close(): Promise<void>
-  /** Sends the error to the peer and drops the stream. */
-  fail(error: unknown): void
-}
+export type FrameStream = ReturnType<typeof createFrameStream>
 
 /** Takes over the stream: nobody else may read, write or close it. */
-export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers): FrameStream {
+export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers) {
   const decoder = createFrameDecoder()
   const { promise: ended, resolve } = Promise.withResolvers<AppError | undefined>()
   let open = true
@@ -96,11 +81,19 @@ export function createFrameStream(stream: Stream, handlers: FrameStreamHandlers)
   if (stream.status !== 'open') finish()
 
   return {
+    /** Resolves once: with the error that ended the stream, or undefined after an orderly close. */
     ended,
     isOpen: () => open,
+    /**
+     * Sends now, or queues in the stream; does nothing after the end. Before data, await `writable`.
+     * @throws {AppError} too_large for a body over the bound of its kind; nothing was sent
+     */
     send,
+    /** Closes in order: what was sent still arrives. */
     close,
+    /** Sends the error to the peer and drops the stream. */
     fail,
+    /** Resolves when the stream takes more bytes, or has ended. */
     async writable() {
       // Not stream.onDrain(): its promise stays resolved after the first drain, so a second wait would spin.
       while (open && stream.writableNeedsDrain) {

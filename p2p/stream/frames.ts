@@ -127,23 +127,13 @@ export function encodeFrame(frame: Frame): Uint8Array {
   return bytes
 }
 
-export interface FrameDecoder {
-  /**
-   * Takes the next bytes, however they were cut, and hands over each frame they complete. Bodies are copies. After a
-   * throw the decoder is unusable: the frame borders are lost.
-   * @throws {AppError} invalid_request, too_large
-   */
-  push(chunk: Uint8Array, onFrame: (frame: Frame) => void): void
-  pendingBytes(): number
-}
-
 interface Begun {
   readonly kind: FrameKind
   readonly job: number
   readonly lengthBytes: number
 }
 
-export function createFrameDecoder(): FrameDecoder {
+export function createFrameDecoder() {
   const header = new Uint8Array(HEADER_BYTES)
   let headerBytes = 0
   let begun: Begun | undefined
@@ -160,7 +150,12 @@ export function createFrameDecoder(): FrameDecoder {
 
   return {
     pendingBytes: () => headerBytes + bodyBytes,
-    push(chunk, onFrame) {
+    /**
+     * Takes the next bytes, however they were cut, and hands over each frame they complete. Bodies are copies. After a
+     * throw the decoder is unusable: the frame borders are lost.
+     * @throws {AppError} invalid_request, too_large
+     */
+    push(chunk: Uint8Array, onFrame: (frame: Frame) => void) {
       let offset = 0
       while (offset < chunk.byteLength) {
         if (begun === undefined) {

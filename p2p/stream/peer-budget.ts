@@ -2,14 +2,7 @@
 import type { Log, LogFields } from '#shared/base/log.ts'
 import type { Clock } from './clock.ts'
 
-export interface Budget {
-  /** @returns false, and takes nothing, when too little is left */
-  spend(cost: number): boolean
-  /** Returns the cost of something that was asked for. */
-  earn(cost: number): void
-  /** Milliseconds until this cost can be paid. */
-  waitMs(cost: number): number
-}
+export type Budget = ReturnType<typeof createBudget>
 
 export interface BudgetOptions {
   readonly most: number
@@ -17,7 +10,7 @@ export interface BudgetOptions {
   readonly clock: Pick<Clock, 'nowMs'>
 }
 
-export function createBudget({ most, perSecond, clock }: BudgetOptions): Budget {
+export function createBudget({ most, perSecond, clock }: BudgetOptions) {
   let left = most
   let atMs = clock.nowMs()
   const fill = () => {
@@ -26,16 +19,19 @@ export function createBudget({ most, perSecond, clock }: BudgetOptions): Budget 
     atMs = nowMs
   }
   return {
-    spend(cost) {
+    /** @returns false, and takes nothing, when too little is left */
+    spend(cost: number): boolean {
       fill()
       if (cost > left) return false
       left -= cost
       return true
     },
-    earn(cost) {
+    /** Returns the cost of something that was asked for. */
+    earn(cost: number) {
       left = Math.min(most, left + cost)
     },
-    waitMs(cost) {
+    /** Milliseconds until this cost can be paid. */
+    waitMs(cost: number): number {
       fill()
       return cost <= left ? 0 : Math.ceil(((cost - left) / perSecond) * 1_000)
     },

@@ -6,18 +6,8 @@ import { RESET_CLOSE, type SocketLike } from './socket-connection.ts'
 /** Size of yamux's own encrypted replies: pings, windows, resets. A peer can cause one with twelve bytes. */
 const CONTROL_BYTES = 32
 
-export interface MeteredSocket {
-  readonly socket: SocketLike
-  /** Ends the socket: nothing more comes from it, whatever the peer does. */
-  readonly cut: () => void
-}
-
 /** @param onSpent called once, after the socket was cut for an overspent budget */
-export function meterSocket(
-  socket: SocketLike,
-  budget: Budget,
-  onSpent: () => void,
-): MeteredSocket {
+export function meterSocket(socket: SocketLike, budget: Budget, onSpent: () => void) {
   const onClose: ((event: { wasClean: boolean; code: number }) => void)[] = []
   let isCut = false
   const cut = () => {
@@ -55,7 +45,11 @@ export function meterSocket(
       listen(type, listener)
     },
   }
-  return { socket: metered, cut }
+  return {
+    socket: metered,
+    /** Ends the socket: nothing more comes from it, whatever the peer does. */
+    cut,
+  }
 }
 
 function sizeOf({ data }: { readonly data: unknown }): number {

@@ -48,19 +48,13 @@ interface Sample {
 }
 
 /** The anchor's end of one measurement. */
-export interface EchoRun {
-  /** @throws {AppError} node_timeout when too few echoes came back, forbidden for a signature that is not the node's */
-  readonly result: Promise<EchoResult>
-  /** Takes an `echoed` frame. @throws {AppError} invalid_request after too many unasked ones */
-  onFrame(frame: Frame): void
-  lose(error: AppError): void
-}
+export type EchoRun = ReturnType<typeof startEchoes>
 
 /** Sends one echo at a time, so that a clock step can spoil only one. */
 export function startEchoes(
   send: (frame: Frame) => void,
   { clock, clockResolutionMs, randomBytes, log, ...parties }: EchoRunOptions,
-): EchoRun {
+) {
   const samples: Sample[] = []
   const spent = new Map<string, 'late' | 'replayed'>()
   const ended = Promise.withResolvers<never>()
@@ -99,9 +93,11 @@ export function startEchoes(
     return summarize(samples, clockResolutionMs)
   }
   return {
+    /** @throws {AppError} node_timeout when too few echoes came back, forbidden for a signature that is not the node's */
     result: run(),
-    lose: (error) => ended.reject(error),
-    onFrame({ body }) {
+    lose: (error: AppError) => ended.reject(error),
+    /** Takes an `echoed` frame. @throws {AppError} invalid_request after too many unasked ones */
+    onFrame({ body }: Frame) {
       const nowMs = clock.nowMs()
       const nonce = body.subarray(0, NONCE_BYTES)
       const name = bytesToHex(nonce)

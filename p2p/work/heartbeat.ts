@@ -18,16 +18,10 @@ export interface HeartbeatOptions {
   readonly everyMs: number
 }
 
-export interface Heartbeat {
-  /** Sends the first ping at once. */
-  start(): void
-  stop(): void
-  readonly rttMs: () => number
-  onPong(frame: Frame): void
-}
+export type Heartbeat = ReturnType<typeof createHeartbeat>
 
 /** Fails the stream with `node_timeout` when no pong has come for `HEARTBEAT_TIMEOUT_MS`. */
-export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): Heartbeat {
+export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions) {
   const samples: number[] = []
   const sentAt = new Map<number, number>()
   const timeoutMs = Math.max(HEARTBEAT_TIMEOUT_MS, everyMs * 3)
@@ -48,13 +42,14 @@ export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): H
     cancel = clock.after(everyMs, beat)
   }
   return {
+    /** Sends the first ping at once. */
     start() {
       heardAtMs = clock.nowMs()
       beat()
     },
     stop: () => cancel(),
     rttMs: () => Math.min(...samples),
-    onPong(frame) {
+    onPong(frame: Frame) {
       const sent = sentAt.get(readNumber(frame))
       if (sent === undefined)
         throw new AppError('invalid_request', 'A pong matches no ping of this stream.')

@@ -17,13 +17,6 @@ export interface JobBoardOptions {
   readonly log: Log
 }
 
-export interface JobBoard {
-  /** Takes a frame with a job number. @throws {AppError} invalid_request when the hub breaks the protocol */
-  onFrame(frame: Frame): void
-  /** Aborts every job: the hub is gone. */
-  close(): void
-}
-
 interface Job {
   readonly number: number
   readonly offer: JobOffer
@@ -47,7 +40,7 @@ const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
   refused: () => new AppError('internal', "The hub did not accept this node's data."),
 }
 
-export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBoard {
+export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
   const jobs = new Map<number, Job>()
   /** Cancelled jobs whose handlers still run. They still count as held. */
   let unwinding = 0
@@ -93,7 +86,8 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
   }
 
   return {
-    onFrame(frame) {
+    /** Takes a frame with a job number. @throws {AppError} invalid_request when the hub breaks the protocol */
+    onFrame(frame: Frame) {
       if (frame.kind === 'job') {
         onOffer(frame)
         return
@@ -117,6 +111,7 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions): JobBo
         endWith(job.number, error)
       } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
     },
+    /** Aborts every job: the hub is gone. */
     close() {
       for (const job of jobs.values())
         stop(job, new AppError('node_lost', 'The connection to the hub was lost.'))

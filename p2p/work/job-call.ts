@@ -35,16 +35,9 @@ export interface JobCallParts {
   readonly clock: Clock
 }
 
-export interface JobCall {
-  start(offer: Frame, payload: Uint8Array): Promise<JobResult>
-  /** Takes a frame of this job. @returns `ended` for the node's last one */
-  onFrame(frame: Frame): 'open' | 'ended'
-  /** Whether the caller has its outcome. The node may still owe its reply to a cancel. */
-  isOver(): boolean
-  lose(error: AppError): void
-}
+export type JobCall = ReturnType<typeof createJobCall>
 
-export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOptions): JobCall {
+export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOptions) {
   const { job, frames, clock } = parts
   const outcome = Promise.withResolvers<JobResult>()
   const upload = createSendWindow()
@@ -89,16 +82,18 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
   }
 
   return {
+    /** Whether the caller has its outcome. The node may still owe its reply to a cancel. */
     isOver,
-    lose: (error) => settle(() => outcome.reject(error)),
-    start(offer, payload) {
+    lose: (error: AppError) => settle(() => outcome.reject(error)),
+    start(offer: Frame, payload: Uint8Array): Promise<JobResult> {
       signal.addEventListener('abort', onAbort)
       frames.send(offer)
       // Rejects only after the job is over, when the outcome already says why.
       sendPayload(payload).catch(() => {})
       return outcome.promise
     },
-    onFrame(frame) {
+    /** Takes a frame of this job. @returns `ended` for the node's last one */
+    onFrame(frame: Frame): 'open' | 'ended' {
       if (frame.kind === 'data') output.onData(frame.body)
       else if (frame.kind === 'credit') upload.grant(readNumber(frame))
       else if (frame.kind === 'result') onResult(frame)

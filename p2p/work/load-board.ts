@@ -14,12 +14,7 @@ export interface LoadBoardOptions {
   readonly signal: AbortSignal
 }
 
-export interface LoadBoard {
-  /** @throws {AppError} invalid_request for more concurrent loads than a hub may ask for */
-  onFrame(frame: Frame): void
-}
-
-export function createLoadBoard({ frames, handler, signal }: LoadBoardOptions): LoadBoard {
+export function createLoadBoard({ frames, handler, signal }: LoadBoardOptions) {
   let running = 0
 
   const load = async (request: LoadRequest): Promise<LoadReply> => {
@@ -33,7 +28,8 @@ export function createLoadBoard({ frames, handler, signal }: LoadBoardOptions): 
     return { digest, presence, error: error === undefined ? null : errorBody(error) }
   }
   return {
-    onFrame(frame) {
+    /** @throws {AppError} invalid_request for more concurrent loads than a hub may ask for */
+    onFrame(frame: Frame) {
       const request = readJson(LoadRequest, frame)
       if (running >= LINK_LOADS)
         throw new AppError('invalid_request', `More than ${LINK_LOADS} loads at once.`)

@@ -10,29 +10,22 @@ import { errorOf } from '#p2p/stream/wire-error.ts'
 /** Loads that one hub may request from a node at once. */
 export const LINK_LOADS = 4
 
-export interface LoadCalls {
-  /**
-   * Resolves when the node has the model and its new presence record was accepted.
-   * @throws {AppError} no_capacity for too many loads, node_lost, or why the node did not load it
-   */
-  ask(request: LoadRequest): Promise<void>
-  /** @throws {AppError} invalid_request for a reply to no request */
-  onFrame(frame: Frame): void
-  lose(error: AppError): void
-}
-
 /** @param onPresence checks and takes the record in each reply; a throw fails the load */
 export function createLoadCalls(
   frames: FrameStream,
   onPresence: (signed: SignedPresence) => Promise<void>,
-): LoadCalls {
+) {
   const open = new Map<Bytes32, PromiseWithResolvers<void>>()
   const take = async ({ presence, error }: LoadReply) => {
     await onPresence(presence)
     if (error !== null) throw errorOf(error)
   }
   return {
-    ask(request) {
+    /**
+     * Resolves when the node has the model and its new presence record was accepted.
+     * @throws {AppError} no_capacity for too many loads, node_lost, or why the node did not load it
+     */
+    ask(request: LoadRequest) {
       const begun = open.get(request.digest)
       if (begun !== undefined) return begun.promise
       if (!frames.isOpen()) return Promise.reject(new AppError('node_lost', 'The node has left.'))
@@ -45,7 +38,8 @@ export function createLoadCalls(
       frames.send(jsonFrame('load', 0, request))
       return answer.promise
     },
-    onFrame(frame) {
+    /** @throws {AppError} invalid_request for a reply to no request */
+    onFrame(frame: Frame) {
       const reply = readJson(LoadReply, frame)
       const answer = open.get(reply.digest)
       if (answer === undefined)
@@ -53,7 +47,7 @@ export function createLoadCalls(
       open.delete(reply.digest)
       take(reply).then(answer.resolve, answer.reject)
     },
-    lose(error) {
+    lose(error: AppError) {
       for (const answer of open.values()) answer.reject(error)
       open.clear()
     },

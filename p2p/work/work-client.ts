@@ -12,7 +12,7 @@ import { createReceiveWindow, frameCost } from '#p2p/stream/credit.ts'
 import { startEchoes, type EchoResult, type EchoRun, type EchoRunOptions } from './echo.ts'
 import { createFrameStream, type FrameStream } from '#p2p/stream/frame-stream.ts'
 import { encodeHeader, jsonFrame, numberFrame, readJson, type Frame } from '#p2p/stream/frames.ts'
-import { createHeartbeat, type Heartbeat, HEARTBEAT_MS } from './heartbeat.ts'
+import { createHeartbeat, HEARTBEAT_MS } from './heartbeat.ts'
 import { createInTurn } from './in-turn.ts'
 import { createBudget } from '#p2p/stream/peer-budget.ts'
 import { readWireError } from '#p2p/stream/wire-error.ts'
@@ -54,30 +54,8 @@ export interface OpenWorkOptions {
   readonly heartbeatMs?: number
 }
 
-export interface WorkLink {
-  readonly hello: Hello
-  /** Smallest of the last eight round trips, in ms; Infinity until the first pong. */
-  rttMs(): number
-  inFlight(): number
-  /**
-   * Runs one job on the node. `onChunk` gets the output in order; no more is granted until it resolves.
-   * @throws {AppError} cancelled, node_timeout, node_lost, too_large, invalid_request, or what the node refused with
-   */
-  run(offer: JobOffer, payload: Uint8Array, options: RunJobOptions): Promise<JobResult>
-  /** Asks the node to load a model. @throws {AppError} no_capacity, node_lost, or why the node did not */
-  load(request: LoadRequest): Promise<void>
-  /**
-   * Measures how fast the node's own key answers; one measurement at a time.
-   * @throws {AppError} no_capacity while another runs, node_timeout, node_lost, forbidden for another key's signature
-   */
-  measure(options: Omit<EchoRunOptions, 'clock' | 'log'>): Promise<EchoResult>
-  tell(standing: Standing): void
-  /** Tells the node that these receipts are stored durably. */
-  acknowledge(ids: readonly Bytes32[]): void
-  close(): Promise<void>
-  /** Resolves when the link has ended for any reason. */
-  readonly closed: Promise<void>
-}
+/** A node's held work stream, as the rest of the hub uses it. */
+export type WorkLink = LinkFrames['workLink']
 
 /**
  * Greets the node on a stream that the hub has opened to it, and holds it.
@@ -135,13 +113,9 @@ interface LinkParts {
   readonly options: OpenWorkOptions
 }
 
-interface LinkFrames {
-  readonly workLink: WorkLink
-  readonly heartbeat: Heartbeat
-  onFrame(frame: Frame): void
-}
+type LinkFrames = ReturnType<typeof createLink>
 
-function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
+function createLink({ frames, hello, clock, options }: LinkParts) {
   const calls = new Map<number, JobCall>()
   const receipts = createReceiptIntake(frames, clock, options)
   const heartbeat = createHeartbeat({
@@ -187,20 +161,32 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     else throw new AppError('invalid_request', `A ${frame.kind} frame is not a node's to send.`)
   }
 
-  const workLink: WorkLink = {
+  const workLink = {
     hello,
+    /** Resolves when the link has ended for any reason. */
     closed,
+    /** Smallest of the last eight round trips, in ms; Infinity until the first pong. */
     rttMs: heartbeat.rttMs,
     inFlight: () => running().length,
     close() {
       acks.flush()
       return frames.close()
     },
-    load: (request) => loads.ask(request),
-    measure: (about) => measuring.run(about),
-    tell: (standing) => frames.send(jsonFrame('standing', 0, standing)),
-    acknowledge: (ids) => acks.push(ids),
-    async run(offer, payload, runOptions) {
+    /** Asks the node to load a model. @throws {AppError} no_capacity, node_lost, or why the node did not */
+    load: (request: LoadRequest) => loads.ask(request),
+    /**
+     * Measures how fast the node's own key answers; one measurement at a time.
+     * @throws {AppError} no_capacity while another runs, node_timeout, node_lost, forbidden for another key's signature
+     */
+    measure: (about: Omit<EchoRunOptions, 'clock' | 'log'>) => measuring.run(about),
+    tell: (standing: Standing) => frames.send(jsonFrame('standing', 0, standing)),
+    /** Tells the node that these receipts are stored durably. */
+    acknowledge: (ids: readonly Bytes32[]) => acks.push(ids),
+    /**
+     * Runs one job on the node. `onChunk` gets the output in order; no more is granted until it resolves.
+     * @throws {AppError} cancelled, node_timeout, node_lost, too_large, invalid_request, or what the node refused with
+     */
+    async run(offer: JobOffer, payload: Uint8Array, runOptions: RunJobOptions): Promise<JobResult> {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
       if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
       if (calls.size - running().length >= CANCELLED_JOBS)

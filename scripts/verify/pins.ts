@@ -55,8 +55,9 @@ export function createPinner({ chain, logKeys, attesters }: BundleTrust) {
 
     async pins(): Promise<Pins> {
       const own = { logKeys: [...(logKeys ?? [])], attesters: [...(attesters ?? [])], heads }
-      if (isNoChain(chain) || isUnread(chain))
-        return { ...own, domain: null, hubKeys: hubKeysOf(chain), batches: [] }
+      if (isNoChain(chain))
+        return { ...own, domain: null, hubKeys: [...(chain.hubKeys ?? [])], batches: [] }
+      if (isUnread(chain)) return { ...own, domain: null, hubKeys: [], batches: [] }
       const hubKeys: PublicKey[] = []
       for (const key of keys.values()) if (await chain.isHubKey(key)) hubKeys.push(key)
       const batches: Pins['batches'] = []
@@ -67,8 +68,4 @@ export function createPinner({ chain, logKeys, attesters }: BundleTrust) {
       return { ...own, domain: chain.domain, hubKeys, batches }
     },
   }
-}
-
-function hubKeysOf(chain: ChainAccess): PublicKey[] {
-  return isNoChain(chain) ? [...(chain.hubKeys ?? [])] : []
 }

@@ -31,11 +31,7 @@ export interface SignedNote {
 }
 
 /** Signs notes under any name with the deployment's one log key. */
-export interface LogSigner {
-  /** 32 bytes, Ed25519. */
-  readonly publicKey: Bytes32
-  sign(head: LogHead): Promise<string>
-}
+export type LogSigner = Awaited<ReturnType<typeof createLogSigner>>
 
 /** Algorithm byte of Ed25519 in a note's key. */
 const ALGORITHM = 0x01
@@ -46,7 +42,7 @@ const DECIMAL = /^(0|[1-9][0-9]{0,15})$/
 const MAX_SIGNATURES = 16
 
 /** @param seed 32 secret random bytes */
-export async function createLogSigner(seed: Bytes32): Promise<LogSigner> {
+export async function createLogSigner(seed: Bytes32) {
   const pkcs8 = new Uint8Array(hexToBytes(concat([PKCS8_PREFIX, seed])))
   const key = await crypto.subtle.importKey('pkcs8', pkcs8, ED25519, true, ['sign'])
   const jwk = (await crypto.subtle.exportKey('jwk', key)) as { readonly x?: string }
@@ -54,8 +50,9 @@ export async function createLogSigner(seed: Bytes32): Promise<LogSigner> {
   invariant(raw?.length === 32, 'an Ed25519 key has 32 bytes')
   const publicKey = bytesToHex(raw)
   return {
+    /** 32 bytes, Ed25519. */
     publicKey,
-    async sign(head) {
+    async sign(head: LogHead): Promise<string> {
       const text = formatLogHead(head)
       const bytes = new Uint8Array(stringToBytes(text))
       const signature = new Uint8Array(await crypto.subtle.sign(ED25519, key, bytes))

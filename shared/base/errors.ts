@@ -168,10 +168,11 @@ function toParam(pointer: string | undefined): string | null {
 /** An error whose detail and meta both name every fault. */
 export function faultsError(
   faults: readonly FieldFault[],
-  code: 'invalid_request' | 'too_large' = 'invalid_request',
+  code: ErrorCode = 'invalid_request',
+  cause?: unknown,
 ): AppError {
   const detail = faults.map((fault) => `${fault.pointer}: ${fault.detail}`).join('; ')
-  return new AppError(code, detail, { meta: { errors: faults } })
+  return new AppError(code, detail, { meta: { errors: faults }, cause })
 }
 
 /** Throws when a condition fails that the surrounding code guarantees. For bugs only. */

@@ -41,7 +41,9 @@ export function generateSigningKey(extractable: boolean): Promise<SigningKeyPair
 
 export async function createSigner(keys: SigningKeyPair): Promise<Signer> {
   const raw = new Uint8Array((await crypto.subtle.exportKey('raw', keys.publicKey)) as ArrayBuffer)
-  const sign = (await nativeSign(keys)) ?? webSign(keys)
+  const webSign: Sign = async (data) =>
+    new Uint8Array(await crypto.subtle.sign(SIGN, keys.privateKey, data))
+  const sign = (await nativeSign(keys)) ?? webSign
   return {
     publicKey: { x: toHex(raw.subarray(1, 33)), y: toHex(raw.subarray(33, 65)) },
     sign: async (digest) => lowS(toHex(await sign(toBytes(digest)))),
@@ -54,10 +56,6 @@ type Sign = (data: Uint8Array<ArrayBuffer>) => Uint8Array | Promise<Uint8Array>
 async function nativeSign({ privateKey }: SigningKeyPair): Promise<Sign | undefined> {
   if (nativeCrypto === undefined || !privateKey.extractable) return undefined
   return nativeCrypto.signer(await crypto.subtle.exportKey('jwk', privateKey))
-}
-
-function webSign({ privateKey }: SigningKeyPair): Sign {
-  return async (data) => new Uint8Array(await crypto.subtle.sign(SIGN, privateKey, data))
 }
 
 /** The private key as JWK text, for a 0600 file or a Durable Object's own storage. */

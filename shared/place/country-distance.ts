@@ -38,13 +38,9 @@ const distances = memoize((key): readonly number[] => {
   return COUNTRIES.map((code) => lowerBoundKm(COUNTRY_CELLS[code] ?? '', { lat, lon }))
 }, 64)
 
-interface Angles {
-  readonly sin: number
-  readonly cos: number
-  readonly lon: number
-}
+type Angles = ReturnType<typeof toAngles>
 
-function toAngles({ lat, lon }: Point): Angles {
+function toAngles({ lat, lon }: Point) {
   const radians = (lat * Math.PI) / 180
   return { sin: Math.sin(radians), cos: Math.cos(radians), lon: (lon * Math.PI) / 180 }
 }

@@ -20,13 +20,7 @@ export interface JobContext {
   readonly log: LogCheck
 }
 
-export interface JobCheck {
-  readonly lines: readonly BundleLine[]
-  /** Sequence number of the entry that places it; -1 for none. */
-  readonly placedAt: number
-}
-
-export async function checkJob(job: BundledJob, context: JobContext): Promise<JobCheck> {
+export async function checkJob(job: BundledJob, context: JobContext) {
   const { receipt, evidence, settlement } = job
   const { trust, chain, log, head } = context
   const { ticket } = receipt.receipt
@@ -59,6 +53,7 @@ export async function checkJob(job: BundledJob, context: JobContext): Promise<Jo
   ]
   return {
     lines: lines.map((each) => ({ ...each, receipt: receipt.id })),
+    /** Sequence number of the entry that places it; -1 for none. */
     placedAt: placed.sequence,
   }
 }

@@ -10,17 +10,10 @@ import { countryCode } from '#shared/law/region.ts'
 import { accessFor, isNoChain, isUnread, type ChainAccess } from './chain-view.ts'
 import { line, type VerificationLine } from './line.ts'
 import type { ReceiptTrust } from './trust.ts'
-import { conclude, newTally, tallyLine, type Tally, type Verdict } from './verdict.ts'
-
-export interface Verification {
-  /** Whether everything was checked and passed. */
-  readonly ok: boolean
-  readonly verdict: Verdict
-  readonly lines: readonly VerificationLine[]
-}
+import { conclude, newTally, tallyLine, type Tally } from './verdict.ts'
 
 /** Checks a document as `GET /v1/receipts/{id}` answers it; never throws for a faulty document. */
-export async function verifyReceipt(document: unknown, trust: ReceiptTrust): Promise<Verification> {
+export async function verifyReceipt(document: unknown, trust: ReceiptTrust) {
   const parsed = ReceiptDocument.safeParse(document)
   const lines = parsed.success
     ? [
@@ -32,7 +25,12 @@ export async function verifyReceipt(document: unknown, trust: ReceiptTrust): Pro
   for (const each of lines) tallyLine(tally, each)
   if (parsed.success) addPending(tally, parsed.data, lines)
   const verdict = conclude(tally, { nowMs: trust.nowMs ?? Date.now() })
-  return { ok: verdict.result === 'holds', verdict, lines }
+  return {
+    /** Whether everything was checked and passed. */
+    ok: verdict.result === 'holds',
+    verdict,
+    lines,
+  }
 }
 
 function addPending(

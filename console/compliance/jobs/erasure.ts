@@ -5,7 +5,7 @@ import { commitment } from '#shared/receipt/receipt.ts'
 import { isIncluded, readHead } from '#shared/verify/log.ts'
 import { sha256, stringToBytes } from 'viem'
 import { confirmDialog } from '../page/dialog.ts'
-import { list } from '../page/blocks.ts'
+import { list, paragraph, remark } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { button, hash, saveJson, time } from '../page/parts.ts'
 import { findingList } from './finding-list.ts'
@@ -29,12 +29,10 @@ export function erasureButton(context: ViewContext, id: string): Child {
     confirmDialog({
       title: 'Erase this job?',
       body: [
-        h(
-          'p',
-          {},
+        paragraph(
           'This erases its receipt, the salt that links its inputs and outputs to you, and the details of its log entries. After that, the proof on this page cannot be produced any more. This cannot be undone.',
         ),
-        h('p', {}, h('strong', {}, 'What stays:')),
+        paragraph(h('strong', {}, 'What stays:')),
         list([
           'a line for each of its entries: time, kind, and a hash that links to nobody;',
           'one new entry that proves the erasure and names the job only by a salted hash;',
@@ -72,9 +70,7 @@ function drawErasure(erased: ErasureReply, heading: HTMLElement): HTMLElement {
     'section',
     { class: 'card', 'data-testid': 'erasure' },
     heading,
-    h(
-      'p',
-      {},
+    paragraph(
       `${count(entries.length, 'entry', 'entries')} and ${count(receipts, 'receipt')} of `,
       hash(subject),
       ' were erased ',
@@ -82,15 +78,11 @@ function drawErasure(erased: ErasureReply, heading: HTMLElement): HTMLElement {
       '.',
     ),
     held.length > 0 &&
-      h(
-        'p',
-        { class: 'note' },
+      remark(
         `${count(held.length, 'entry', 'entries')} must be kept by law until ${whenUtc(Math.max(...held.map(({ untilMs }) => untilMs)))}.`,
       ),
     findingList(checkErasure(erased)),
-    h(
-      'p',
-      { class: 'note' },
+    remark(
       'Keep this file. Only its salt ',
       hash(salt),
       ` shows that entry ${sequence} is about this job. Nobody else has the salt.`,

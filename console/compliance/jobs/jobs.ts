@@ -4,7 +4,7 @@ import type { LogEntry } from '#shared/audit/entries.ts'
 import { parseDetail } from '#shared/audit/entries.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { parseStrict } from '#shared/base/strict-json.ts'
-import { card } from '../page/blocks.ts'
+import { card, hint, paragraph } from '../page/blocks.ts'
 import { field } from '../page/controls.ts'
 import { h, type Child } from '../page/dom.ts'
 import { erasureButton } from './erasure.ts'
@@ -44,9 +44,7 @@ function listPage(context: ViewContext): Child {
     card(
       'from-file',
       'Check a bundle from a file',
-      h(
-        'p',
-        { class: 'hint' },
+      hint(
         'The file stays in this browser. If the file was changed, the step that no longer holds turns red.',
       ),
       field('Bundle', file),
@@ -114,7 +112,7 @@ async function jobPage(context: ViewContext, id: string): Promise<Child> {
   const save = () => saveJson(`proof-${id}.json`, document)
   const { drawProof } = await import('./proof-page.ts')
   return [
-    h('p', {}, 'Job ', h('code', { class: 'long' }, id)),
+    paragraph('Job ', h('code', { class: 'long' }, id)),
     h(
       'div',
       { class: 'actions' },

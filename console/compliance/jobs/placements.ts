@@ -2,7 +2,7 @@
 import { parseDetail, type LogEntry } from '#shared/audit/entries.ts'
 import { EVIDENCE_CLASSES } from '#shared/law/policy.ts'
 import { countryCode } from '#shared/law/region.ts'
-import { card, legend } from '../page/blocks.ts'
+import { card, legend, quiet, remark } from '../page/blocks.ts'
 import { field, select, switchField } from '../page/controls.ts'
 import { byName, countryName, nameList } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
@@ -10,7 +10,7 @@ import { createWorldMap, type Mark } from '../page/map.ts'
 import { emptyNote, repeat, table, tag, time } from '../page/parts.ts'
 import { EntriesReply } from '#shared/api/audit.ts'
 import { NetworkReply, type NetworkNode } from '#shared/api/network.ts'
-import { PoliciesReply, type PolicyReply } from '#shared/api/policies.ts'
+import { PoliciesReply } from '#shared/api/policies.ts'
 import type { View, ViewContext } from '../page/view.ts'
 import { count, whenUtc } from '../page/words.ts'
 
@@ -25,13 +25,7 @@ export const placementsView: View = {
   render,
 }
 
-interface Seen {
-  readonly nodes: readonly NetworkNode[]
-  readonly policies: readonly PolicyReply[]
-  readonly defaultId: string
-  /** Null for a key that cannot read the log. */
-  readonly jobs: readonly LogEntry[] | null
-}
+type Seen = Awaited<ReturnType<typeof look>>
 
 async function render(context: ViewContext): Promise<Child> {
   const map = await createWorldMap()
@@ -86,7 +80,7 @@ async function render(context: ViewContext): Promise<Child> {
   ]
 }
 
-async function look({ session, signal }: ViewContext): Promise<Seen> {
+async function look({ session, signal }: ViewContext) {
   const path = `/v1/audit/events?type=job.placed&limit=${RECENT_JOBS}`
   const [network, policies, jobs] = await Promise.all([
     session.api.get('/v1/network', NetworkReply, signal),
@@ -97,6 +91,7 @@ async function look({ session, signal }: ViewContext): Promise<Seen> {
     nodes: network.nodes,
     policies: policies.policies,
     defaultId: policies.default,
+    /** Null for a key that cannot read the log. */
     jobs: jobs?.data ?? null,
   }
 }
@@ -154,13 +149,8 @@ function placeTable({ jobs, nodes }: Seen, rows: readonly PlaceRow[]): Child {
     'places',
     `${count(nodes.length, 'node')} in ${count(populated, 'country', 'countries')}`,
     jobs === null &&
-      h(
-        'p',
-        { class: 'note' },
-        'This key cannot read the audit log (scope audit), so no jobs are shown.',
-      ),
-    jobs?.length === RECENT_JOBS &&
-      h('p', { class: 'quiet' }, `Only the newest ${RECENT_JOBS} jobs are counted.`),
+      remark('This key cannot read the audit log (scope audit), so no jobs are shown.'),
+    jobs?.length === RECENT_JOBS && quiet(`Only the newest ${RECENT_JOBS} jobs are counted.`),
     table<PlaceRow>(
       'Nodes and recent jobs by country',
       [

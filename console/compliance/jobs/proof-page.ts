@@ -4,7 +4,7 @@ import { toAppError } from '#shared/base/errors.ts'
 import { worstOf, type LineResult } from '#shared/verify/line.ts'
 import { verifyBundle, type BundleVerification } from '#shared/verify/whole.ts'
 import { readTrust } from './trust.ts'
-import { facts, folded } from '../page/blocks.ts'
+import { facts, folded, paragraph, quiet } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { recordFacts } from '../nodes/evidence.ts'
 import { hash, outcome, sign, tag } from '../page/parts.ts'
@@ -74,7 +74,7 @@ function nameAttempt({ receipt }: BundledJob): string {
 
 function verdict(result: LineResult, title: string, detail: string): HTMLElement {
   const { tone, sign } = LOOKS[result]
-  const panel = outcome({ tone, sign, title }, h('p', {}, detail))
+  const panel = outcome({ tone, sign, title }, paragraph(detail))
   panel.setAttribute('data-testid', 'verdict')
   panel.setAttribute('data-result', result)
   return panel
@@ -111,7 +111,7 @@ function drawStep({ id, title, shows, result, findings }: Step): HTMLElement {
       'div',
       {},
       h('h2', {}, title, ' ', tag(words, tone)),
-      h('p', { class: 'quiet' }, shows),
+      quiet(shows),
       firstFault !== undefined && h('p', { class: 'reason' }, firstFault.text),
       folded(`Checks (${findings.length})`, findingList(findings)),
     ),

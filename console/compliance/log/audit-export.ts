@@ -1,4 +1,5 @@
 /** Exports the log by time, policy and type, as lines or as a bundle for an auditor. */
+import { hint } from '../page/blocks.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { TYPE_OPTIONS } from './audit-words.ts'
 import { field, select } from '../page/controls.ts'
@@ -52,9 +53,7 @@ export function exportBar({ session, say }: ViewContext): HTMLElement {
       (Object.keys(FORMATS) as (keyof typeof FORMATS)[]).map((format) =>
         button(FORMATS[format].label, () => save(format)),
       ),
-      h(
-        'p',
-        { class: 'hint' },
+      hint(
         'Leave all fields empty to export the whole log. A bundle contains every entry of the period. Entries that you leave out appear without their details, so that a gap cannot go unnoticed. The export itself becomes an entry.',
       ),
     ),

@@ -79,14 +79,11 @@ function filterForm(filter: Filter): HTMLElement {
   )
 }
 
-function searchQuery({ type, job, from, to }: Filter): URLSearchParams {
-  return new URLSearchParams(chosen({ type, job, from: utc(from), to: utc(to) }))
-}
-
 /** Keeps the pages that it has read, so that going back needs no request. */
 async function firstPage(context: ViewContext, filter: Filter): Promise<Child> {
   const read = (before: number | null) => {
-    const query = searchQuery(filter)
+    const { type, job, from, to } = filter
+    const query = new URLSearchParams(chosen({ type, job, from: utc(from), to: utc(to) }))
     query.set('limit', String(PAGE_ENTRIES))
     if (before !== null) query.set('before', String(before))
     return context.session.api.get(

@@ -4,7 +4,7 @@ import { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { EvidenceClass, EvidenceSource } from '#shared/law/policy.ts'
 import { listCountries } from '#shared/law/region.ts'
 import { countryName, nameList } from '../page/countries.ts'
-import { facts, folded, list } from '../page/blocks.ts'
+import { facts, folded, list, paragraph, remark } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { table, time } from '../page/parts.ts'
 import type { NetworkNode } from '#shared/api/network.ts'
@@ -32,7 +32,7 @@ const SOURCE_MEANS: Readonly<Record<EvidenceSource, string>> = {
 export function nodeEvidence(context: ViewContext, node: NetworkNode): Child {
   const { evidence, source, country, evidenceReasons, evidenceUntilMs, relaySuspected } = node
   return [
-    h('p', {}, CLASS_MEANS[evidence]),
+    paragraph(CLASS_MEANS[evidence]),
     reasonList(evidenceReasons.filter((reason) => reason !== node.quarantine)),
     relaySuspected && relayNote(),
     facts(
@@ -68,7 +68,7 @@ function reasonList(reasons: readonly string[]): Child {
 
 function relayNote(): HTMLElement {
   const text = 'The round-trip times suggest that the connection is relayed.'
-  return h('p', { class: 'note' }, text)
+  return remark(text)
 }
 
 /** Shows a whole record: the reasons for its class, and its inputs. */

@@ -1,7 +1,7 @@
 /** The view of nodes: each with the evidence of its place. */
 import { EVIDENCE_CLASSES, type EvidenceClass } from '#shared/law/policy.ts'
 import { byName, countryName } from '../page/countries.ts'
-import { lead } from '../page/blocks.ts'
+import { lead, quiet } from '../page/blocks.ts'
 import { field, select } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { nodeEvidence } from './evidence.ts'
@@ -73,7 +73,7 @@ async function render(context: ViewContext): Promise<Child> {
       { class: 'filters' },
       field('Country', countryChoice),
       field('Evidence', classChoice),
-      h('p', { class: 'quiet' }, count(nodes.length, 'node')),
+      quiet(count(nodes.length, 'node')),
     ),
     list,
   ]
@@ -102,12 +102,10 @@ function nodeCard(context: ViewContext, node: NetworkNode): HTMLElement {
       node.source === 'simulated' && [' ', tag('simulated', 'warn')],
       quarantine !== null && [' ', tag('in quarantine', 'bad')],
     ),
-    h('p', { class: 'quiet' }, 'Node ', hash(nodeId), `, ${kind}, ${trust}`),
+    quiet('Node ', hash(nodeId), `, ${kind}, ${trust}`),
     quarantine !== null && h('p', { class: 'fault' }, quarantine),
     nodeEvidence(context, node),
-    h(
-      'p',
-      { class: 'quiet' },
+    quiet(
       `${adapter.name}${adapter.isSoftware ? ' (software)' : ''}; ${rttMs.toFixed(0)} ms from its hub; ${count(node.jobsDone, 'job')} done${models === '' ? '' : `; ${models}`}`,
     ),
   )

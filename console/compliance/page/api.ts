@@ -7,12 +7,7 @@ import { parseStrict } from '#shared/base/strict-json.ts'
 const TIMEOUT_MS = 20_000
 const EXPORT_TIMEOUT_MS = 120_000
 
-export interface Api {
-  get<T>(path: string, schema: z.ZodType<T>, signal?: AbortSignal): Promise<T>
-  send<T>(call: Call, schema: z.ZodType<T>): Promise<T>
-  /** Gives the bytes unchanged, for a download. */
-  fetchFile(path: string): Promise<Blob>
-}
+export type Api = ReturnType<typeof createApi>
 
 export interface Call {
   readonly method: 'POST' | 'PUT' | 'DELETE'
@@ -21,7 +16,7 @@ export interface Call {
 }
 
 /** @param onRefused called when the server rejects the key */
-export function createApi(key: string, onRefused: () => void): Api {
+export function createApi(key: string, onRefused: () => void) {
   const call = async (path: string, init: RequestInit, timeoutMs = TIMEOUT_MS) => {
     const timeout = AbortSignal.timeout(timeoutMs)
     const signal = init.signal ? AbortSignal.any([timeout, init.signal]) : timeout
@@ -41,10 +36,10 @@ export function createApi(key: string, onRefused: () => void): Api {
     throw await readProblem(response)
   }
   return {
-    async get(path, schema, signal) {
+    async get<T>(path: string, schema: z.ZodType<T>, signal?: AbortSignal): Promise<T> {
       return parse(await readJson(await call(path, signal ? { signal } : {})), schema, path)
     },
-    async send({ method, path, body }, schema) {
+    async send<T>({ method, path, body }: Call, schema: z.ZodType<T>): Promise<T> {
       const init: RequestInit = { method }
       if (body !== undefined) {
         init.body = JSON.stringify(body)
@@ -52,7 +47,8 @@ export function createApi(key: string, onRefused: () => void): Api {
       }
       return parse(await readJson(await call(path, init)), schema, path)
     },
-    fetchFile: async (path) => (await call(path, {}, EXPORT_TIMEOUT_MS)).blob(),
+    /** Gives the bytes unchanged, for a download. */
+    fetchFile: async (path: string) => (await call(path, {}, EXPORT_TIMEOUT_MS)).blob(),
   }
 }
 

@@ -1,6 +1,12 @@
 /** Blocks that views consist of. */
 import { h, type Child } from './dom.ts'
 
+/** Paragraphs, from the plain one to the quietest. */
+export const paragraph = (...text: readonly Child[]) => h('p', {}, text)
+export const remark = (...text: readonly Child[]) => h('p', { class: 'note' }, text)
+export const hint = (...text: readonly Child[]) => h('p', { class: 'hint' }, text)
+export const quiet = (...text: readonly Child[]) => h('p', { class: 'quiet' }, text)
+
 /** Introduces a view. */
 export function lead(...text: readonly Child[]): HTMLElement {
   return h('p', { class: 'lead' }, text)

@@ -31,17 +31,12 @@ export function select(
   return element
 }
 
-export interface Choice {
-  readonly element: HTMLElement
-  readonly show: (value: string) => void
-}
-
 /** Radio buttons that look like one switch. Arrow keys move between them. */
 export function choice(
   legend: string,
   options: readonly Option[],
   onChange: (value: string) => void,
-): Choice {
+) {
   // A group for each choice: two maps on a page are independent.
   const name = `choice-${crypto.randomUUID()}`
   const radios = options.map(([value]) =>
@@ -55,7 +50,7 @@ export function choice(
       h('legend', { class: 'visually-hidden' }, legend),
       labels,
     ),
-    show(value) {
+    show(value: string) {
       for (const radio of radios) radio.checked = radio.value === value
     },
   }

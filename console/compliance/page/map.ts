@@ -23,11 +23,6 @@ export interface MapContent {
   readonly marks: readonly Mark[]
 }
 
-export interface WorldMap {
-  readonly element: HTMLElement
-  update(content: MapContent): void
-}
-
 type World = Topology<{ countries: GeometryCollection<{ name: string }> }>
 type Corner = readonly [number, number]
 /** Longitude, latitude. */
@@ -72,7 +67,7 @@ const FRAMES: Readonly<Record<string, readonly [Corner, Corner] | null>> = {
   ],
 }
 
-export async function createWorldMap(): Promise<WorldMap> {
+export async function createWorldMap() {
   const { default: atlas } = await import('world-atlas/countries-110m.json')
   const world = atlas as unknown as World
   const path = geoPath(PROJECTION)
@@ -117,7 +112,7 @@ export async function createWorldMap(): Promise<WorldMap> {
   })
   return {
     element: h('figure', { class: 'map-box' }, picture, frameChoice.element),
-    update(next) {
+    update(next: MapContent) {
       content = next
       if (frame === undefined) {
         frame = narrowestFrame(next)

@@ -1,5 +1,5 @@
 /** Pieces that several views use. */
-import { list } from './blocks.ts'
+import { list, paragraph } from './blocks.ts'
 import { h, replace, svg, type Child } from './dom.ts'
 import { shortHash, whenUtc } from './words.ts'
 
@@ -31,7 +31,7 @@ export function hash(value: string): HTMLElement {
 
 /** Stands where a list has no rows. */
 export function emptyNote(title: string, ...more: readonly Child[]): HTMLElement {
-  return h('div', { class: 'empty' }, h('p', {}, h('strong', {}, title)), h('p', {}, more))
+  return h('div', { class: 'empty' }, paragraph(h('strong', {}, title)), paragraph(more))
 }
 
 export interface Column<T> {
@@ -169,7 +169,7 @@ export function outcome(
   { tone, sign: kind, title }: Outcome,
   ...details: readonly Child[]
 ): HTMLElement {
-  const text = h('div', {}, h('p', {}, h('strong', {}, title)), details)
+  const text = h('div', {}, paragraph(h('strong', {}, title)), details)
   return h('div', { class: `outcome outcome-${tone}`, role: 'status' }, sign(kind), text)
 }
 

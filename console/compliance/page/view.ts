@@ -1,7 +1,7 @@
 /** Views, and how the page shows one: a spinner, then its content, or the fault and a way to try again. */
 import type { Scope } from '#shared/api/keys.ts'
 import { toAppError, type AppError } from '#shared/base/errors.ts'
-import { list } from './blocks.ts'
+import { list, paragraph, quiet } from './blocks.ts'
 import { h, replace, type Child } from './dom.ts'
 import type { Session } from './session.ts'
 
@@ -63,12 +63,12 @@ export function faultPanel(error: AppError, again?: () => void): HTMLElement {
   return h(
     'section',
     { class: 'fault', role: 'alert', 'data-testid': 'fault' },
-    h('p', {}, h('strong', {}, titleOf(error))),
-    errors.length === 0 && h('p', {}, error.detail),
+    paragraph(h('strong', {}, titleOf(error))),
+    errors.length === 0 && paragraph(error.detail),
     errors.length > 0 &&
       list(errors.map(({ pointer, detail }) => [h('code', {}, pointer), ` ${detail}`])),
-    typeof rule === 'string' && h('p', { class: 'quiet' }, 'Rule: ', h('code', {}, rule)),
-    typeof needed === 'string' && h('p', { class: 'quiet' }, `Needed: ${needed}.`),
+    typeof rule === 'string' && quiet('Rule: ', h('code', {}, rule)),
+    typeof needed === 'string' && quiet(`Needed: ${needed}.`),
     again && h('button', { type: 'button', class: 'button', onclick: again }, 'Try again'),
   )
 }
@@ -92,10 +92,8 @@ function refusedScope(view: View, session: Session): HTMLElement {
   return h(
     'section',
     { class: 'fault', 'data-testid': 'no-scope' },
-    h('p', {}, h('strong', {}, 'This key has no access to this view')),
-    h(
-      'p',
-      {},
+    paragraph(h('strong', {}, 'This key has no access to this view')),
+    paragraph(
       `${view.label} needs a key with scope `,
       h('code', {}, view.needs.join(' or ')),
       '. Your key has ',

@@ -1,5 +1,5 @@
 /** Shows what would happen to a job now: the verdict on every connected node, as a table and on the map. */
-import { legend } from '../page/blocks.ts'
+import { legend, paragraph, quiet, remark } from '../page/blocks.ts'
 import { field, select } from '../page/controls.ts'
 import { countryName, nameList, regionCode } from '../page/countries.ts'
 import { h, type Child } from '../page/dom.ts'
@@ -43,7 +43,7 @@ export async function dryRunPage(context: ViewContext, id: string): Promise<Chil
   }
   ask()
   return [
-    h('p', {}, h('a', { href: `#/policies/${id}` }, `Back to ${id}`)),
+    paragraph(h('a', { href: `#/policies/${id}` }, `Back to ${id}`)),
     h(
       'form',
       {
@@ -91,9 +91,9 @@ export async function verdictPanel(
     { class: 'dry-run', 'data-testid': 'dry-run', 'aria-label': 'Dry run' },
     outcome(
       { ...(code === 'allow' ? ALLOWED : REFUSED), title: sentence },
-      rule !== null && h('p', {}, 'Rule: ', h('code', {}, rule)),
-      needed !== null && h('p', {}, `Needed: ${needed}.`),
-      reply.ingress.verdict === 'allow' && h('p', { class: 'quiet' }, reply.ingress.sentence),
+      rule !== null && paragraph('Rule: ', h('code', {}, rule)),
+      needed !== null && paragraph(`Needed: ${needed}.`),
+      reply.ingress.verdict === 'allow' && quiet(reply.ingress.sentence),
     ),
     h(
       'div',
@@ -149,9 +149,7 @@ function hubNotes({ hubs }: DryRunReply): Child {
   return hubs
     .filter(({ verdict, isLive }) => verdict !== 'allow' || !isLive)
     .map(({ hub, jurisdiction, verdict }) =>
-      h(
-        'p',
-        { class: 'note' },
+      remark(
         verdict === 'allow'
           ? `Hub ${hub} does not answer, so its nodes are missing from the list.`
           : `Hub ${hub} keeps records in ${jurisdiction}, so jobs under this policy never go there (storage.jurisdiction).`,

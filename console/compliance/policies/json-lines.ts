@@ -44,7 +44,8 @@ function valueStarts(text: string): Map<string, number> {
       if (level?.isArray === true) level.index += 1
       else isKey = true
     } else if (word === ':') isKey = false
-    else if (isKey && level !== undefined) level.key = escape(String(JSON.parse(word)))
+    else if (isKey && level !== undefined)
+      level.key = String(JSON.parse(word)).replaceAll('~', '~0').replaceAll('/', '~1')
     else {
       const path =
         level === undefined ? '' : `${level.path}/${level.isArray ? level.index : level.key}`
@@ -56,8 +57,4 @@ function valueStarts(text: string): Map<string, number> {
     if (word === '}' || word === ']') isKey = false
   }
   return starts
-}
-
-function escape(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1')
 }

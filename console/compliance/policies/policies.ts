@@ -1,7 +1,7 @@
 /** The view of policies: a list, or one policy with its versions, editor, comparison and dry run. */
 import { leastTrust } from '#shared/law/explain.ts'
 import { placesLabel } from '../page/countries.ts'
-import { lead } from '../page/blocks.ts'
+import { lead, remark } from '../page/blocks.ts'
 import { h, type Child } from '../page/dom.ts'
 import { dryRunPage } from './dry-run.ts'
 import { linkButton, table, tag, time } from '../page/parts.ts'
@@ -45,9 +45,7 @@ async function listPage({ session, signal }: ViewContext): Promise<Child> {
     ),
     mayPublish
       ? h('p', { class: 'actions' }, linkButton('New policy', '#/policies?show=new', 'main'))
-      : h(
-          'p',
-          { class: 'note' },
+      : remark(
           'This key can read policies. To publish them, it needs the scope ',
           h('code', {}, 'policy'),
           '.',

@@ -1,4 +1,5 @@
 /** Shows the differences between two versions of a policy. */
+import { paragraph } from '../page/blocks.ts'
 import { byName, countryName } from '../page/countries.ts'
 import { field, select } from '../page/controls.ts'
 import { h, type Child } from '../page/dom.ts'
@@ -28,7 +29,7 @@ export async function comparePage(context: ViewContext, id: string): Promise<Chi
       },
     )
   return [
-    h('p', {}, h('a', { href: `#/policies/${id}` }, `Back to ${id}`)),
+    paragraph(h('a', { href: `#/policies/${id}` }, `Back to ${id}`)),
     h(
       'div',
       { class: 'filters' },
@@ -36,7 +37,7 @@ export async function comparePage(context: ViewContext, id: string): Promise<Chi
       field('To version', choice('to', to)),
     ),
     before === undefined || after === undefined
-      ? h('p', {}, 'This version does not exist.')
+      ? paragraph('This version does not exist.')
       : diffTable(diffPolicies(before, after), `Version ${from}`, `Version ${to}`),
   ]
 }

@@ -13,20 +13,9 @@ export interface FieldChange {
   readonly to: string
 }
 
-export interface PolicyDiff {
-  readonly fields: readonly FieldChange[]
-  /** Changes of the countries where jobs may run. */
-  readonly compute: SetChange
-  /** Changes of the countries where requests may enter. */
-  readonly ingress: SetChange
-}
+export type PolicyDiff = ReturnType<typeof diffPolicies>
 
-export interface SetChange {
-  readonly added: readonly string[]
-  readonly removed: readonly string[]
-}
-
-export function diffPolicies(from: Policy, to: Policy): PolicyDiff {
+export function diffPolicies(from: Policy, to: Policy) {
   const fields = POLICY_FIELDS.flatMap((field): FieldChange[] => {
     const [before, after] = [showField(field, from), showField(field, to)]
     const { label, pointer } = field
@@ -34,7 +23,9 @@ export function diffPolicies(from: Policy, to: Policy): PolicyDiff {
   })
   return {
     fields,
+    /** Changes of the countries where jobs may run. */
     compute: setChange(computeSet(from), computeSet(to)),
+    /** Changes of the countries where requests may enter. */
     ingress: setChange(ingressSet(from), ingressSet(to)),
   }
 }
@@ -72,6 +63,6 @@ function ingressSet({ ingress, regions }: Policy): CountrySet {
   return placeSet(ingress, regions)
 }
 
-function setChange(from: CountrySet, to: CountrySet): SetChange {
+function setChange(from: CountrySet, to: CountrySet) {
   return { added: listCountries(without(to, from)), removed: listCountries(without(from, to)) }
 }

@@ -2,7 +2,7 @@
 import { AppError, toAppError, type FieldFault } from '#shared/base/errors.ts'
 import { PolicyId } from '#shared/law/policy.ts'
 import { CURRENT_REGIONS } from '#shared/law/region-groups.ts'
-import { lead, list } from '../page/blocks.ts'
+import { lead, list, paragraph } from '../page/blocks.ts'
 import { choice, field } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { button, textButton } from '../page/parts.ts'
@@ -209,9 +209,7 @@ class Editor {
           'data-testid': 'field-faults',
           'aria-label': 'Why the draft was refused',
         },
-        h(
-          'p',
-          {},
+        paragraph(
           h('strong', {}, `The draft was refused. Correct ${count(faults.length, 'field')}:`),
         ),
         list(

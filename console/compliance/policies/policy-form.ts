@@ -5,12 +5,7 @@ import { h, replace } from '../page/dom.ts'
 import { fieldOf, POLICY_FIELDS, textOf, valueAt, type PolicyField } from './policy-fields.ts'
 import { regionPicker, regionSuggestions } from './region-picker.ts'
 
-export interface PolicyForm {
-  readonly element: HTMLElement
-  /** Shows each fault at its field. */
-  showFaults(faults: readonly FieldFault[]): void
-  focusField(pointer: string): void
-}
+export type PolicyForm = ReturnType<typeof policyForm>
 
 interface FormField {
   readonly field: PolicyField
@@ -21,10 +16,7 @@ interface FormField {
 }
 
 /** @param set called with a field's value after each change */
-export function policyForm(
-  draft: unknown,
-  set: (pointer: string, value: unknown) => void,
-): PolicyForm {
+export function policyForm(draft: unknown, set: (pointer: string, value: unknown) => void) {
   const fields = POLICY_FIELDS.map((field) =>
     formField(field, valueAt(draft, field.pointer), (value) => set(field.pointer, value)),
   )
@@ -37,8 +29,9 @@ export function policyForm(
       regionSuggestions(),
       fields.map(({ element }) => element),
     ),
-    focusField: (pointer) => byPointer(pointer)?.focus(),
-    showFaults(faults) {
+    focusField: (pointer: string) => byPointer(pointer)?.focus(),
+    /** Shows each fault at its field. */
+    showFaults(faults: readonly FieldFault[]) {
       for (const { problem, mark } of fields) {
         replace(problem)
         mark(false)

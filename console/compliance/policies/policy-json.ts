@@ -4,14 +4,9 @@ import { h, replace } from '../page/dom.ts'
 import { textButton } from '../page/parts.ts'
 import { lineOfPointer, lineOfSyntaxFault } from './json-lines.ts'
 
-export interface PolicyJson {
-  readonly element: HTMLElement
-  /** Shows the fault and returns undefined for invalid JSON. */
-  read(): { readonly draft: unknown } | undefined
-  showFaults(faults: readonly FieldFault[]): void
-}
+export type PolicyJson = ReturnType<typeof policyJson>
 
-export function policyJson(draft: unknown, onChange: (draft: unknown) => void): PolicyJson {
+export function policyJson(draft: unknown, onChange: (draft: unknown) => void) {
   const problems = h('ul', { class: 'problems', id: 'json-problems' })
   const area = h('textarea', {
     id: 'policy-json',
@@ -48,6 +43,7 @@ export function policyJson(draft: unknown, onChange: (draft: unknown) => void): 
     return fault === undefined ? { draft: JSON.parse(area.value) as unknown } : undefined
   }
   return {
+    /** Shows the fault and returns undefined for invalid JSON. */
     read,
     element: h(
       'div',
@@ -61,7 +57,7 @@ export function policyJson(draft: unknown, onChange: (draft: unknown) => void): 
       ),
       problems,
     ),
-    showFaults: (faults) =>
+    showFaults: (faults: readonly FieldFault[]) =>
       list(
         faults.map(({ pointer, detail }) => ({
           line: lineOfPointer(area.value, pointer),

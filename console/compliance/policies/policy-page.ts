@@ -1,6 +1,6 @@
 /** One policy: the fields of its newest version, its map, and all versions. */
 import { groupNotes } from '#shared/law/region-notes.ts'
-import { card, facts, lead } from '../page/blocks.ts'
+import { card, facts, lead, paragraph } from '../page/blocks.ts'
 import { countryName, nameList, placesLabel } from '../page/countries.ts'
 import { confirmDialog } from '../page/dialog.ts'
 import { h, type Child } from '../page/dom.ts'
@@ -32,10 +32,13 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
     session.api.get('/v1/policies', PoliciesReply, signal),
   ])
   const [newest] = versions
-  if (newest === undefined) return h('p', {}, `There is no policy ${id}.`)
+  if (newest === undefined) return paragraph(`There is no policy ${id}.`)
   const map = await createWorldMap()
   const { computeCountries, retiredAtMs } = newest
   const notes = groupNotes(newest.policy)
+  const fields = POLICY_FIELDS.map(
+    (field) => [field.label, showField(field, newest.policy)] as const,
+  )
   map.update({
     label: `Map: jobs may run in ${nameList(computeCountries, 40)}`,
     shaded: new Set(computeCountries),
@@ -57,7 +60,7 @@ export async function policyPage(context: ViewContext, id: string): Promise<Chil
     h(
       'div',
       { class: 'split' },
-      card('says', 'Fields', fieldList(newest)),
+      card('says', 'Fields', facts(...fields)),
       card(
         'where',
         `Where jobs may run: ${placesLabel(newest.policy.compute)}, ${count(computeCountries.length, 'country', 'countries')}`,
@@ -77,7 +80,7 @@ export function countryDetails(codes: readonly string[]): HTMLElement {
     'details',
     { class: 'all' },
     h('summary', {}, 'List by name'),
-    h('p', {}, names.join(', ')),
+    paragraph(names.join(', ')),
   )
 }
 
@@ -114,14 +117,10 @@ function retire({ session, say }: ViewContext, id: string): void {
   confirmDialog({
     title: `Retire ${id}?`,
     body: [
-      h(
-        'p',
-        {},
+      paragraph(
         'New jobs under this policy are refused everywhere within 10 seconds, jobs of running batches and sessions within 30. The name cannot be used again. This cannot be undone.',
       ),
-      h(
-        'p',
-        {},
+      paragraph(
         'Its versions stay readable and its receipts stay valid. The record of processing shows it as ended.',
       ),
     ],
@@ -134,10 +133,6 @@ function retire({ session, say }: ViewContext, id: string): void {
       say(`${id} is retired.`)
     },
   })
-}
-
-function fieldList({ policy }: PolicyReply): HTMLElement {
-  return facts(...POLICY_FIELDS.map((field) => [field.label, showField(field, policy)] as const))
 }
 
 function versionTable(id: string, versions: readonly PolicyReply[]): HTMLElement {

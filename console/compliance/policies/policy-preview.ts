@@ -2,7 +2,7 @@
 import { PolicyDraft, type Policy } from '#shared/law/policy.ts'
 import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
 import { groupNotes } from '#shared/law/region-notes.ts'
-import { list } from '../page/blocks.ts'
+import { hint, list, paragraph } from '../page/blocks.ts'
 import { nameList, placesLabel } from '../page/countries.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap } from '../page/map.ts'
@@ -12,15 +12,12 @@ import { diffTable } from './policy-compare.ts'
 import { computeCountries, diffPolicies } from './policy-diff.ts'
 import { withValue } from './policy-fields.ts'
 
-export interface PolicyPreview {
-  readonly element: HTMLElement
-  readonly show: (draft: unknown) => void
-}
+export type PolicyPreview = Awaited<ReturnType<typeof policyPreview>>
 
 /** @param newest the published version that drafts are compared with */
 export async function policyPreview(
   newest: { readonly policy: Policy; readonly version: number } | undefined,
-): Promise<PolicyPreview> {
+) {
   const map = await createWorldMap()
   const text = h('div', { class: 'preview' })
   return {
@@ -30,10 +27,10 @@ export async function policyPreview(
       map.element,
       text,
     ),
-    show(draft) {
+    show(draft: unknown) {
       const parsed = PolicyDraft.safeParse(withValue(draft, '/id', newest?.policy.id ?? 'draft'))
       if (!parsed.success) {
-        replace(text, h('p', { class: 'hint' }, 'The draft is incomplete or has errors.'))
+        replace(text, hint('The draft is incomplete or has errors.'))
         return
       }
       const policy = completePolicy(parsed.data)
@@ -45,13 +42,11 @@ export async function policyPreview(
       })
       replace(
         text,
-        h(
-          'p',
-          {},
+        paragraph(
           h('strong', {}, `Jobs may run in ${placesLabel(policy.compute)}`),
           `, ${count(countries.length, 'country', 'countries')}`,
         ),
-        h('p', { class: 'hint' }, nameList(countries, 12)),
+        hint(nameList(countries, 12)),
         noteList(groupNotes(policy)),
         assumedList(draft, policy),
         newest !== undefined && [

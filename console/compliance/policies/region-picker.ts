@@ -2,11 +2,6 @@
 import { allRegions, regionCode, regionLabel } from '../page/countries.ts'
 import { h, replace } from '../page/dom.ts'
 
-export interface RegionPicker {
-  readonly element: HTMLElement
-  readonly focus: () => void
-}
-
 interface RegionPickerOptions {
   readonly id: string
   readonly label: string
@@ -26,7 +21,7 @@ export function regionSuggestions(): HTMLElement {
   )
 }
 
-export function regionPicker(options: RegionPickerOptions): RegionPicker {
+export function regionPicker(options: RegionPickerOptions) {
   const { id, label, describedBy, onChange } = options
   let value = options.value
   const chips = h('ul', { class: 'chips' })

@@ -55,7 +55,7 @@ ${LINEAR_MAIN}
 }
 `
 
-interface Shape {
+export interface ConvolutionShape {
   readonly batch: number
   readonly channels: number
   readonly outChannels: number
@@ -67,7 +67,7 @@ interface Shape {
   readonly dilation: number
 }
 
-function shapeOf({ inputs, outputs, params }: ResolvedJob): Shape {
+export function convolutionShape({ inputs, outputs, params }: ResolvedJob): ConvolutionShape {
   const shapes = [inputs[0], inputs[1], outputs[0]].map((tensor) => tensor?.shape ?? [])
   const [x = [], w = [], y = []] = shapes.map((shape) =>
     shape.length === 3 ? [...shape.slice(0, 2), 1, shape[2] ?? 1] : shape,
@@ -94,7 +94,7 @@ function convolution(name: string): LibraryKernel {
     variants: { software: ['direct'], hardware: ['direct'] },
     plan(job) {
       const { batch, channels, outChannels, size, out, taps, stride, padding, dilation } =
-        shapeOf(job)
+        convolutionShape(job)
       const threads = batch * Math.ceil(outChannels / 4) * out[0] * Math.ceil(out[1] / 4)
       const words = [
         threads,
@@ -115,48 +115,7 @@ function convolution(name: string): LibraryKernel {
       }
       return { passes: [pass] }
     },
-    reference(job, [x = new Float32Array(), w = new Float32Array()]) {
-      const shape = shapeOf(job)
-      const { batch, outChannels, out } = shape
-      const y = new Float64Array(batch * outChannels * out[0] * out[1])
-      let scale = 0
-      for (const at of y.keys()) {
-        const { sum, absolute } = outputAt(shape, { x, w, at })
-        y[at] = sum
-        scale = Math.max(scale, absolute)
-      }
-      return { outputs: [y], scale }
-    },
   }
-}
-
-function outputAt(
-  shape: Shape,
-  {
-    x,
-    w,
-    at,
-  }: { readonly x: ArrayLike<number>; readonly w: ArrayLike<number>; readonly at: number },
-): { sum: number; absolute: number } {
-  const { channels, outChannels, size, out, taps, stride, padding, dilation } = shape
-  const column = at % out[1]
-  const line = Math.floor(at / out[1]) % out[0]
-  const channelOut = Math.floor(at / out[1] / out[0]) % outChannels
-  const image = Math.floor(at / out[1] / out[0] / outChannels)
-  let sum = 0
-  let absolute = 0
-  for (let channel = 0; channel < channels; channel += 1)
-    for (let high = 0; high < taps[0]; high += 1)
-      for (let wide = 0; wide < taps[1]; wide += 1) {
-        const row = line * stride[0] - padding[0] + high * dilation
-        const from = column * stride[1] - padding[1] + wide * dilation
-        if (row < 0 || row >= size[0] || from < 0 || from >= size[1]) continue
-        const value = x[((image * channels + channel) * size[0] + row) * size[1] + from] ?? 0
-        const weight = w[((channelOut * channels + channel) * taps[0] + high) * taps[1] + wide] ?? 0
-        sum += value * weight
-        absolute += Math.abs(value * weight)
-      }
-  return { sum, absolute }
 }
 
 export const CONV1D = convolution('conv1d@1')

@@ -1,13 +1,6 @@
 /** `fft@1`: Stockham's transform in radix 8 with one smaller pass. Phases come from a table in double precision. */
 import type { ResolvedJob } from '#shared/kernels/kernels.ts'
-import {
-  floatWord,
-  LINEAR_MAIN,
-  sumOfAbsolutes,
-  threadGroups,
-  type LibraryKernel,
-  type Pass,
-} from './kernel.ts'
+import { floatWord, LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 
 const RADICES = [1, 2, 4, 8] as const
 type Radix = (typeof RADICES)[number]
@@ -122,14 +115,7 @@ function phases(n: number): Float32Array<ArrayBuffer> {
   return table
 }
 
-interface Transform {
-  readonly n: number
-  readonly batch: number
-  readonly isReal: boolean
-  readonly isInverse: boolean
-}
-
-function transformOf({ inputs, params }: ResolvedJob): Transform {
+export function transformOf({ inputs, params }: ResolvedJob) {
   const shape = inputs[0]?.shape ?? []
   const isReal = params.input === 'real'
   const n = shape[shape.length - (isReal ? 1 : 2)] ?? 1
@@ -172,46 +158,4 @@ export const FFT: LibraryKernel = {
       passes,
     }
   },
-  reference(job, [x = new Float32Array()]) {
-    const { n, batch, isReal, isInverse } = transformOf(job)
-    const kept = isReal ? Math.floor(n / 2) + 1 : n
-    const y = new Float64Array(batch * kept * 2)
-    let scale = 0
-    for (let row = 0; row < batch; row += 1) {
-      const at = row * n
-      const re = Float64Array.from({ length: n }, (_, i) => x[isReal ? at + i : 2 * (at + i)] ?? 0)
-      const im = Float64Array.from({ length: n }, (_, i) =>
-        isReal ? 0 : (x[2 * (at + i) + 1] ?? 0),
-      )
-      const divisor = isInverse ? n : 1
-      scale = Math.max(scale, (sumOfAbsolutes(re) + sumOfAbsolutes(im)) / divisor)
-      const [outRe, outIm] = recursive(re, im, isInverse ? 1 : -1)
-      for (let k = 0; k < kept; k += 1) {
-        y[2 * (row * kept + k)] = (outRe[k] ?? 0) / divisor
-        y[2 * (row * kept + k) + 1] = (outIm[k] ?? 0) / divisor
-      }
-    }
-    return { outputs: [y], scale }
-  },
-}
-
-function recursive(re: Float64Array, im: Float64Array, sign: 1 | -1): [Float64Array, Float64Array] {
-  const n = re.length
-  if (n === 1) return [re, im]
-  const every = (from: Float64Array, odd: number) =>
-    Float64Array.from({ length: n / 2 }, (_, i) => from[2 * i + odd] ?? 0)
-  const [evenRe, evenIm] = recursive(every(re, 0), every(im, 0), sign)
-  const [oddRe, oddIm] = recursive(every(re, 1), every(im, 1), sign)
-  const [outRe, outIm] = [new Float64Array(n), new Float64Array(n)]
-  for (let k = 0; k < n / 2; k += 1) {
-    const angle = (sign * 2 * Math.PI * k) / n
-    const [cos, sin] = [Math.cos(angle), Math.sin(angle)]
-    const [a, b] = [oddRe[k] ?? 0, oddIm[k] ?? 0]
-    const [turnedRe, turnedIm] = [cos * a - sin * b, sin * a + cos * b]
-    outRe[k] = (evenRe[k] ?? 0) + turnedRe
-    outIm[k] = (evenIm[k] ?? 0) + turnedIm
-    outRe[k + n / 2] = (evenRe[k] ?? 0) - turnedRe
-    outIm[k + n / 2] = (evenIm[k] ?? 0) - turnedIm
-  }
-  return [outRe, outIm]
 }

@@ -82,21 +82,8 @@ export const HISTOGRAM: LibraryKernel = {
       ],
     }
   },
-  reference({ params }, [x = new Float32Array()]) {
-    const bins = Number(params.bins)
-    const [least, most] = [Math.fround(Number(params.min)), Math.fround(Number(params.max))]
-    const scale = Math.fround(binScale(least, most, bins))
-    const counts = new Uint32Array(bins)
-    for (const value of x) {
-      if (value < least || value > most) continue
-      // Rounds each step as the device does, so that a value near an edge falls into the same bin.
-      const bin = Math.min(Math.floor(Math.fround(Math.fround(value - least) * scale)), bins - 1)
-      counts[bin] = (counts[bin] ?? 0) + 1
-    }
-    return { outputs: [counts], scale: 0 }
-  },
 }
 
-function binScale(least: number, most: number, bins: number): number {
+export function binScale(least: number, most: number, bins: number): number {
   return bins / (most - least)
 }

@@ -1,4 +1,4 @@
-/** The interface of a library kernel: WGSL texts, a plan of passes for a job, and a reference implementation. */
+/** The interface of a library kernel: WGSL texts and a plan of passes for a job. */
 import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 
 /** One dispatch. Binding 0 is the uniform block; the buffers follow in order. */
@@ -24,14 +24,6 @@ export interface Plan {
   readonly passes: readonly Pass[]
 }
 
-export type NumberArray = Float64Array | Float32Array | Int32Array | Uint32Array
-
-export interface Reference {
-  readonly outputs: readonly NumberArray[]
-  /** Errors are given relative to this; the specification defines it. */
-  readonly scale: number
-}
-
 export interface LibraryKernel {
   readonly name: string
   /** Every WGSL text that the kernel can run. Its digest covers them. */
@@ -44,8 +36,6 @@ export interface LibraryKernel {
   /** A small job that compares variants on a device. Required where there are several. */
   readonly trial?: (isSoftware: boolean) => readonly { name: string; shape: number[] }[]
   plan(job: ResolvedJob, variant: string): Plan
-  /** Computes the job on the CPU in double precision, by another algorithm where there is one. */
-  reference(job: ResolvedJob, inputs: readonly NumberArray[]): Reference
 }
 
 /** Workgroup size of kernels with one linear range of threads. */
@@ -80,10 +70,4 @@ export function rowsOf(shape: readonly number[]): {
 } {
   const length = shape.at(-1) ?? 1
   return { rows: shape.slice(0, -1).reduce((product, size) => product * size, 1), length }
-}
-
-export function sumOfAbsolutes(values: ArrayLike<number>, from = 0, to = values.length): number {
-  let sum = 0
-  for (let i = from; i < to; i += 1) sum += Math.abs(values[i] ?? 0)
-  return sum
 }

@@ -3,15 +3,7 @@ import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { copySources, REGISTER_GROUP, registerSource, TILE, TILE_SOURCE } from './matmul-source.ts'
 
-interface Shape {
-  readonly batch: number
-  readonly m: number
-  readonly n: number
-  readonly k: number
-  readonly isHalf: boolean
-}
-
-function shapeOf({ inputs, outputs }: ResolvedJob): Shape {
+export function matmulShape({ inputs, outputs }: ResolvedJob) {
   const [m = 1, n = 1] = outputs[0]?.shape.slice(-2) ?? []
   const k = inputs[0]?.shape.at(-1) ?? 1
   const batch = (inputs[0]?.shape.length ?? 2) === 3 ? (inputs[0]?.shape[0] ?? 1) : 1
@@ -46,7 +38,7 @@ export const MATMUL: LibraryKernel = {
     return ['a', 'b'].map((name) => ({ name, shape: [size, size] }))
   },
   plan(job, variant) {
-    const shape = shapeOf(job)
+    const shape = matmulShape(job)
     const { batch, m, n, isHalf } = shape
     const [n4, k4] = [Math.ceil(n / 4), Math.ceil(shape.k / 4)]
     const scratch: Record<string, number> = {}
@@ -83,22 +75,6 @@ export const MATMUL: LibraryKernel = {
         workgroups: threadGroups(isHalf ? Math.ceil(count / 2) : count),
       })
     return { scratch, passes }
-  },
-  reference(job, [a = new Float32Array(), b = new Float32Array()]) {
-    const { batch, m, n, k } = shapeOf(job)
-    const c = new Float64Array(batch * m * n)
-    const largest = new Float64Array(batch * m * n)
-    for (let row = 0; row < batch * m; row += 1)
-      for (let inner = 0; inner < k; inner += 1) {
-        const value = a[row * k + inner] ?? 0
-        const from = (Math.floor(row / m) * k + inner) * n
-        for (let column = 0; column < n; column += 1) {
-          const product_ = value * (b[from + column] ?? 0)
-          c[row * n + column] = (c[row * n + column] ?? 0) + product_
-          largest[row * n + column] = (largest[row * n + column] ?? 0) + Math.abs(product_)
-        }
-      }
-    return { outputs: [c], scale: largest.reduce((most, sum) => Math.max(most, sum), 0) }
   },
 }
 

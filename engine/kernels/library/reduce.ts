@@ -1,10 +1,8 @@
 /** `reduce@1`: each pass leaves partial results of strided segments, until one a row is left. */
-import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import {
   floatWord,
   LINEAR_MAIN,
   rowsOf,
-  sumOfAbsolutes,
   threadGroups,
   type LibraryKernel,
   type Pass,
@@ -88,25 +86,5 @@ export const REDUCE: LibraryKernel = {
     const op = params.op === 'mean' ? 'sum' : String(params.op)
     const scale = params.op === 'mean' ? 1 / length : 1
     return planReduce({ from: 'x', to: 'y', source: op, rows, length, scale })
-  },
-  reference(job: ResolvedJob, [x = new Float32Array()]) {
-    const { rows, length } = rowsOf(job.inputs[0]?.shape ?? [])
-    const { op } = job.params
-    let scale = 0
-    const y = Float64Array.from({ length: rows }, (_, row) => {
-      const values = x.subarray(row * length, (row + 1) * length)
-      if (op === 'min' || op === 'max') {
-        let best = values[0] ?? NaN
-        for (const value of values)
-          best = op === 'min' ? Math.min(best, value) : Math.max(best, value)
-        return best
-      }
-      let sum = 0
-      for (const value of values) sum += value
-      const divisor = op === 'mean' ? length : 1
-      scale = Math.max(scale, sumOfAbsolutes(values) / divisor)
-      return sum / divisor
-    })
-    return { outputs: [y], scale }
   },
 }

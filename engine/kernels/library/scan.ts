@@ -1,12 +1,5 @@
 /** `scan@1`: sums of chunks go up level by level, running sums come down. One thread a chunk, no barriers. */
-import {
-  LINEAR_MAIN,
-  rowsOf,
-  sumOfAbsolutes,
-  threadGroups,
-  type LibraryKernel,
-  type Pass,
-} from './kernel.ts'
+import { LINEAR_MAIN, rowsOf, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 
 export const CHUNK = 64
 
@@ -111,24 +104,5 @@ export const SCAN: LibraryKernel = {
     const type = x?.datatype === 'FP32' ? 'f32' : 'u32'
     const isExclusive = params.exclusive === true
     return planScan({ from: 'x', to: 'y', type, rows, length, isExclusive })
-  },
-  reference({ inputs, params }, [x = new Float32Array()]) {
-    const { rows, length } = rowsOf(inputs[0]?.shape ?? [])
-    const isFloat = inputs[0]?.datatype === 'FP32'
-    const wrap = inputs[0]?.datatype === 'INT32' ? (v: number) => v | 0 : (v: number) => v >>> 0
-    const y = isFloat
-      ? new Float64Array(x.length)
-      : new (x.constructor as Uint32ArrayConstructor)(x.length)
-    let scale = 0
-    for (let row = 0; row < rows; row += 1) {
-      let sum = 0
-      for (let at = row * length; at < (row + 1) * length; at += 1) {
-        const next = isFloat ? sum + (x[at] ?? 0) : wrap(sum + (x[at] ?? 0))
-        y[at] = params.exclusive === true ? sum : next
-        sum = next
-      }
-      scale = Math.max(scale, sumOfAbsolutes(x, row * length, (row + 1) * length))
-    }
-    return { outputs: [y], scale }
   },
 }

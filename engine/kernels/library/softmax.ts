@@ -145,17 +145,4 @@ export const SOFTMAX: LibraryKernel = {
     const pass = { source: variant, buffers: ['x', 'y'], words: [rows, length], workgroups }
     return { passes: [pass] }
   },
-  reference({ inputs }, [x = new Float32Array()]) {
-    const { rows, length } = rowsOf(inputs[0]?.shape ?? [])
-    const y = new Float64Array(rows * length)
-    for (let row = 0; row < rows; row += 1) {
-      const values = x.subarray(row * length, (row + 1) * length)
-      let most = -Infinity
-      for (const value of values) most = Math.max(most, value)
-      let sum = 0
-      for (const value of values) sum += Math.exp(value - most)
-      for (const [i, value] of values.entries()) y[row * length + i] = Math.exp(value - most) / sum
-    }
-    return { outputs: [y], scale: y.reduce((largest, value) => Math.max(largest, value), 0) }
-  },
 }

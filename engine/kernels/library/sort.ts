@@ -1,5 +1,4 @@
 /** `sort@1`: a stable radix sort of four bits a pass. Each thread counts and places its own segment; no barriers. */
-import type { ResolvedJob } from '#shared/kernels/kernels.ts'
 import { LINEAR_MAIN, threadGroups, type LibraryKernel, type Pass } from './kernel.ts'
 import { planScan, SCAN_SOURCES } from './scan.ts'
 
@@ -146,17 +145,5 @@ export const SORT: LibraryKernel = {
       },
       passes,
     }
-  },
-  reference({ params }: ResolvedJob, [keys = new Float32Array()]) {
-    const descending = params.descending === true
-    const key = (i: number) => keys[i] ?? 0
-    // Object.is distinguishes the two zeroes, as their bits do.
-    const rank = (i: number) => (Object.is(key(i), -0) ? -1 : key(i) === 0 ? 1 : 0)
-    const compare = (i: number, j: number) => key(i) - key(j) || rank(i) - rank(j)
-    const order = Uint32Array.from(keys.keys())
-    order.sort((i, j) => (descending ? compare(j, i) : compare(i, j)) || i - j)
-    const sorted = keys.slice()
-    for (const [at, i] of order.entries()) sorted[at] = key(i)
-    return { outputs: [sorted, order], scale: 0 }
   },
 }

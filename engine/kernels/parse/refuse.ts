@@ -1,5 +1,5 @@
 /** Errors about a kernel's text: with a pointer, the line, and the reason. */
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, faultsError } from '#shared/base/errors.ts'
 import { BUDGET_RULE } from '#shared/kernels/rules.ts'
 
 export interface SourcePosition {
@@ -14,9 +14,7 @@ export function refuse(
   detail: string,
 ): AppError {
   const text = place === undefined ? detail : `line ${lineOf(place)}: ${detail}`
-  return new AppError(code, `/kernel/wgsl: ${text}.`, {
-    meta: { errors: [{ pointer: '/kernel/wgsl', detail: text }] },
-  })
+  return faultsError([{ pointer: '/kernel/wgsl', detail: text }], code)
 }
 
 export function lineOf({ source, start }: SourcePosition): number {

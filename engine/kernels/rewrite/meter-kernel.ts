@@ -84,7 +84,8 @@ export function meterKernel(
   const metered = meter(parts)
   const ends = functions.flatMap((weight, index) => endOf(weight, `${prefix}_zero${index}`, plain))
   const edits = [...metered.edits, ...ends.map(({ edit }) => edit)]
-  const tail = [meterText(prefix), ...metered.tail, ...ends.map(({ text }) => text)]
+  const declared = `@group(1) @binding(0) var<storage, read_write> ${prefix}_meter: array<atomic<u32>, 2>;`
+  const tail = [declared, ...metered.tail, ...ends.map(({ text }) => text)]
   const source = [applyEdits(plain, edits), ...tail].join('\n')
   const loopLines = loops.map(({ loop }) => loop.line)
   return { plain, source, edits, tail, isMetered: true, loopLines, allowed }
@@ -99,13 +100,10 @@ function allowedBy({ total, each }: Grant): string {
   return `this node's ${all} operations of one dispatch, ${one} of one invocation`
 }
 
-interface Parts {
-  readonly functions: readonly FunctionWeight[]
-  readonly entry: FunctionWeight
+interface Parts extends Pick<KernelReport, 'functions' | 'entry' | 'invocations'> {
   readonly place: (span: Span) => SourcePosition
   readonly prefix: string
   readonly grant: Grant
-  readonly invocations: number
   readonly idOf: (loop: Loop) => number
 }
 
@@ -231,10 +229,6 @@ function insertArgs(
 
 function outText(prefix: string): string {
   return `fn ${prefix}_out(line: u32) { atomicMax(&${prefix}_meter[1], line); }`
-}
-
-function meterText(prefix: string): string {
-  return `@group(1) @binding(0) var<storage, read_write> ${prefix}_meter: array<atomic<u32>, 2>;`
 }
 
 /** A function that could only end in its loops needs a value to return after them. */

@@ -1,9 +1,8 @@
 /** Renders a conversation with the model's Jinja template, within a budget of steps. */
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
-import { AppError, errorCode } from '#shared/base/errors.ts'
+import { AppError, errorCode, faultsError } from '#shared/base/errors.ts'
 import { LIMITS, KIB } from '#shared/base/limits.ts'
 import type { ChatMessage } from '#shared/job/text.ts'
-import { requestFault } from './request-fault.ts'
 
 export const CHAT_TEMPLATE_BYTES = 64 * KIB
 /** Expressions that a chat template may evaluate. A message needs a few dozen. */
@@ -81,7 +80,9 @@ function setGlobals(environment: Variables, tokens: Readonly<Record<string, stri
   for (const [name, value] of Object.entries(tokens)) environment.set(name, value)
   environment.set('raise_exception', (message: unknown) => {
     const reason = String(message).slice(0, 200)
-    throw requestFault('/messages', `the model's chat template refuses it: ${reason}`)
+    throw faultsError([
+      { pointer: '/messages', detail: `the model's chat template refuses it: ${reason}` },
+    ])
   })
   environment.set('range', boundedRange)
 }

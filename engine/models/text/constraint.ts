@@ -1,12 +1,11 @@
 /** Restricts an answer, token by token, to JSON of the requested shape. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, faultsError } from '#shared/base/errors.ts'
 import { ANY_OBJECT, parseJsonShape } from '#shared/job/json-shape.ts'
 import type { TextInput } from '#shared/job/text.ts'
 import { createJsonAutomaton, type JsonAutomaton, type JsonState } from './json/automaton.ts'
 import { STRING_START } from './json/string.ts'
 import { addTaken, sortTokens, type SortedTokens } from './token-mask.ts'
-import { requestFault } from './request-fault.ts'
 import { argmax, sampleToken, type Sampling, type TokenMask } from './sample.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
@@ -15,12 +14,7 @@ const JSON_GRAMMARS = 8
 /** States of one compiled JSON schema whose allowed tokens are remembered. */
 const JSON_MASKS = 128
 
-export interface Constraint {
-  /** The next token; an end token only where the text may end. @throws {AppError} internal when no token is allowed */
-  choose(logits: Float32Array, sampling: Sampling): number
-  accept(id: number): void
-  readonly isDone: boolean
-}
+export type Constraint = ReturnType<typeof followJson>
 
 /** @throws {AppError} invalid_request for a format that cannot be enforced */
 export type ConstraintFactory = (
@@ -38,7 +32,7 @@ export function createConstraints(
     if (format.type === 'text') return undefined
     if (stop.length > 0) {
       const detail = 'a stop sequence would cut the JSON short; give none with a JSON format'
-      throw requestFault('/stop', detail)
+      throw faultsError([{ pointer: '/stop', detail }])
     }
     const name = JSON.stringify(format)
     const grammar = grammars.get(name) ?? {
@@ -91,7 +85,7 @@ interface Following {
   readonly tokens: Tokens
 }
 
-function followJson(following: Following): Constraint {
+function followJson(following: Following) {
   const { vocabulary, ends, grammar } = following
   const { automaton } = grammar
   let state: JsonState | undefined = automaton.start
@@ -104,7 +98,8 @@ function followJson(following: Following): Constraint {
   const mayCome = (id: number) =>
     ends.has(id) ? state !== undefined && automaton.canEnd(state) : after(id) !== undefined
   return {
-    choose(logits, sampling) {
+    /** The next token; an end token only where the text may end. @throws {AppError} internal when no token is allowed */
+    choose(logits: Float32Array, sampling: Sampling): number {
       if (state === undefined) throw new AppError('internal', 'The text has left its format.')
       if (sampling.temperature === 0) {
         // The likeliest token is nearly always allowed, so the mask is rarely needed.
@@ -113,10 +108,10 @@ function followJson(following: Following): Constraint {
       }
       return sampleToken(logits, sampling, maskOf(following, state))
     },
-    accept(id) {
+    accept(id: number) {
       state = after(id)
     },
-    get isDone() {
+    get isDone(): boolean {
       return state !== undefined && automaton.isDone(state)
     },
   }

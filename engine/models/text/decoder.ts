@@ -25,15 +25,9 @@ export const DecoderConfig = z.looseObject({
 export type DecoderConfig = z.infer<typeof DecoderConfig>
 
 /** One text in progress. `dispose` frees what it keeps on the device. */
-export interface Sequence {
-  /** Takes the next tokens and returns the logits `[vocab]` after the last one. @throws {AppError} cancelled */
-  feed(ids: readonly number[], signal: AbortSignal): Promise<Float32Array>
-  dispose(): void
-}
+export type Sequence = ReturnType<typeof startSequence>
 
-export interface Decoder {
-  start(): Sequence
-}
+export type Decoder = ReturnType<typeof createDecoder>
 
 /** Most logits of one run; all but the last row are discarded. */
 const MAX_LOGITS = 1 << 23
@@ -52,11 +46,7 @@ export function cacheOutputs(config: DecoderConfig): string[] {
  * process
  * @throws {AppError} internal for a graph with inputs that a text generator does not provide
  */
-export function createDecoder(
-  session: RuntimeSession,
-  config: DecoderConfig,
-  now?: () => number,
-): Decoder {
+export function createDecoder(session: RuntimeSession, config: DecoderConfig, now?: () => number) {
   const inputs = new Map(session.inputs.map((info) => [info.name, info]))
   const caches = cacheNames(config)
   const known = new Set(['input_ids', 'attention_mask', 'position_ids', 'num_logits_to_keep'])
@@ -124,7 +114,7 @@ function mostTokens(config: DecoderConfig, inputs: ReadonlyMap<string, InputInfo
   return Math.max(1, Math.min(MAX_PREFILL_TOKENS, Math.floor(MAX_LOGITS / config.vocab_size)))
 }
 
-function startSequence(graph: Graph): Sequence {
+function startSequence(graph: Graph) {
   let past: Readonly<Record<string, Feed | SessionTensor>> = graph.empty
   let length = 0
   const step = async (ids: readonly number[]): Promise<Float32Array> => {
@@ -143,7 +133,8 @@ function startSequence(graph: Graph): Sequence {
     return logits.data.subarray(logits.data.length - vocabulary)
   }
   return {
-    async feed(ids, signal) {
+    /** Takes the next tokens and returns the logits `[vocab]` after the last one. @throws {AppError} cancelled */
+    async feed(ids: readonly number[], signal: AbortSignal): Promise<Float32Array> {
       let logits = new Float32Array()
       for (let at = 0; at < ids.length;) {
         if (signal.aborted) throw cancelled()

@@ -1,22 +1,19 @@
 /** Generates text token by token, until the model ends, a stop sequence comes or the room is used up. */
+import { faultsError } from '#shared/base/errors.ts'
 import type { TextEnd, TextInput } from '#shared/job/text.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { ApplyTemplate } from './chat-template.ts'
 import type { Constraint, ConstraintFactory } from './constraint.ts'
 import type { Decoder } from './decoder.ts'
-import { requestFault } from './request-fault.ts'
 import { createRandom, likelihoods, sampleToken, type Sampling } from './sample.ts'
-import { createSender, type Logprob, type Sender } from './sender.ts'
+import { createSender, type Logprob, type Sender, type SenderOptions } from './sender.ts'
 import { createTextOut } from './text-out.ts'
 import type { Vocabulary } from './vocabulary.ts'
 import { yieldTurn } from './yield-turn.ts'
 
-export interface GenerateOptions {
+export interface GenerateOptions extends Omit<SenderOptions, 'stallMs'> {
   readonly input: TextInput
   readonly maxTokens: number
-  readonly signal: AbortSignal
-  readonly emit: (line: Uint8Array) => Promise<void>
-  readonly now: () => number
 }
 
 /** @throws {AppError} invalid_request, cancelled; internal when the model fails */
@@ -48,9 +45,11 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
   const { vocabulary, applyTemplate, contextTokens } = model
   const maxTokens = contextTokens - 1
   if ((input.messages === undefined) === (input.prompt === undefined))
-    throw requestFault('/messages', 'give either messages or a prompt')
+    throw faultsError([{ pointer: '/messages', detail: 'give either messages or a prompt' }])
   if (input.messages !== undefined && applyTemplate === undefined)
-    throw requestFault('/messages', 'this model has no chat template; give a prompt')
+    throw faultsError([
+      { pointer: '/messages', detail: 'this model has no chat template; give a prompt' },
+    ])
   const ids =
     input.messages !== undefined && applyTemplate !== undefined
       ? vocabulary.encode(applyTemplate(input.messages), {
@@ -59,7 +58,7 @@ export function encodePrompt(model: TextModel, input: TextInput): number[] {
           pointer: '/messages',
         })
       : vocabulary.encode(input.prompt ?? '', { withSpecial: true, maxTokens, pointer: '/prompt' })
-  if (ids.length === 0) throw requestFault('/prompt', 'is empty')
+  if (ids.length === 0) throw faultsError([{ pointer: '/prompt', detail: 'is empty' }])
   return ids
 }
 

@@ -86,21 +86,16 @@ function nucleus(weights: Float64Array, enough: number): number[] {
   }
 }
 
-export interface Likelihoods {
-  /** Natural logarithm of a token's probability at temperature 1. */
-  of(id: number): number
-  readonly top: readonly number[]
-}
-
 const LEAST_LOGPROB = -9_999
 
-export function likelihoods(logits: Float32Array, alternatives: number): Likelihoods {
+export function likelihoods(logits: Float32Array, alternatives: number) {
   const highest = logits[argmax(logits)] ?? 0
   let sum = 0
   for (const value of logits) sum += Math.exp(value - highest) || 0
   const log = highest + Math.log(sum)
   return {
-    of: (id) => Math.max(LEAST_LOGPROB, (logits[id] ?? -Infinity) - log),
+    /** Natural logarithm of a token's probability at temperature 1. */
+    of: (id: number) => Math.max(LEAST_LOGPROB, (logits[id] ?? -Infinity) - log),
     top: largest(logits, alternatives),
   }
 }

@@ -16,11 +16,7 @@ export interface SenderOptions {
   readonly stallMs?: number
 }
 
-export interface Sender {
-  /** @throws {AppError} cancelled when the caller left or was too slow; the error of `emit` */
-  token(id: number, text: string, logprob?: Logprob): Promise<void>
-  end(text: string, end: Extract<TextEvent, { type: 'end' }>): Promise<void>
-}
+export type Sender = ReturnType<typeof createSender>
 
 export type Logprob = NonNullable<TextDelta['logprobs']>[number]
 
@@ -28,12 +24,7 @@ export type Logprob = NonNullable<TextDelta['logprobs']>[number]
 const EVENT_EVERY_MS = 33
 const MAX_EVENT_TOKENS = 256
 
-export function createSender({
-  emit,
-  signal,
-  now,
-  stallMs = TEXT_STALL_MS,
-}: SenderOptions): Sender {
+export function createSender({ emit, signal, now, stallMs = TEXT_STALL_MS }: SenderOptions) {
   let waiting = emptyDelta()
   let sizeBytes = 0
   let sending: Promise<void> | undefined
@@ -79,7 +70,8 @@ export function createSender({
   }
 
   return {
-    async token(id, text, logprob) {
+    /** @throws {AppError} cancelled when the caller left or was too slow; the error of `emit` */
+    async token(id: number, text: string, logprob?: Logprob) {
       if (failure !== undefined) throw failure.error
       const addedBytes = 16 + text.length * 6 + (logprob ? JSON.stringify(logprob).length * 3 : 0)
       if (sizeBytes + addedBytes > LIMITS.textEventBytes) await flush()
@@ -91,7 +83,7 @@ export function createSender({
       const isDue = sending === undefined && now() - sentAtMs >= EVENT_EVERY_MS
       if (isFull || isDue) await flush()
     },
-    async end(text, end) {
+    async end(text: string, end: Extract<TextEvent, { type: 'end' }>) {
       waiting.text += text
       await taken()
       // One piece saves a round trip.

@@ -1,19 +1,12 @@
 /** Turns bytes of tokens into text that may be shown: no half characters, and no possible stop sequence. */
 
-export interface TextOut {
-  /** The text that is now certain. Nothing follows a stop sequence. */
-  push(bytes: Uint8Array): string
-  readonly isStopped: boolean
-  /** What was held back when the text ends without a stop sequence. Half a character is dropped. */
-  finish(): string
-}
-
-export function createTextOut(stop: readonly string[]): TextOut {
+export function createTextOut(stop: readonly string[]) {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   let held = ''
   let isStopped = false
   return {
-    push(bytes) {
+    /** The text that is now certain. Nothing follows a stop sequence. */
+    push(bytes: Uint8Array) {
       if (isStopped) return ''
       held += decoder.decode(bytes, { stream: true })
       const found = firstStop(held, stop)
@@ -23,9 +16,10 @@ export function createTextOut(stop: readonly string[]): TextOut {
       held = isStopped ? '' : held.slice(safe)
       return text
     },
-    get isStopped() {
+    get isStopped(): boolean {
       return isStopped
     },
+    /** What was held back when the text ends without a stop sequence. Half a character is dropped. */
     finish() {
       const text = held
       held = ''

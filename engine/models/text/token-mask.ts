@@ -3,16 +3,9 @@ import type { TokenMask } from './sample.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
 /** Tokens in byte order, and how many bytes each shares with the previous one. */
-export interface SortedTokens {
-  readonly ids: Int32Array
-  readonly shared: Uint16Array
-  readonly pieces: readonly Uint8Array[]
-}
+export type SortedTokens = ReturnType<typeof sortTokens>
 
-export function sortTokens(
-  vocabulary: Vocabulary,
-  wanted: (bytes: Uint8Array) => boolean,
-): SortedTokens {
+export function sortTokens(vocabulary: Vocabulary, wanted: (bytes: Uint8Array) => boolean) {
   const tokens: { readonly id: number; readonly bytes: Uint8Array }[] = []
   for (let id = 0; id < vocabulary.size; id++) {
     const bytes = vocabulary.bytesOf(id)

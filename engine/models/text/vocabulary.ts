@@ -16,32 +16,20 @@ const TokenizerFile = z.looseObject({
   decoder: z.unknown().optional(),
 })
 
-export interface Vocabulary {
-  /** One more than the largest id. */
-  readonly size: number
-  /** The bytes that a token adds to the text; empty for special and unused ids. */
-  bytesOf(id: number): Uint8Array
-  /** The token as people know it: `<|end|>` for a special one. */
-  nameOf(id: number): string
-  /**
-   * @param withSpecial whether the tokenizer adds its special tokens, such as a first one
-   * @param pointer where the text stands in the request
-   * @throws {AppError} context_length_exceeded for a text longer than `maxTokens`
-   */
-  encode(
-    text: string,
-    options: {
-      readonly withSpecial: boolean
-      readonly maxTokens: number
-      readonly pointer: string
-    },
-  ): number[]
+interface EncodeOptions {
+  /** Whether the tokenizer adds its special tokens, such as a first one. */
+  readonly withSpecial: boolean
+  readonly maxTokens: number
+  /** Where the text stands in the request. */
+  readonly pointer: string
 }
+
+export type Vocabulary = ReturnType<typeof createVocabulary>
 
 const NOTHING = new Uint8Array()
 
 /** @throws {AppError} internal for a tokenizer that is not byte-level BPE: its ids have no bytes of their own */
-export function createVocabulary(tokenizerJson: string, configJson: string): Vocabulary {
+export function createVocabulary(tokenizerJson: string, configJson: string) {
   const json: unknown = JSON.parse(tokenizerJson)
   const file = TokenizerFile.parse(json)
   if (!isByteLevel(file.decoder))
@@ -60,10 +48,14 @@ export function createVocabulary(tokenizerJson: string, configJson: string): Voc
   // Added tokens may stand for more bytes than any piece.
   const longestPiece = Math.max(longest, ...names.map((name) => name?.length ?? 0))
   return {
+    /** One more than the largest id. */
     size: pieces.length,
-    bytesOf: (id) => pieces[id] ?? NOTHING,
-    nameOf: (id) => names[id] ?? new TextDecoder().decode(pieces[id] ?? NOTHING),
-    encode(text, { withSpecial, maxTokens, pointer }) {
+    /** The bytes that a token adds to the text; empty for special and unused ids. */
+    bytesOf: (id: number) => pieces[id] ?? NOTHING,
+    /** The token as people know it: `<|end|>` for a special one. */
+    nameOf: (id: number) => names[id] ?? new TextDecoder().decode(pieces[id] ?? NOTHING),
+    /** @throws {AppError} context_length_exceeded for a text longer than `maxTokens` */
+    encode(text: string, { withSpecial, maxTokens, pointer }: EncodeOptions): number[] {
       const wellFormed = text.toWellFormed()
       if (wellFormed.length > maxTokens * longestPiece)
         throw tooLong(`at least ${Math.ceil(wellFormed.length / longestPiece)} tokens`, {
@@ -79,7 +71,7 @@ export function createVocabulary(tokenizerJson: string, configJson: string): Voc
 
 function tooLong(
   size: string,
-  { maxTokens, pointer }: { readonly maxTokens: number; readonly pointer: string },
+  { maxTokens, pointer }: Omit<EncodeOptions, 'withSpecial'>,
 ): AppError {
   const detail = `The prompt has ${size}; this model takes at most ${maxTokens} tokens, so that one is left for the answer.`
   return new AppError('context_length_exceeded', detail, {

@@ -2,7 +2,7 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { AdmissionReply, NetworkReply } from '#shared/api/network.ts'
-import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
+import { NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
@@ -45,7 +45,7 @@ async function join(claim: string, hub: string): Promise<NodeCore> {
     const { body } = await worker.call('POST', '/v1/nodes/admission', { json, headers })
     return AdmissionReply.parse(body)
   }
-  const node = createNodeCore({
+  const node = new NodeCore({
     kind: 'local',
     identity,
     signer: await createSigner(await generateSigningKey(true)),

@@ -1,6 +1,4 @@
 /** Jobs of the kernel library with seeded inputs, and the distance of an answer from the CPU's. */
-import { LIBRARY } from '#engine/kernels/library/library.ts'
-import type { NumberArray } from '#engine/kernels/library/kernel.ts'
 import { invariant } from '#shared/base/errors.ts'
 import {
   sliceTensors,
@@ -11,6 +9,7 @@ import {
 import { resolveJob, type ResolvedJob } from '#shared/kernels/kernels.ts'
 import type { ParamValue } from '#shared/kernels/specs.ts'
 import type { Job } from './engine-jobs.ts'
+import { REFERENCES, type NumberArray } from './library-reference.ts'
 import { createRandom } from '#test/support/random.ts'
 
 export interface LibraryCase {
@@ -61,9 +60,9 @@ export function libraryJob({
 
 /** Largest error of an answer, divided by the kernel's tolerance: at most 1 for a right answer. */
 export function errorOf(job: LibraryJob, bytes: Uint8Array): number {
-  const kernel = LIBRARY.find(({ name }) => name === job.work.kernel)
-  invariant(kernel, `no kernel ${job.work.kernel}`)
-  const { outputs, scale } = kernel.reference(job.resolved, job.inputs)
+  const reference = REFERENCES[job.work.kernel]
+  invariant(reference, `no reference of ${job.work.kernel}`)
+  const { outputs, scale } = reference(job.resolved, job.inputs)
   const got = decodeAll(job.resolved.outputs, bytes)
   const isHalf = job.resolved.outputs[0]?.datatype === 'FP16'
   const allowed = scale * (isHalf ? 1e-3 : job.resolved.spec.tolerance.value)

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
 import { WebSocket, WebSocketServer } from 'ws'
-import { createNodeCore, type NodeCore } from '#node-core/node-core.ts'
+import { NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { PlaceObservation } from '#shared/place/evidence.ts'
@@ -119,7 +119,7 @@ export async function startAnchoredHubs(
       const address = (city: City, purpose: Admission['purpose']) =>
         addressOf(wish, { nodeId: peerIdOf(identity), city, purpose })
       const others = Object.keys(wish.oneWayMs).filter((city) => city !== wish.hub) as City[]
-      const node = createNodeCore({
+      const node = new NodeCore({
         kind: 'local',
         identity,
         signer: await createSigner(await generateSigningKey(true)),

@@ -7,7 +7,7 @@ import { parseOptions } from '#local-node/config.ts'
 import { loadKeys } from '#local-node/keys.ts'
 import { openReceiptJournal } from '#local-node/receipt-journal.ts'
 import { locateHub } from '#node-core/locate.ts'
-import { createNodeCore } from '#node-core/node-core.ts'
+import { NodeCore } from '#node-core/node-core.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
@@ -47,7 +47,7 @@ const engine = createTextEngine(models, async (write, signal) => {
   for (const event of REST) await write(event)
 })
 
-const core = createNodeCore({
+const core = new NodeCore({
   kind: 'local',
   identity,
   signer,

@@ -2,7 +2,6 @@
 import { expect, test } from 'vitest'
 import {
   createEnginePart,
-  type EnginePart,
   type LivingLink,
   ENGINE_RETRY_MAX_MS,
   DEVICES_ABANDONED,
@@ -42,7 +41,7 @@ function createParts({
   /** The trouble at each change. */
   const changes: (string | undefined)[] = []
   let opens = 0
-  const part: EnginePart<LivingLink> = createEnginePart({
+  const part: ReturnType<typeof createEnginePart<LivingLink>> = createEnginePart({
     open: () => {
       opens += 1
       if (fails(opens)) return Promise.reject(new AppError('no_capacity', 'No device answers.'))

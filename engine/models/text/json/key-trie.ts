@@ -1,14 +1,6 @@
 /** A trie of a few strings by their bytes, with the strings below each node. */
 
-export interface KeyTrie {
-  readonly root: number
-  step(node: number, byte: number): number | undefined
-  /** Index of the text that ends here. */
-  valueAt(node: number): number | undefined
-  isLeaf(node: number): boolean
-  /** One bit for each text that passes through this node. */
-  below(node: number): bigint
-}
+export type KeyTrie = ReturnType<typeof createKeyTrie>
 
 interface Node {
   readonly children: Map<number, number>
@@ -16,7 +8,7 @@ interface Node {
   below: bigint
 }
 
-export function createKeyTrie(texts: readonly string[]): KeyTrie {
+export function createKeyTrie(texts: readonly string[]) {
   const nodes: Node[] = [emptyNode()]
   const encoder = new TextEncoder()
   texts.forEach((text, index) => {
@@ -27,10 +19,12 @@ export function createKeyTrie(texts: readonly string[]): KeyTrie {
   })
   return {
     root: 0,
-    step: (node, byte) => nodes[node]?.children.get(byte),
-    valueAt: (node) => nodes[node]?.value,
-    isLeaf: (node) => nodes[node]?.children.size === 0,
-    below: (node) => nodes[node]?.below ?? 0n,
+    step: (node: number, byte: number) => nodes[node]?.children.get(byte),
+    /** Index of the text that ends here. */
+    valueAt: (node: number) => nodes[node]?.value,
+    isLeaf: (node: number) => nodes[node]?.children.size === 0,
+    /** One bit for each text that passes through this node. */
+    below: (node: number) => nodes[node]?.below ?? 0n,
   }
 }
 
