@@ -13,7 +13,7 @@ import type { ReceiptTrust } from './trust.ts'
 import { conclude, newTally, tallyLine, type Tally, type Verdict } from './verdict.ts'
 
 export interface Verification {
-  /** Whether everything was checked and passed. */
+  /** True if everything was checked and passed. */
   readonly ok: boolean
   readonly verdict: Verdict
   readonly lines: readonly VerificationLine[]

@@ -101,7 +101,7 @@ const SCHEMA_WORDS = [
   '$defs',
 ]
 
-/** Whether the name reads as a restriction on places, processors or retention. */
+/** Tells whether the name reads as a restriction on places, processors or retention. */
 export function speaksOfPolicy(name: string): boolean {
   const plain = plainName(name)
   return (
@@ -115,13 +115,13 @@ export function speaksOfAnswer(name: string): boolean {
   return wordsOf(name).some((word) => STEERING.test(word))
 }
 
-/** Whether the name is a label that changes nothing. Names with non-ASCII letters are not. */
+/** Tells whether the name is a label that changes nothing. Names with non-ASCII letters are not. */
 export function isLabel(name: string): boolean {
   if (/[^\x20-\x7e]/.test(name) || /^x[-_]/i.test(name)) return true
   return wordsOf(name).some((word) => LABEL.test(word))
 }
 
-/** Whether the value holds nothing but places, like a narrowing: `"DE"`, `["EU", "CH"]`. */
+/** Tells whether the value holds nothing but places, like a narrowing: `"DE"`, `["EU", "CH"]`. */
 export function isPlaces(value: unknown): boolean {
   const all: readonly unknown[] = Array.isArray(value) ? value : [value]
   return all.length > 0 && all.every((each) => typeof each === 'string' && isRegion(each))

@@ -1,7 +1,7 @@
 /**
  * Parses bodies of APIs that others designed (OpenAI, Open Inference Protocol). An unknown member
- * passes, and is reported, only if its name is a label (caller, trace, account) and neither name
- * nor value concerns places, protection or the answer. Unknown parameters are therefore refused.
+ * passes, and is reported, only if its name is a label (caller, trace, account). Neither name nor
+ * value may concern places, protection or the answer. Unknown parameters are therefore refused.
  */
 import type { z } from 'zod'
 import type { FieldFault } from '#shared/base/errors.ts'

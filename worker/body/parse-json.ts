@@ -55,7 +55,7 @@ function memberTwice(text: string): number | undefined {
 
 const COLON = /[ \t\r\n]*:/y
 
-/** Whether the string that ends at this position is a member's name. */
+/** Tells whether the string that ends at this position is a member's name. */
 function isName(text: string, end: number): boolean {
   COLON.lastIndex = end
   return COLON.test(text)

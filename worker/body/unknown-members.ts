@@ -17,7 +17,7 @@ export function unknownMembers(
     }))
 }
 
-/** Whether a value has no content: null, or an empty text, list or object. */
+/** Tells whether a value has no content: null, or an empty text, list or object. */
 export function isNothing(value: unknown): boolean {
   if (value === undefined || value === null || value === '') return true
   return typeof value === 'object' && Object.keys(value).length === 0

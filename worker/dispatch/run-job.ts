@@ -26,7 +26,7 @@ export interface PricedWork {
 
 export interface AnsweredJob extends DispatchResult {
   readonly jobId: JobId
-  /** Of the payload, in its order. */
+  /** Headers of the payload, in its order. */
   readonly outputs: DispatchOutcome['answer']['outputs']
 }
 

@@ -2,7 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import { KIB, MIB } from '#shared/base/limits.ts'
 
-/** What may be open for one key, one address, one address without a key, and in total. */
+/** Bytes that may be open for a key, an address, an address without a key, and in total. */
 export const BODY_ROOM = {
   /** Each open body counts at least this much. */
   leastBytes: 16 * KIB,

@@ -4,7 +4,7 @@ import type { TenantId } from '#shared/base/ids.ts'
 import type { TenantSnapshot } from '#worker/protocols/tenant.ts'
 
 export interface TenantCache {
-  /** @param load asks the tenant's Durable Object; called for each request that misses the cache */
+  /** @param load asks the tenant's Durable Object on a cache miss */
   get(tenant: TenantId, load: () => Promise<TenantSnapshot | null>): Promise<TenantSnapshot | null>
   /** Call after a change made through this isolate. */
   forget(tenant: TenantId): void

@@ -16,7 +16,7 @@ import {
 } from '#worker/protocols/kernels.ts'
 import { invariant } from '#shared/base/errors.ts'
 
-/** How long a ban lasts that public nodes reported. */
+/** Duration of a ban that public nodes reported. */
 export const KERNEL_PUBLIC_BAN_MS = 86_400_000
 invariant(KERNEL_PUBLIC_BAN_MS < KERNEL_BAN_MS, 'Vouched nodes count for more than public ones.')
 
@@ -154,7 +154,7 @@ function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, report: Ker
   log.error('kernel.banned', { digest, author, isForAll })
 }
 
-/** Whether the reports with at least this much vouching amount to a ban. */
+/** Tells whether the reports with at least this much vouching amount to a ban. */
 function amounts(sql: Sql, digest: Bytes32, leastVouched: 0 | 1): boolean {
   const [row] = sql
     .exec(

@@ -16,7 +16,7 @@ export interface RateLimitOptions {
   /** Keys remembered; when full the oldest is evicted. */
   readonly keys: number
   readonly nowMs: () => number
-  /** What is counted, for the error text. @default requests from one place */
+  /** The counted thing, for the error text. @default requests from one place */
   readonly what?: string
 }
 

@@ -1,4 +1,4 @@
-/** What the Worker asks of a Batch by RPC, and the answers: plain JSON and bytes both ways. */
+/** Calls and answers between the Worker and a Batch by RPC: plain JSON and bytes both ways. */
 import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
 import { Bytes32, type Address, type TenantId } from '#shared/base/ids.ts'
@@ -87,7 +87,7 @@ export interface Webhook {
   readonly secret: string
 }
 
-/** A batch as submitted; it never changes. Later changes of its policy are asked of the tenant (`authority.ts`). */
+/** A batch as submitted; it never changes. The tenant tells later changes of its policy (`authority.ts`). */
 export interface BatchSpec {
   readonly id: BatchId
   readonly tenant: TenantId

@@ -116,7 +116,7 @@ export function homeOf(jurisdiction: Jurisdiction, config: Deployment): Jurisdic
     : jurisdiction
 }
 
-/** Whether an object of this jurisdiction may keep records that must stay in `storage`. */
+/** Tells whether an object of this jurisdiction may keep records that must stay in `storage`. */
 export function canStore(
   storage: Jurisdiction,
   jurisdiction: Jurisdiction,

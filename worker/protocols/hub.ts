@@ -1,4 +1,4 @@
-/** What Worker and Hub exchange over `stub.fetch`: a request header and its payload, an outcome and its answer. */
+/** Messages between Worker and Hub over `stub.fetch`: a request with its payload, an outcome with its answer. */
 import { z } from 'zod'
 import { NetworkNode } from '#shared/api/network.ts'
 import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
@@ -23,7 +23,7 @@ export const DispatchRequest = z.strictObject({
   /** The first ticket's attempt. It is higher when the job was dispatched before, so that job and attempt name one ticket. @default 1 */
   firstAttempt: z.int().min(1).optional(),
   tenant: TenantId,
-  /** The on-chain account that pays; null while the tenant has named none, and its receipts wait. */
+  /** The on-chain account that pays; null while the tenant has named none. Its receipts then wait. */
   consumer: Address.nullable(),
   policy: CompiledPolicy,
   /** The policy's compute set, narrowed by the request. */
@@ -33,11 +33,11 @@ export const DispatchRequest = z.strictObject({
   units: z.int().min(0),
   priceMicroUsd: z.int().min(0),
   timeoutMs: z.int().min(1).max(LIMITS.jobTimeoutMs),
-  /** Whether the answer's bytes are streamed. After the first of them a lost node ends the job. */
+  /** True if the answer's bytes are streamed. After the first of them a lost node ends the job. */
   stream: z.boolean(),
   /** The only node that may take the job: that of a session. The policy still applies. */
   nodeId: NodeId.nullable(),
-  /** Whether to refuse a model that no allowed node has loaded, because another hub may have it warm. */
+  /** True to refuse a model that no allowed node has loaded, because another hub may have it warm. */
   warmOnly: z.boolean().optional(),
   /** W3C trace context of the span that the node's work belongs to. */
   traceparent: z.string().max(64).nullable(),
@@ -62,7 +62,7 @@ export type SessionGrant = z.infer<typeof SessionGrant>
 /** Internal header that holds a {@link SessionGrant} as JSON. */
 export const SESSION_HEADER = 'x-littoral-internal-session'
 
-/** What is known when the first byte of a streamed answer goes out. */
+/** The facts that are known when the first byte of a streamed answer goes out. */
 export const DispatchHead = z.strictObject({ nodeId: NodeId, place: Place })
 export type DispatchHead = z.infer<typeof DispatchHead>
 
@@ -73,7 +73,7 @@ export const DispatchTiming = z.strictObject({
   /** Round trip of the dispatch minus the node's compute time. */
   networkMs: z.number(),
   computeMs: z.number(),
-  /** How long the job waited for a model to load, before the queue; absent when a node had it. */
+  /** Time that the job waited for a model to load, before the queue; absent when a node had it. */
   loadMs: z.number().optional(),
 })
 

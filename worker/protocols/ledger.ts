@@ -1,4 +1,4 @@
-/** What the rest of the Worker asks of the Ledger by RPC: plain JSON both ways. */
+/** Calls to the Ledger by RPC, and its answers: plain JSON both ways. */
 import type { FaultCode } from '#shared/api/network.ts'
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import type { Address, Bytes32, TenantId } from '#shared/base/ids.ts'

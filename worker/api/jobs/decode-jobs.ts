@@ -77,7 +77,7 @@ type Decoded = Omit<DecodedJobs, 'reduce' | 'units'> & {
   readonly outputs: readonly ItemOutput[]
 }
 
-/** What is known about one output that all items have. */
+/** Known facts about an output that all items have. */
 interface ItemOutput {
   readonly name: string
   /** Undefined for a model. */

@@ -27,12 +27,12 @@ export const InputParameters = z.strictObject({
 
 export const OutputParameters = z.strictObject({
   encoding: Encoding.optional(),
-  /** Whether this output is sent as bytes after the JSON. */
+  /** True if this output is sent as bytes after the JSON. */
   binary_data: z.boolean().optional(),
 })
 
 export const RequestParameters = z.strictObject({
-  /** Whether outputs are sent as bytes after the JSON by default. */
+  /** True if outputs are sent as bytes after the JSON by default. */
   binary_data_output: z.boolean().optional(),
 })
 

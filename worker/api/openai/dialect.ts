@@ -14,7 +14,7 @@ export const LittoralMember = z.strictObject({
   node: NodeId,
   /** ISO 3166-1 alpha-2. */
   region: z.string(),
-  /** As in `x-littoral-evidence`: `observed; source=edge`. */
+  /** Same as `x-littoral-evidence`: `observed; source=edge`. */
   evidence: z.string(),
   provider: z.enum(PROVIDERS),
 })
@@ -52,7 +52,7 @@ export interface TextAbout {
   readonly jobId: string
   readonly createdSeconds: number
   readonly model: string
-  /** Whether chunks have a `usage` member, filled in the last. */
+  /** True if chunks have a `usage` member, filled in the last. */
   readonly includeUsage: boolean
 }
 

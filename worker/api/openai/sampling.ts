@@ -49,7 +49,7 @@ export const SamplingFields = {
     .nullish(),
   /** Most tokens of the answer. @default what the model's context holds */
   max_tokens: z.int().min(1).nullish(),
-  /** Whether the answer comes as server-sent events. */
+  /** True if the answer comes as server-sent events. */
   stream: z.boolean().nullish(),
   stream_options: StreamOptions.nullish(),
   ...LabelFields,
@@ -58,7 +58,7 @@ export const SamplingFields = {
 type Sampling = Readonly<z.infer<z.ZodObject<typeof SamplingFields>>>
 const SCHEMA_POINTER = '/response_format/json_schema/schema'
 
-/** What chat and completions write differently. */
+/** The parts that differ between chat and completions. */
 interface TextParts extends Pick<TextInput, 'messages' | 'prompt' | 'logprobs' | 'format'> {
   /** Bounds of the answer's tokens, by the member that sets them. */
   readonly bounds: Readonly<Record<string, number | null | undefined>>

@@ -29,7 +29,7 @@ export interface KernelTrials {
    */
   barOf(digest: Bytes32, author: Author): 'none' | 'public'
   completed(digest: Bytes32): void
-  /** Whether a text has completed here. */
+  /** Tells whether a text has completed here. */
   hasRun(digest: Bytes32): boolean
 }
 

@@ -1,4 +1,4 @@
-/** The seats of one hub: who has one, and who leaves when it is full. */
+/** The seats of one hub. When it is full, a node may be displaced. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'

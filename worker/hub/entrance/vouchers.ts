@@ -8,7 +8,7 @@ import type { Member } from '#worker/hub/members/directory.ts'
 
 export interface VouchersDeps {
   readonly openTenant: (tenant: TenantId) => Pick<TenantApi, 'snapshot'>
-  /** The key that vouched is gone. The node must get no more work from now on. */
+  /** Called when the vouching key is gone. The node must get no more work from now on. */
   readonly remove: (member: Member) => void
   readonly log: Log
   /** @default half of AUTH_CACHE_MS: disconnecting a node is part of the ten seconds */

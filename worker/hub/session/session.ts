@@ -32,7 +32,7 @@ const SESSION_MOVES = 5
 invariant(SESSION_STEP_MS < LIMITS.sessionIdleMs, 'A running step does not make its session idle.')
 
 export interface SessionDeps {
-  /** Who opened the session and where it may run now. @throws {AppError} when it may no longer run */
+  /** Returns the current grant. @throws {AppError} when the session may no longer run */
   readonly grant: () => Promise<SessionGrant>
   readonly dispatch: (
     request: DispatchRequest,
@@ -102,7 +102,7 @@ export class Session {
     }
   }
 
-  /** The client has gone: the running step is cancelled. */
+  /** Cancels the running step, because the client has gone. */
   end(): void {
     this.#ended.abort()
     this.#dropWaiting()

@@ -1,10 +1,10 @@
-/** Counts what a client was sent and has not acknowledged, since a WebSocket does not tell how much it buffers. */
+/** Counts bytes sent and not acknowledged, since a WebSocket does not tell how much it buffers. */
 import { AppError } from '#shared/base/errors.ts'
 import { KIB } from '#shared/base/limits.ts'
 
 /** Bytes sent and not acknowledged, above which no new step starts. */
 export const SESSION_UNREAD_BYTES = 64 * KIB
-/** How long a client may leave that many bytes unread. */
+/** Time for which a client may leave that many bytes unread. */
 export const SESSION_UNREAD_MS = 30_000
 
 export interface Unread {

@@ -1,4 +1,4 @@
-/** Whether a batch may go on: its key must be live, and both its policy version and the newest one must hold. Pure. */
+/** Decides whether a batch may go on. Its key must be live, and its policy version and the newest must hold. Pure. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATA_CLASSES,
@@ -43,7 +43,7 @@ export function judgeAuthority(spec: Judged, word: TenantWord | null): Authority
   if (now === undefined)
     return stop(unsatisfiable(then, 'is not published any more: send the rest under another'))
   if (!hasCountry(now.ingress, spec.ingress)) {
-    const detail = `Policy ${then.id} now forbids to enter in ${countryCode(spec.ingress)}, where this batch did.`
+    const detail = `Policy ${then.id} no longer allows requests from ${countryCode(spec.ingress)}, where this batch entered.`
     return stop({ code: 'residency_ingress_denied', detail })
   }
   const allowed = intersect(spec.allowed, now.compute)

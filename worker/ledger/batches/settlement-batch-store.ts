@@ -50,7 +50,7 @@ export function createSettlementBatchStore(
   storage: Pick<DurableStorage, 'transactionSync'>,
 ) {
   return {
-    /** Whether the batches kept here are for this chain and contract. The first domain asked for binds them for good. */
+    /** Tells whether the batches here are for this chain and contract. The first domain asked for binds them for good. */
     isFor(domain: Domain): boolean {
       const separator = domainSeparator(domain)
       const [row] = rows('SELECT domain FROM bound_to')

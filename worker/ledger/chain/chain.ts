@@ -55,7 +55,7 @@ export interface ConsumerAccount {
   readonly batchLimitMicroUsd: bigint
 }
 
-/** Whether a batch could be posted now. */
+/** Ability to post a batch now. */
 export interface Outlook {
   /** The poster's balance for fees; null when it is unknown. */
   readonly balanceWei: bigint | null
@@ -147,7 +147,7 @@ async function readFees(rpc: JsonRpc): Promise<Fees> {
   return { maxPriorityFeePerGas, maxFeePerGas: baseFee * 2n + maxPriorityFeePerGas }
 }
 
-/** Checks in the order in which an operator must mend: on another chain the contract is missing too. */
+/** Checks in the order of repair: on another chain the contract is missing too. */
 async function look(
   rpc: JsonRpc,
   { chainId, settlement }: LedgerChainOptions,

@@ -1,6 +1,6 @@
 /**
- * What a tenant's own keys may do to its keys. Rights are read from the store at that moment: a Worker's copy may be ten
- * seconds old, and a key revoked within them must not leave another behind.
+ * Lets a tenant's admin keys change its keys. Rights are read from the store at that moment: a Worker's copy may be ten
+ * seconds old, and a key revoked meanwhile must not create another.
  */
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantDeps } from '#worker/tenant/log/database.ts'
@@ -31,7 +31,7 @@ export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs
       return await keys.create(terms, { id: by, check })
     },
     async rotate({ by, id }, overlapMs) {
-      // Whoever sees the new secret has the key.
+      // The caller sees the new secret, and so gets the key's rights.
       const check = () => requireCover(maker(by), keys.get(id))
       check()
       const keptMs = Math.min(Math.max(0, overlapMs), KEY_OVERLAP_MS)

@@ -35,7 +35,7 @@ export const PHI_AUDIT_DAYS = 2_192
 export interface Kept {
   /** When the detail is erased; null: it stays as long as the tenant. */
   readonly untilMs: number | null
-  /** Whether a request for erasure leaves it in place. */
+  /** True if a request for erasure leaves it in place. */
   readonly held?: boolean
 }
 
@@ -142,7 +142,7 @@ function createTiles(rows: AuditRows): TileStore {
   }
 }
 
-/** No entry is older than the one before it, whatever the clock does. */
+/** Keeps times from decreasing when the clock is set back. */
 function lastTime(rows: AuditRows, size: number): number {
   const [row] = rows('SELECT at_ms FROM audit_log WHERE sequence = ?', size - 1)
   return row === undefined ? 0 : Number(row['at_ms'])

@@ -1,4 +1,4 @@
-/** A tenant's batches by id, to count and to list them; their contents are in objects of their own. */
+/** A tenant's batches by id, to count and list them. Their contents are in objects of their own. */
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { MIB } from '#shared/base/limits.ts'
 import {

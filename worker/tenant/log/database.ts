@@ -32,7 +32,7 @@ export interface TenantDatabase {
   readonly audit: AuditStore
   readonly setting: (name: string) => string | undefined
   readonly set: (name: string, value: string) => void
-  /** A tenant exists from its first key on. Until then nothing is written, so that guessed names leave no trace. */
+  /** A tenant exists once it has a key. Until then nothing is written, so that guessed names leave no trace. */
   readonly exists: () => boolean
   readonly create: (tenant: TenantId) => void
   /** @throws {AppError} not_found */
