@@ -178,8 +178,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/chain',
-    summary:
-      'Get the chain and contract that receipts settle on, and a public endpoint to read them',
+    summary: 'Get the settlement chain, its contract, and a public endpoint to read them',
     security: 'none',
     reply: PublicChain,
   },
@@ -268,8 +267,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'POST',
     path: '/v1/keys/:id/rotate',
-    summary:
-      'Make a new secret for a key; the old one stays valid for the given time, or not at all',
+    summary: 'Make a new secret for a key; the old one stays valid for the given time',
     security: 'key',
     body: KeyRotation,
     reply: RotatedKeyReply,

@@ -9,7 +9,7 @@ import { refusedParameters, type Refusals } from './text-parameters.ts'
 import { invalidRequest, parseBody, toPointer } from './faults.ts'
 import { isJsonSchema, isLabel, isPlaces, speaksOfAnswer, speaksOfPolicy } from './member-words.ts'
 import { nearestName, notKnown } from './near-names.ts'
-import { isNothing } from './unknown-members.ts'
+import { isNothing, isRecord } from './unknown-members.ts'
 
 /** Depth and number of values that are searched in an unknown member. */
 const DEEPEST = 8
@@ -91,8 +91,4 @@ function refusedInside(value: unknown): string | undefined {
     return undefined
   }
   return look(value, 0)
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

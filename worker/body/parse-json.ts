@@ -19,7 +19,7 @@ export function parseText(text: string): unknown {
   const value: unknown = JSON.parse(text)
   const twice = memberTwice(text)
   if (twice === undefined) return value
-  const detail = 'appears twice, and parsers disagree on which one counts'
+  const detail = 'appears twice, and readers may pick either'
   throw invalidAt(toPointer(pathTo(text, twice)), detail)
 }
 

@@ -36,7 +36,7 @@ export function requireHubs(policy: Pick<CompiledPolicy, 'storage'>, config: Con
   )
 }
 
-interface Target {
+export interface Target {
   readonly env: Pick<WorkerEnv, 'HUB'>
   readonly config: Config
 }

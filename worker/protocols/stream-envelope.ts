@@ -150,7 +150,7 @@ function createStall(
     async next() {
       clearTimeout(timer)
       if (isOver)
-        throw new AppError('cancelled', `The answer lay unread for ${stallMs} ms and was dropped.`)
+        throw new AppError('cancelled', `The answer was unread for ${stallMs} ms and was dropped.`)
       const chunk = await next()
       if (chunk !== undefined) timer = wait()
       return chunk

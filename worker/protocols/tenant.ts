@@ -1,6 +1,12 @@
 /** Calls of the Worker and the hubs to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
-import { SCOPES, type Scope } from '#shared/api/keys.ts'
+import {
+  SCOPES,
+  type CreatedKeyReply,
+  type KeyReply,
+  type RotatedKeyReply,
+  type Scope,
+} from '#shared/api/keys.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -59,28 +65,10 @@ export const NewKey = KeyRequest.extend({
 export type NewKey = z.input<typeof NewKey>
 
 /** A key without its secret. */
-export interface KeyInfo {
-  /** `key_<tenant>_<12 hex>` */
-  readonly id: string
-  readonly name: string
-  readonly scopes: readonly Scope[]
-  readonly networks: readonly string[]
-  readonly createdAtMs: number
-  readonly expiresAtMs: number | null
-  readonly revokedAtMs: number | null
-  /** To within KEY_USE_REPORT_MS; null when it was never used. */
-  readonly lastUsedAtMs: number | null
-}
-
-export interface CreatedKey extends KeyInfo {
-  /** Shown once; only its hash is kept. */
-  readonly key: string
-}
-
-export interface RotatedKey extends CreatedKey {
-  /** When the former secret ends; null when it has ended. */
-  readonly formerUntilMs: number | null
-}
+export type KeyInfo = KeyReply
+/** The secret is in no other answer; only its hash is kept. */
+export type CreatedKey = Omit<CreatedKeyReply, 'tenant'>
+export type RotatedKey = Omit<z.infer<typeof RotatedKeyReply>, 'tenant'>
 
 export interface KeyChange {
   readonly by: string

@@ -11,7 +11,7 @@ import type { SignedReceipt, Ticket } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import type { TextEvent } from '#shared/job/text.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
-import type { JobOffer, JobResult, StoredReceipt } from '#p2p/stream/messages.ts'
+import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 import type { Job } from './job.ts'
 import { createByteSink, type ByteSink } from './byte-sink.ts'
 import { checkResult, UnacceptableAnswer } from './check-result.ts'
@@ -60,11 +60,8 @@ export async function attemptJob(
   const sentAtMs = deps.now()
   const run = askNode(job, { member, watch, offer }, deps)
   const { result, payload, receiptId, roundTripMs } = await watch.answer(run)
-  await keepReceipt(deps, storedFrom(offer, result, member), {
-    id: receiptId,
-    consumer: request.consumer,
-    evidence,
-  })
+  const { consumer } = request
+  await keepReceipt(deps, { id: receiptId, offer, result, member, consumer, evidence })
   member.jobsDone += 1
   member.link.acknowledge([receiptId])
   const computeMs = Math.min(result.answer.computeMs, roundTripMs)
@@ -197,40 +194,31 @@ function readEvents(meter: TextMeter | undefined, bytes: Uint8Array): readonly T
   }
 }
 
-interface Kept {
+interface Kept extends Pick<Attempt, 'member'> {
   readonly id: Bytes32
+  readonly offer: JobOffer
+  readonly result: JobResult
   readonly consumer: Address | null
   readonly evidence: EvidenceRecord | null
 }
 
 async function keepReceipt(
   { signer, domain, outbox, onReceipt }: AttemptDeps,
-  stored: StoredReceipt,
-  { id, consumer, evidence }: Kept,
+  { id, offer, result, member, consumer, evidence }: Kept,
 ): Promise<void> {
+  const { ticketSignature, policy, salt } = offer
   const receipt: SignedReceipt = {
     version: 1,
     id,
     domain,
-    receipt: stored.receipt,
-    nodeSignature: stored.nodeSignature,
-    ticketSignature: stored.ticketSignature,
-    hubSignature: await signer.sign(typedDigest(domain, id)),
-    hubKey: signer.publicKey,
-    policy: stored.policy,
-    presence: stored.presence,
-  }
-  outbox.put({ receipt, salt: stored.salt, consumer, evidence })
-  onReceipt()
-}
-
-function storedFrom(offer: JobOffer, result: JobResult, member: Member): StoredReceipt {
-  return {
     receipt: result.receipt,
     nodeSignature: result.nodeSignature,
-    ticketSignature: offer.ticketSignature,
-    policy: offer.policy,
+    ticketSignature,
+    hubSignature: await signer.sign(typedDigest(domain, id)),
+    hubKey: signer.publicKey,
+    policy,
     presence: member.signedPresence,
-    salt: offer.salt,
   }
+  outbox.put({ receipt, salt, consumer, evidence })
+  onReceipt()
 }

@@ -10,15 +10,15 @@ import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
-import type {
-  DispatchOutcome,
-  DispatchRequest,
-  DispatchResult,
-  HubGauges,
+import {
+  answerBytes,
+  type DispatchOutcome,
+  type DispatchRequest,
+  type DispatchResult,
+  type HubGauges,
 } from '#worker/protocols/hub.ts'
 import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
-import { answerBytes } from './answer-bytes.ts'
 import { answerJob, type AnswerDeps } from './answer-job.ts'
 import type { AttemptDeps } from './attempt.ts'
 import { createNodeChoice, isWantOfNode } from './node-choice.ts'
@@ -163,7 +163,7 @@ export class Dispatcher {
     payload: Uint8Array,
     caller: AbortSignal,
   ): Held {
-    const sizeBytes = HUB_JOB_BYTES + payload.length + answerBytes(work)
+    const sizeBytes = HUB_JOB_BYTES + payload.length + (answerBytes(work) ?? 0)
     if (!this.#bytes.take(tenant, sizeBytes)) {
       throw new AppError(
         'no_capacity',

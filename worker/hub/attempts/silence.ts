@@ -8,7 +8,7 @@ import { errorCode, type AppError } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { answerBytes } from './answer-bytes.ts'
+import { answerBytes } from '#worker/protocols/hub.ts'
 import type { Job } from './job.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 
@@ -51,7 +51,8 @@ export const PATIENCE: Patience = {
     if (slowestMs !== undefined) return Math.max(LEAST_MS, TIMES_SLOWEST * slowestMs)
     const perKib = work.kind === 'text' ? PER_KIB_OF_TEXT_MS : PER_KIB_MS
     const tokens = isWhole && work.kind === 'text' ? work.maxTokens : 0
-    const sizeMs = ((payloadBytes + answerBytes(work)) / 1024) * perKib + tokens * PER_TOKEN_MS
+    const sizeKib = (payloadBytes + (answerBytes(work) ?? 0)) / 1024
+    const sizeMs = sizeKib * perKib + tokens * PER_TOKEN_MS
     return Math.max(FIRST_MS[work.kind] + sizeMs, TIMES_SLOWEST * othersMs)
   },
 }

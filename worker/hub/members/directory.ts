@@ -272,17 +272,9 @@ function otherClaim({ presence, admission }: Member): string | null {
   return `The presence record claims ${presence.claim}; the node was admitted with ${admission.claim}.`
 }
 
-export function factsOf(member: Member): NodeView['facts'] {
-  const place = member.evidence.place()
-  return {
-    country: place.country,
-    evidence: place.evidence,
-    possible: place.possible,
-    trust: place.trust,
-    voucher: place.voucher,
-    networks: member.admission.networks,
-    quarantined: member.quarantine !== null,
-  }
+export function factsOf({ evidence, admission, quarantine }: Member): NodeView['facts'] {
+  const { networks } = admission
+  return { ...evidence.place(), networks, quarantined: quarantine !== null }
 }
 
 /** The link has no round trip before its first pong, and JSON has no Infinity. */

@@ -219,21 +219,16 @@ export class Session {
   }
 
   #request(grant: SessionGrant, work: DispatchRequest['work']): DispatchRequest {
-    const { requestId, tenant, consumer, policy, allowed, traceparent } = grant
+    const { keyId: _keyId, ingress: _ingress, ...sender } = grant
     return {
-      requestId,
+      ...sender,
       jobId: newJobId(this.#deps.randomBytes),
-      tenant,
-      consumer,
-      policy,
-      allowed,
       work,
       units: work.kind === 'kernel' ? kernelUnits(work) : 1,
       priceMicroUsd: KERNEL_PRICE_MICRO_USD,
       timeoutMs: SESSION_STEP_MS,
       stream: false,
       nodeId: this.#nodeId,
-      traceparent,
     }
   }
 

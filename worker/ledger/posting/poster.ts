@@ -5,7 +5,6 @@
  * A batch and its transaction are kept before they are sent, and a sent transaction is sent again unchanged. A batch has
  * landed when the contract holds its root, whichever version or transaction brought it there.
  */
-import type { FaultCode } from '#shared/api/network.ts'
 import { invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'

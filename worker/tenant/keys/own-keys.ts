@@ -19,7 +19,7 @@ export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs
   const maker = (id: string): KeyInfo => {
     const key = keys.get(id)
     if (!isLive(key) || !hasScope(key.scopes, 'admin')) {
-      throw new AppError('forbidden', `Key ${id} may not change keys: it is no live admin key.`)
+      throw new AppError('forbidden', `Key ${id} may not change keys: it is not a live admin key.`)
     }
     return key
   }
@@ -46,7 +46,7 @@ export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs
           `${id} is this tenant's last admin key: without it only the operator can make keys. Make another first, or add ?last_admin=true.`,
           {
             meta: {
-              errors: [{ pointer: '/last_admin', detail: 'say true to revoke the last admin key' }],
+              errors: [{ pointer: '/last_admin', detail: 'must be true to revoke the last admin key' }],
             },
           },
         )

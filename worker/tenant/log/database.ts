@@ -6,7 +6,7 @@ import type { LogIdentity } from './tenant-log.ts'
 import { createAuditStore, type AuditStore } from './audit-store.ts'
 import { TENANT_SCHEMA } from './schema.ts'
 import { hasTables, openSchema } from '#worker/platform/schema.ts'
-import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
+import { numberIn, type Binding, type DurableStorage, type Row } from '#worker/platform/storage.ts'
 
 export interface TenantDeps {
   readonly storage: DurableStorage
@@ -26,6 +26,8 @@ export interface ChangeAbout {
 export interface TenantDatabase {
   /** @throws {AppError} not_found before the tenant exists */
   readonly rows: (query: string, ...bindings: Binding[]) => Row[]
+  /** The first column of the first row; undefined when it is null or there is no row. */
+  readonly number: (query: string, ...bindings: Binding[]) => number | undefined
   /** Makes a change and logs it, both or neither. */
   readonly write: <T>(event: ChangeType, subject: string, change: () => T, about?: ChangeAbout) => T
   readonly transaction: <T>(closure: () => T) => T
@@ -65,6 +67,7 @@ export function openDatabase(deps: TenantDeps): TenantDatabase {
   if (isThere) transaction(() => openSchema(storage, TENANT_SCHEMA))
   return {
     rows,
+    number: (query, ...bindings) => numberIn(rows(query, ...bindings)),
     write,
     transaction,
     audit,

@@ -91,9 +91,8 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
         const detail = { receipts, entries }
         audit.append([{ type: 'retention.swept', detail, untilMs: null }])
       })
-      const [row] = rows('SELECT min(erase_at_ms) AS due FROM receipts')
-      const receiptDueMs = row?.['due'] == null ? Infinity : Number(row['due'])
-      const nextMs = Math.min(receiptDueMs, audit.nextDueMs() ?? Infinity)
+      const dueMs = database.number('SELECT min(erase_at_ms) FROM receipts') ?? Infinity
+      const nextMs = Math.min(dueMs, audit.nextDueMs() ?? Infinity)
       return Number.isFinite(nextMs) ? nextMs : undefined
     },
   }
