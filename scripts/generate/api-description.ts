@@ -152,8 +152,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/chain',
-    summary:
-      'Get the chain and contract that receipts settle on, and a public endpoint to read them',
+    summary: 'Get the settlement chain, its contract, and a public endpoint to read them',
     security: 'none',
     reply: PublicChain,
   },

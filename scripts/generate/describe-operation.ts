@@ -151,7 +151,8 @@ function tagOf(path: string): string {
   if (first === 'operator') return 'Operator'
   if (path.endsWith('/proof')) return 'Audit and compliance'
   if (['compute', 'kernels', 'jobs', 'sessions'].includes(first)) return 'Compute'
-  if (['policies', 'keys', 'receipts', 'earnings'].includes(first)) return 'Policies and receipts'
+  if (['policies', 'keys', 'receipts', 'earnings', 'chain'].includes(first))
+    return 'Policies and receipts'
   if (['audit', 'compliance'].includes(first)) return 'Audit and compliance'
   return ['network', 'nodes'].includes(first) ? 'Network' : 'OpenAI'
 }

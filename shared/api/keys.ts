@@ -1,7 +1,7 @@
 /** API keys and quotas as the API shows them. */
 import { z } from 'zod'
 
-/** What a key may do. `admin` includes `policy` and `audit`; a `node` key only vouches for nodes. */
+/** Rights of a key. `admin` includes `policy` and `audit`; a `node` key only vouches for nodes. */
 export const SCOPES = ['infer', 'policy', 'audit', 'admin', 'node'] as const
 export type Scope = (typeof SCOPES)[number]
 
@@ -27,11 +27,11 @@ export const CreatedKeyReply = KeyReply.extend({
 export type CreatedKeyReply = z.infer<typeof CreatedKeyReply>
 
 export const RotatedKeyReply = CreatedKeyReply.extend({
-  /** Until when the previous secret works; null when it no longer does. */
+  /** When the previous secret ends; null when it has ended. */
   formerUntilMs: z.int().nullable(),
 })
 
-/** What the presented key may do. */
+/** Rights of the key that asks. */
 export const OwnKeyReply = z.object({
   tenant: z.string(),
   id: z.string(),
@@ -48,7 +48,7 @@ export const KeysReply = z.object({ tenant: z.string(), keys: z.array(KeyReply) 
 export const QuotaReply = z.object({
   tenant: z.string(),
   requestsPerMinute: z.int().min(1),
-  /** Null is no cap. */
+  /** Null for no cap. */
   spendMicroUsdPerDay: z.int().min(0).nullable(),
   requestsThisMinute: z.int().min(0),
   spentMicroUsdToday: z.int().min(0),

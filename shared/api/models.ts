@@ -90,7 +90,7 @@ export const ListedModelReply = z.object({
   nodes: z.int(),
   /** Live nodes that could load the model. */
   loadable: z.int(),
-  /** Whether a request is answered now, after a load, or not at all; a policy may allow less. */
+  /** `warm` answers now, `cold` after a load, `unavailable` not at all. A policy may allow less. */
   status: z.enum(['warm', 'cold', 'unavailable']),
   countries: z.array(z.object({ country: z.string(), warm: z.int(), loadable: z.int() })),
   /** Nodes that have the model loaded, by runtime provider. */

@@ -39,14 +39,14 @@ export const NetworkNode = z.object({
   inFlight: z.int(),
   jobsDone: z.int(),
   quarantine: z.string().nullable(),
-  /** What the node's place was concluded from, in words, and until when that holds. */
+  /** Reasons for the conclusion about the node's place, in words, and the time when it expires. */
   evidenceReasons: z.array(z.string()),
   evidenceUntilMs: z.number().nullable(),
   relaySuspected: z.boolean(),
 })
 export type NetworkNode = z.infer<typeof NetworkNode>
 
-/** Why settlement is stuck, as one of a few words that a metric may carry. */
+/** Reasons why settlement is stuck; a fixed set, so that metrics can use them as labels. */
 export const FAULT_CODES = [
   /** The endpoint does not answer. */
   'chain.unreachable',

@@ -11,7 +11,7 @@ export const PolicyReply = z.object({
   version: z.int().min(1),
   hash: Bytes32,
   publishedAtMs: z.int(),
-  /** Since when the policy takes no new jobs; null while it does. */
+  /** When the policy was retired; null while it takes new jobs. */
   retiredAtMs: z.int().nullable(),
   /** Where jobs may run, in the policy's words: `EU except IE`. */
   computeIn: z.string(),
@@ -19,7 +19,7 @@ export const PolicyReply = z.object({
 })
 export type PolicyReply = z.infer<typeof PolicyReply>
 
-/** Also the defaults that were assumed, and notes on what the policy's groups contain. */
+/** Also has the assumed defaults, and notes on the members of the policy's groups. */
 export const PublishedPolicyReply = PolicyReply.extend({
   assumed: z.array(z.object({ pointer: z.string(), value: z.unknown(), means: z.string() })),
   notes: z.array(z.string()),
@@ -37,7 +37,7 @@ export const PoliciesReply = z.object({
 
 export const DefaultPolicyReply = z.object({ default: z.string() })
 
-/** What would happen to a job under a policy. */
+/** The predicted outcome of a job under a policy. */
 export const DryRunReply = z.object({
   policy: z.object({
     id: z.string(),
@@ -47,7 +47,7 @@ export const DryRunReply = z.object({
   }),
   /** Where the job could be computed, after the narrowing. */
   computeCountries: z.array(z.string()),
-  /** Judges the request that asks. */
+  /** Verdict on the ingress of this request. */
   ingress: z.object({
     country: z.string(),
     source: z.string(),
@@ -76,12 +76,12 @@ export const DryRunReply = z.object({
       sentence: z.string(),
     }),
   ),
-  /** What a job would be answered, judged by places alone. */
+  /** The answer that a job would get, judged by places alone. */
   outcome: z.object({
     code: z.enum(['allow', 'residency_ingress_denied', 'residency_unsatisfiable', 'no_capacity']),
     rule: z.string().nullable(),
     sentence: z.string(),
-    /** What is missing for the job to be allowed; null when it is allowed. */
+    /** The condition that the job lacks; null when it is allowed. */
     needed: z.string().nullable(),
   }),
 })

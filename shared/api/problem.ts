@@ -12,7 +12,7 @@ export const ProblemReply = z.object({
   requestId: z.string(),
   /** The residency rule that refused. */
   rule: z.string().optional(),
-  /** What would satisfy it, in words. */
+  /** The condition that would satisfy the rule, in words. */
   needed: z.string().optional(),
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
   error: z.union([

@@ -1,4 +1,4 @@
-/** What an auditor gets: log entries with proofs, the receipts that they name, and the settlement batches of these. */
+/** A bundle for an auditor: log entries with proofs, the receipts that they name, and the settlement batches of these. */
 import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './entries.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
@@ -15,7 +15,7 @@ export type ProvenEntry = z.infer<typeof ProvenEntry>
 
 export const BundledJob = z.strictObject({
   receipt: SignedReceipt,
-  /** What the place was concluded from; null when the ticket names no record. */
+  /** Evidence of the place; null when the ticket names no record. */
   evidence: EvidenceRecord.nullable(),
   settlement: Settlement.nullable(),
 })
@@ -36,7 +36,7 @@ export type BundledBatch = z.infer<typeof BundledBatch>
 /** Entries `from` up to but not including `to`. */
 const LogRange = z.strictObject({ from: z.int().min(0), to: z.int().min(0) })
 
-/** What the bundle was narrowed to; null where it was not. Other entries of the range are there as leaves without detail. */
+/** The filter of the bundle; null where it has none. Other entries of the range are leaves without detail. */
 export const BundleNarrowing = z.strictObject({
   /** Entries from this time on; the range then says where it begins. */
   fromMs: z.int().min(0).nullable(),
@@ -70,7 +70,7 @@ export const BundleHead = z.strictObject({
   checkpoint: z.string().max(4_096),
   range: LogRange,
   selection: BundleNarrowing,
-  /** How soon after its end the deployment says a job should settle; null without a chain. */
+  /** Time from a job's end to its settlement, as the deployment promises; null without a chain. */
   settlesWithinMs: z.int().min(0).nullable(),
 })
 export type BundleHead = z.infer<typeof BundleHead>

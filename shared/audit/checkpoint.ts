@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { ED25519, isEd25519Signed } from '#shared/base/ed25519.ts'
 
-/** What a checkpoint says: the log's name, its number of entries, and their root. */
+/** Content of a checkpoint: the log's name, its number of entries, and their root. */
 export const LogHead = z.strictObject({
   origin: z.string(),
   size: z.int().min(0),
@@ -104,7 +104,7 @@ export function parseNote(note: string): SignedNote | undefined {
   return { text: note.slice(0, split + 1), signatures }
 }
 
-/** Whether `publicKey` signed the note under `name`. Ignores signatures of other keys. */
+/** Tells whether `publicKey` signed the note under `name`. Ignores signatures of other keys. */
 export async function isNoteSignedBy(
   { text, signatures }: SignedNote,
   key: { readonly name: string; readonly publicKey: Bytes32 },

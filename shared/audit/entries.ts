@@ -1,5 +1,5 @@
 /**
- * What a tenant's audit log holds. Each leaf commits to its entry's detail under a salt of its own. Once salt and detail
+ * Entries of a tenant's audit log. Each leaf commits to its entry's detail under a salt of its own. Once salt and detail
  * are erased, the leaf tells only the type of the event and its time, and links to nobody.
  */
 import { stringToBytes } from 'viem'
@@ -19,7 +19,7 @@ const KeyId = z.string().max(64)
 const Count = z.int().min(0)
 
 const Change = z.strictObject({
-  /** What was changed: `eu-only@3`, `key_acme_0123456789ab`. */
+  /** The changed object: `eu-only@3`, `key_acme_0123456789ab`. */
   subject: z.string().max(512),
   policyHash: Bytes32.nullable(),
   /** The key that made the change; `operator` for the deployment's own. */

@@ -1,4 +1,4 @@
-/** Reads one JSON object in pieces, long lists one element at a time, so that no list is ever held whole. */
+/** Reads one JSON object in pieces, long lists one element at a time, so that no whole list is in memory. */
 import { AppError } from '#shared/base/errors.ts'
 import { endOfValue, faultAt, parseStrict, takeName } from '#shared/base/strict-json.ts'
 

@@ -1,4 +1,4 @@
-/** The log entries that a receipt gives rise to, for the tenant that writes them and the stranger who checks them. */
+/** The log entries that follow from a receipt. The tenant writes them, and a verifier checks them. */
 import type { AuditDetail } from './entries.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 

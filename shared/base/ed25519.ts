@@ -4,7 +4,7 @@ import { memoize } from './memoize.ts'
 
 export const ED25519 = { name: 'Ed25519' } as const
 
-/** Whether `publicKey`, 32 bytes, signed the message. Returns false for malformed arguments; never throws. */
+/** Tells whether `publicKey`, 32 bytes, signed the message. Returns false for malformed arguments; never throws. */
 export async function isEd25519Signed(
   publicKey: Hex,
   message: Uint8Array,

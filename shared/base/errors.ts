@@ -39,15 +39,15 @@ export interface FieldFault {
 export interface ErrorMeta {
   /** The rule that refused, e.g. `compute.allow`. */
   readonly rule?: string
-  /** What would have satisfied that rule, in words. */
+  /** The condition that would have satisfied that rule, in words. */
   readonly needed?: string
   readonly errors?: readonly FieldFault[]
   readonly retryAfterSeconds?: number
-  /** How many nodes each residency rule refused. */
+  /** Number of nodes that each residency rule refused. */
   readonly refusals?: Readonly<Record<string, number>>
-  /** How long the nearest node would have taken to answer. */
+  /** Predicted time of the nearest node's answer. */
   readonly predictedMs?: number
-  /** What is left of a quota. */
+  /** The rest of a quota. */
   readonly standing?: object
   /** No later try to load this model on this node can succeed. */
   readonly isFinal?: boolean

@@ -55,5 +55,5 @@ export function newRequestId(random: RandomBytes = randomBytes): string {
   return `req_${toHex(random(12)).slice(2)}`
 }
 
-/** How a struct carries the name of a job, tenant, node or policy: keccak-256 of its UTF-8 bytes. */
+/** The form of a name (job, tenant, node, policy) in a struct: keccak-256 of its UTF-8 bytes. */
 export const nameHash = memoize((name): Bytes32 => keccak256(stringToBytes(name)), 1_024)

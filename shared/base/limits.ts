@@ -11,7 +11,7 @@ export const LIMITS = {
   hubNodes: 500,
   /** Jobs that one node runs at once. */
   nodeJobsInFlight: 8,
-  /** How long a session lives without a step. */
+  /** A session without a step ends after this time. */
   sessionIdleMs: 120_000,
   jobOutputBytes: 32 * MIB,
   /** Time for one job on a node. */

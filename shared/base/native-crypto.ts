@@ -67,7 +67,7 @@ const VECTOR: Readonly<Record<'x' | 'y' | 'signature', Hex>> = {
     '0xefd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8',
 }
 
-/** Whether the runtime's crypto has every function and gives the right results. */
+/** Tells whether the runtime's crypto has every function and gives the right results. */
 function agrees(native: NativeCrypto): boolean {
   const text = new TextEncoder().encode('sample')
   const signature = hexToBytes(VECTOR.signature)

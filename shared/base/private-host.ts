@@ -21,7 +21,7 @@ const PRIVATE_V4: readonly (readonly [string, number])[] = [
 ]
 
 /**
- * Whether a host is private. A name without dots counts as private: it may mean any host of this network.
+ * Tells whether a host is private. A name without dots counts as private: it may mean any host of this network.
  * @param hostname as URL gives it: IPv4 in any notation is already `a.b.c.d`, IPv6 stands in brackets
  */
 export function isPrivateHost(hostname: string): boolean {
@@ -35,7 +35,7 @@ export function isPrivateHost(hostname: string): boolean {
   return !name.includes('.') || PRIVATE_NAMES.test(name)
 }
 
-/** Whether a host, as URL gives it, is an address rather than a name. */
+/** Tells whether a host, as URL gives it, is an address rather than a name. */
 export function isAddress(hostname: string): boolean {
   return hostname.startsWith('[') || parseV4(hostname) !== undefined
 }

@@ -2,7 +2,7 @@
  * P-256 signatures over 32-byte digests, by the runtime's own library where it has one, otherwise by WebCrypto.
  *
  * WebCrypto hashes what it signs, so the chain checks a signature over sha256(digest). WebCrypto does not normalise s,
- * and OpenZeppelin's P256 refuses a high s as malleable. So signing lowers s, and verifying demands a low s.
+ * and OpenZeppelin's P256 refuses a high s as malleable. Signing therefore lowers s, and verifying requires a low s.
  */
 import { hexToBytes, toHex, type Hex } from 'viem'
 import { z } from 'zod'
@@ -73,7 +73,7 @@ export async function importSigningKey(jwkText: string): Promise<SigningKeyPair>
   return { privateKey, publicKey }
 }
 
-/** Whether `key` signed `digest`. Returns false for malformed keys and a high s; never throws. */
+/** Tells whether `key` signed `digest`. Returns false for malformed keys and a high s; never throws. */
 export async function verifySignature(
   key: PublicKey,
   digest: Bytes32,

@@ -1,6 +1,6 @@
 /**
- * JSON with exactly one reading and one spelling. Strangers read a signed document with other parsers. So a document is
- * refused where two parsers could differ: a repeated name, a number that must be rounded, half a character.
+ * JSON with exactly one reading and one spelling. Strangers read a signed document with other parsers. A document
+ * is therefore refused where two parsers could differ: a repeated name, a number that must be rounded, half a character.
  */
 import { AppError, invariant } from './errors.ts'
 

@@ -69,7 +69,7 @@ export const FeatureName = z
   .string()
   .regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be the name of a WGSL feature')
 
-/** What a text may `enable` or `require`: https://www.w3.org/TR/WGSL/#extensions, and additions of the compiler in use. */
+/** Features that a text may `enable` or `require`: https://www.w3.org/TR/WGSL/#extensions, and additions of the compiler in use. */
 export const KernelFeature = z.enum([
   'f16',
   'subgroups',
@@ -98,10 +98,10 @@ export const KernelBuffer = z.strictObject({
   binding: z.int().min(0).max(15),
   access: BufferAccess,
   sizeBytes: z.int().min(4).max(LIMITS.kernelBufferBytes),
-  /** Whether the payload has its initial bytes; otherwise it starts with zeroes. */
+  /** True if the payload has its initial bytes; otherwise it starts with zeroes. */
   filled: z.boolean(),
   return: z.boolean(),
-  /** Whether the node keeps it for the session's next step, which starts with it unless `filled`. */
+  /** True if the node keeps it for the session's next step, which starts with it unless `filled`. */
   keep: z.boolean().optional(),
 })
 export type KernelBuffer = z.infer<typeof KernelBuffer>
@@ -149,7 +149,7 @@ export function elementsOf(shape: readonly number[]): number {
 export const PROVIDERS = ['webgpu', 'wasm', 'cpu'] as const
 export type Provider = (typeof PROVIDERS)[number]
 
-/** What ran the job, in words that a person can check: `google swiftshader`, software. */
+/** The device that ran the job, in words: `google swiftshader`, software. */
 export const Adapter = z.strictObject({
   name: z.string().max(128),
   /** True for a CPU that emulates a GPU, and for the cpu and wasm providers. */

@@ -9,7 +9,7 @@ import { isModelSource } from './model-source.ts'
 /** Encoded size of one picture or sound. */
 export const MEDIA_BYTES = 8 * MIB
 
-/** How inputs become tensors and tensors an answer; `engine/models/` has one file for each. */
+/** A task converts inputs to tensors and tensors to an answer. `engine/models/` has one file for each. */
 export const MODEL_TASKS = [
   'embedding',
   'ocr-line',
@@ -41,7 +41,7 @@ export const ModelTensor = z.strictObject({
   name: z.string(),
   datatype: z.enum(Object.keys(DATATYPE_BYTES) as [Datatype, ...Datatype[]]),
   shape: z.array(Dimension),
-  /** What the numbers mean, for people: `RGB, 0–255`. */
+  /** Meaning of the numbers, for people: `RGB, 0–255`. */
   unit: z.string(),
   /** Most bytes of one BYTES element. @default LIMITS.textBytes */
   maxBytes: z.int().min(1).max(MEDIA_BYTES).optional(),
@@ -91,7 +91,7 @@ export const ModelManifest = z
     golden: z.array(GoldenCase).min(1),
     /** Most tokens: of prompt and answer together for `chat`, of one text for `embedding`. */
     contextTokens: z.int().min(1).optional(),
-    /** What a device must have. */
+    /** Requirements on the device. */
     requires: z.strictObject({ bufferBytes: z.int().min(0), f16: z.boolean() }).optional(),
     /** Providers that may be tried. Leave out a provider that computes this graph wrongly. @default all */
     providers: z.array(z.enum(PROVIDERS)).min(1).optional(),

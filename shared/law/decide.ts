@@ -84,7 +84,7 @@ export function trustUnder(
   return 'public'
 }
 
-/** Whether a request may enter where its TLS ends. No policy's set has the unknown place. */
+/** Tells whether a request may enter where its TLS ends. No policy's set has the unknown place. */
 export function decideIngress(policy: CompiledPolicy, country: number): 'allow' | 'ingress.allow' {
   return hasCountry(policy.ingress, country) ? 'allow' : 'ingress.allow'
 }

@@ -13,12 +13,12 @@ export interface JobPlaces {
   readonly allowed: CountrySet
 }
 
-/** What stopped the nearest nodes: of the rules that refused a node, the one that is tested last. */
+/** The refusal of the nearest nodes: of the rules that refused a node, the one that is tested last. */
 export interface Refusal {
   readonly rule: ComputeRule
   /** Where the nodes that this rule refused stand. */
   readonly countries: readonly string[]
-  /** How many nodes each rule refused. */
+  /** Number of nodes that each rule refused. */
   readonly refusals: Readonly<Partial<Record<ComputeRule, number>>>
 }
 

@@ -34,7 +34,7 @@ export type NodeTrust = (typeof NODE_TRUSTS)[number]
 export const JURISDICTIONS = ['any', 'eu', 'us', 'fedramp', 'fedramp-high'] as const
 export type Jurisdiction = (typeof JURISDICTIONS)[number]
 
-/** How answers must be checked. `replicated` is refused everywhere until answers are replicated. */
+/** Required checks of answers. `replicated` is refused everywhere until answers are replicated. */
 export const VERIFICATION_LEVELS = ['none', 'replicated'] as const
 
 const NO_REGIONS = 'names no region: name at least one'
@@ -67,7 +67,7 @@ export const OPERATOR_TENANT = TenantId.parse('operator')
 /** Prefix of a tenant's name. */
 export const NAMED_VOUCHER = 'tenant:'
 
-/** Whose vouching counts: the tenant's own keys, the operator's, those of a named tenant, or anyone's. */
+/** An accepted voucher: the tenant's own keys, the operator's, those of a named tenant, or anyone's. */
 const Voucher = z
   .string()
   .refine(
@@ -92,7 +92,7 @@ export const Policy = z.strictObject({
   personalOnPublicNodes: z.boolean().default(false),
   /** The least trusted kind of node that may run jobs. @default public */
   nodeTrust: z.enum(NODE_TRUSTS).default('public'),
-  /** Whose vouching counts; a node that only others vouch for is public. @default own, operator */
+  /** Accepted vouchers. A node that only others vouch for is public. @default own, operator */
   vouchers: z.array(Voucher).min(1).max(16).default(['own', 'operator']),
   verification: z.enum(VERIFICATION_LEVELS).default('none'),
   /** Only nodes of this consortium; null for any. @default null */

@@ -87,13 +87,13 @@ export function onlyCountry(bit: number): CountrySet {
   return ONLY[bit] ?? NO_COUNTRY
 }
 
-/** Whether a set has a country. Reads one hex digit and allocates nothing. */
+/** Tells whether a set has a country. Reads one hex digit and allocates nothing. */
 export function hasCountry(set: CountrySet, bit: number): boolean {
   if (bit < 0 || bit >= UNKNOWN_COUNTRY) return false
   return ((nibbleAt(set, 65 - (bit >> 2)) >> (bit & 3)) & 1) === 1
 }
 
-/** Whether every country of `inner` is in `outer`. Allocates nothing. */
+/** Tells whether every country of `inner` is in `outer`. Allocates nothing. */
 export function isSubset(inner: CountrySet, outer: CountrySet): boolean {
   for (let at = 2; at < 66; at += 1) {
     if ((nibbleAt(inner, at) & ~nibbleAt(outer, at)) !== 0) return false

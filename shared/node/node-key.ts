@@ -19,7 +19,7 @@ export function nodePublicKey(nodeId: string): Bytes32 | undefined {
   return bytesToHex(bytes.subarray(PREFIX.length))
 }
 
-/** Whether that node's key signed the message. Returns false for malformed arguments; never throws. */
+/** Tells whether that node's key signed the message. Returns false for malformed arguments; never throws. */
 export async function isSignedByNode(
   nodeId: string,
   message: Uint8Array,

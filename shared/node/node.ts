@@ -1,4 +1,4 @@
-/** What a node says about itself: its signed presence record, published on gossipsub on each change and once a minute. */
+/** A node's signed presence record, published on gossipsub on each change and once a minute. */
 import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { Adapter, FeatureName, PROVIDERS } from '#shared/job/job.ts'

@@ -12,9 +12,9 @@ import {
   type CountrySet,
 } from '#shared/law/region.ts'
 
-/** How long a conclusion about a place is valid. */
+/** Lifetime of a conclusion about a place. */
 const EVIDENCE_TTL_MS = 900_000
-/** How long a measured round trip counts. */
+/** Lifetime of a measured round trip. */
 export const ECHO_TTL_MS = 3_600_000
 
 /**

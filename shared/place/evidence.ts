@@ -1,4 +1,4 @@
-/** Evidence of a node's place: everything that its class was concluded from, so that a stranger can conclude it again. */
+/** Evidence of a node's place: all facts behind its class, so that a stranger can repeat the conclusion. */
 import { sha256, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { canonicalJson } from '#shared/base/strict-json.ts'
@@ -14,7 +14,7 @@ import { PublicKey, verifySignature, type Signer } from '#shared/base/signature.
 /** Kind of network that a connection came from. `residential` is any known network that is not on the hosting list. */
 export const NETWORK_KINDS = ['residential', 'hosting', 'tor', 'unknown'] as const
 
-/** What the edge, or the operator's proxy, saw of the node's own connection. */
+/** The node's connection as the edge or the operator's proxy saw it. */
 export const PlaceObservation = z.strictObject({
   /** Null where nobody could tell. */
   country: CountryCode.nullable(),
@@ -29,7 +29,7 @@ export type PlaceObservation = z.infer<typeof PlaceObservation>
 export const AnchorPlace = z.strictObject({
   lat: z.number().min(-90).max(90),
   lon: z.number().min(-180).max(180),
-  /** How far from there it may be, in km: a cloud's object is somewhere in a metropolis, not at a point. */
+  /** Uncertainty of that point in km: a cloud's object is somewhere in a metropolis. */
   slackKm: z.number().min(0).max(20_000),
   /** Invented for development or a test. */
   isSimulated: z.boolean(),
@@ -89,7 +89,7 @@ export type SignedAttestation = z.infer<typeof SignedAttestation>
 export const EvidenceRecord = z.strictObject({
   version: z.literal(1),
   nodeId: NodeId,
-  /** Hub that concluded; its own echo is one of the three that `bounded` needs. */
+  /** The hub that drew the conclusion; its own echo is one of the three that `bounded` needs. */
   hub: z.string().max(64),
   claim: CountryCode,
   observation: PlaceObservation,
@@ -134,7 +134,7 @@ export async function signEcho(statement: EchoStatement, signer: Signer): Promis
   return { statement, anchorKey: signer.publicKey, signature }
 }
 
-/** Whether the anchor's key signed. The caller checks that the key is an anchor's, and the node's own signature. */
+/** Tells whether the given key signed. The caller checks that it is an anchor's, and the node's own signature. */
 export function isSignedByAnchor({
   statement,
   anchorKey,

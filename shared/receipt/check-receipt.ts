@@ -7,7 +7,7 @@ import { receiptHash, ticketHash, type Place, type Receipt, type SignedReceipt }
 import { countryCode, isSubset } from '#shared/law/region.ts'
 import { verifySignature } from '#shared/base/signature.ts'
 
-/** Who signed what. A receipt that fails one of these proves nothing and is not kept. */
+/** Rules about signatures. A receipt that fails one of these proves nothing and is not kept. */
 export const AUTHENTICITY_RULES = [
   'receipt.id',
   'receipt.domain',
@@ -16,7 +16,7 @@ export const AUTHENTICITY_RULES = [
   'hub.signature',
 ] as const
 
-/** Whether the receipt may be paid. */
+/** Rules that a receipt must satisfy to be paid. */
 export const CONTENT_RULES = [
   'policy.hash',
   'ticket.allowed',
@@ -31,7 +31,7 @@ export type ReceiptRule = (typeof AUTHENTICITY_RULES)[number] | (typeof CONTENT_
 export interface Check {
   readonly rule: ReceiptRule
   readonly ok: boolean
-  /** What was compared, in words; for a failed `place` it starts with the compute rule that refused. */
+  /** The comparison in words; for a failed `place` it starts with the compute rule that refused. */
   readonly detail: string
 }
 
@@ -43,7 +43,7 @@ export async function checkReceipt(
   return [...(await checkAuthenticity(signed, domain)), ...checkContent(signed, nowMs)]
 }
 
-/** What is wrong with the node's times: they must lie between the ticket's times by the hub's clock, and before now. */
+/** Finds the fault of the node's times, which must lie between the ticket's times and before now. */
 export function timesFault(
   { ticket, startedAtMs, finishedAtMs }: Receipt,
   nowMs: number,

@@ -1,4 +1,4 @@
-/** Ticket and receipt as EIP-712 structs: what the hub permitted, and what the node did. */
+/** Ticket and receipt as EIP-712 structs: the hub's permission, and the node's work. */
 import { bytesToHex, concat, hexToBytes } from 'viem'
 import { z } from 'zod'
 import { Domain, structHash } from '#shared/base/eip712.ts'
@@ -29,7 +29,7 @@ export const Place = z.strictObject({
   country: z.int().min(0).max(255),
   evidence: z.enum(EVIDENCE_CLASSES),
   source: z.enum(EVIDENCE_SOURCES),
-  /** How far the deployment trusts the node; the policy decides on it, too. */
+  /** The deployment's trust in the node, on which the policy decides too. */
   trust: z.enum(NODE_TRUSTS),
   /** The tenant whose key vouched for the node, or `operator`; null for nobody. The policy says whose vouching counts. */
   voucher: TenantId.nullable(),
@@ -95,7 +95,7 @@ export function voucherHash(voucher: string | null): Bytes32 {
 
 export const VERIFICATIONS = ['none', 'replicated', 'canary'] as const
 
-/** What a node did under a ticket, signed by its receipt key. */
+/** A node's work under a ticket, signed by its receipt key. */
 export const Receipt = z.strictObject({
   ticket: Ticket,
   receiptKey: PublicKey,
@@ -173,7 +173,7 @@ export const SignedReceipt = z.strictObject({
 })
 export type SignedReceipt = z.infer<typeof SignedReceipt>
 
-/** Where a receipt stands on the chain. */
+/** A receipt's position on the chain. */
 export const Settlement = z.strictObject({
   batchId: z.int().min(0),
   receiptRoot: Bytes32,
@@ -183,10 +183,10 @@ export const Settlement = z.strictObject({
 })
 export type Settlement = z.infer<typeof Settlement>
 
-/** What `GET /v1/receipts/{id}` answers and `npm run verify` reads. */
+/** The document that `GET /v1/receipts/{id}` answers and `npm run verify` reads. */
 export const ReceiptDocument = z.strictObject({
   receipt: SignedReceipt,
-  /** Opens the commitments for whoever holds the inputs; null once erased. */
+  /** Opens the commitments, for a holder of the inputs; null once erased. */
   salt: Bytes32.nullable(),
   status: z.enum(['pending', 'settled', 'refused']),
   refusal: z.string().nullable(),

@@ -12,7 +12,7 @@ export function earningsLeaf(key: PublicKey, cumulativeMicroUsd: bigint): Bytes3
 
 export const PAYOUT_TYPE = 'Payout(bytes32 keyX,bytes32 keyY,address to,uint256 nonce)'
 
-/** What a receipt key signs to name its payout address. @param nonce the contract's next nonce for this key */
+/** Hash that a receipt key signs to name its payout address. @param nonce the contract's next nonce for this key */
 export function payoutHash(key: PublicKey, to: Address, nonce: bigint): Bytes32 {
   return structHash(PAYOUT_TYPE, [
     key.x,

@@ -263,7 +263,7 @@ function originOf({ tenant, domain }: BundleHead): string {
     : `tenant ${tenant} on chain ${domain.chainId}, contract ${domain.verifyingContract}`
 }
 
-/** Whether the range is part of the log. A bundle of one job covers the whole log. */
+/** Tells whether the range is part of the log. A bundle of one job covers the whole log. */
 function isRange({ range: { from, to }, selection }: BundleHead, { size }: LogHead): boolean {
   if (selection.job !== null) return from === 0 && to === size
   return from <= to && to <= size

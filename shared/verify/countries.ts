@@ -10,7 +10,7 @@ import { lineAbout as line, type BundleLine } from './line.ts'
 export interface PolicySum {
   /** `eu-only@3` */
   readonly name: string
-  /** As it was published; null where the bundle lacks it. */
+  /** The published policy; null where the bundle lacks it. */
   readonly text: Policy | null
   readonly countries: readonly string[]
   /** Number of jobs by the country where they ran. */

@@ -165,7 +165,7 @@ export class LogCheck {
   }
 }
 
-/** Whether the bundle's narrowing explains by itself that this entry has no detail. */
+/** Tells whether the bundle's narrowing explains by itself that this entry has no detail. */
 function isLeftOut(type: AuditType, { selection }: BundleHead): boolean {
   if (selection.type !== null && selection.type !== type) return true
   return selection.policy !== null && !JOB_TYPES.has(type)

@@ -53,7 +53,7 @@ export async function readCheckpoint(
   return { head, line: line('log', 'log.checkpoint', isOwn && signed.includes(true), detail) }
 }
 
-/** Whether the entry's leaf stands at its place in the log of that head. */
+/** Tells whether the entry's leaf stands at its place in the log of that head. */
 export function isIncluded(entry: ProvenLeaf, { size, root }: Pick<LogHead, 'size' | 'root'>) {
   return verifyInclusion({ ...inclusionOf(entry, size), root })
 }

@@ -1,4 +1,4 @@
-/** What a verifier takes as true before it reads a document. */
+/** Keys and facts that a verifier trusts before it reads a document. */
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { CountrySet } from '#shared/law/region.ts'

@@ -6,7 +6,7 @@ export type VerdictResult = 'holds' | 'incomplete' | 'fails'
 export interface Verdict {
   readonly result: VerdictResult
   readonly title: string
-  /** What else a reader must know, one sentence each. */
+  /** Further remarks for the reader, one sentence each. */
   readonly notes: readonly string[]
 }
 
@@ -55,7 +55,7 @@ export function newTally(scope: string) {
     open: 0,
     openFor: '',
     pending: 0,
-    /** When the last pending job should have settled; null where nobody said. */
+    /** When the last pending job should have settled; null when unknown. */
     settlesByMs: null as number | null,
     /** Entries of the range that are not there. */
     gaps: [] as Ranges,
@@ -68,7 +68,7 @@ export function newTally(scope: string) {
     receiptsMissing: 0,
     /** Other missing parts: a policy's text, an entry beside the range. */
     otherMissing: 0,
-    /** Whether the deployment settles on a chain. */
+    /** True if the deployment settles on a chain. */
     isSettled: true,
     /** Jobs inside and outside the countries that the user named. */
     inside: 0,

@@ -5,7 +5,7 @@ import { type BundleLine } from './line.ts'
 import type { BundleTrust } from './trust.ts'
 
 export interface BundleVerification extends BundleOutcome {
-  /** Whether everything was checked, is there, and passed. */
+  /** True if everything was checked, is there, and passed. */
   readonly ok: boolean
   readonly lines: readonly BundleLine[]
 }

@@ -50,7 +50,7 @@ function itemAt(schema: Schema, index: number): Schema[] {
   return item == null ? [] : [item]
 }
 
-/** Whether null is meaningful: the member is required and its schema accepts null. */
+/** Tells whether null is meaningful: the member is required and its schema accepts null. */
 function needsNull(schema: Schema): boolean {
   return schema._zod.optin !== 'optional' && z.core.safeParse(schema, null).success
 }

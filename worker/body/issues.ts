@@ -1,4 +1,4 @@
-/** Describes what is wrong with a value, where the schema has no message of its own. */
+/** Describes faults of values, where the schema has no message of its own. */
 import type { z } from 'zod'
 
 type Issue = z.core.$ZodRawIssue

@@ -1,7 +1,7 @@
 /**
  * Parses bodies of APIs that others designed (OpenAI, Open Inference Protocol). An unknown member
- * passes, and is reported, only if its name is a label (caller, trace, account) and neither name
- * nor value concerns places, protection or the answer. Unknown parameters are therefore refused.
+ * passes, and is reported, only if its name is a label (caller, trace, account). Neither name nor
+ * value may concern places, protection or the answer. Unknown parameters are therefore refused.
  */
 import type { z } from 'zod'
 import type { FieldFault } from '#shared/base/errors.ts'
@@ -9,7 +9,7 @@ import { refusedParameters, type Refusals } from './text-parameters.ts'
 import { invalidRequest, parseBody, toPointer } from './faults.ts'
 import { isJsonSchema, isLabel, isPlaces, speaksOfAnswer, speaksOfPolicy } from './member-words.ts'
 import { nearestName, notKnown } from './near-names.ts'
-import { isNothing } from './unknown-members.ts'
+import { isNothing, isRecord } from './unknown-members.ts'
 
 /** Depth and number of values that are searched in an unknown member. */
 const DEEPEST = 8
@@ -91,8 +91,4 @@ function refusedInside(value: unknown): string | undefined {
     return undefined
   }
   return look(value, 0)
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

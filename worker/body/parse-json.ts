@@ -19,7 +19,7 @@ export function parseText(text: string): unknown {
   const value: unknown = JSON.parse(text)
   const twice = memberTwice(text)
   if (twice === undefined) return value
-  const detail = 'appears twice, and parsers disagree on which one counts'
+  const detail = 'appears twice, and readers may pick either'
   throw invalidAt(toPointer(pathTo(text, twice)), detail)
 }
 
@@ -55,7 +55,7 @@ function memberTwice(text: string): number | undefined {
 
 const COLON = /[ \t\r\n]*:/y
 
-/** Whether the string that ends at this position is a member's name. */
+/** Tells whether the string that ends at this position is a member's name. */
 function isName(text: string, end: number): boolean {
   COLON.lastIndex = end
   return COLON.test(text)

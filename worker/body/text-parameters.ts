@@ -3,7 +3,7 @@
  * dropped, unless its value has no effect: `n: 1`, `presence_penalty: 0`, `modalities: ["text"]`.
  */
 import type { FieldFault } from '#shared/base/errors.ts'
-import { isNothing, unknownMembers } from './unknown-members.ts'
+import { isNothing, isRecord, unknownMembers } from './unknown-members.ts'
 
 /** Why a parameter is refused, and which of its values have no effect. */
 export interface Refusal {
@@ -148,8 +148,4 @@ function refusedPart(part: unknown, root: string): FieldFault[] {
 
 function known(table: Readonly<Record<string, string>>, name: unknown): string | undefined {
   return typeof name === 'string' && Object.hasOwn(table, name) ? table[name] : undefined
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

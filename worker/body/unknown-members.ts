@@ -17,8 +17,12 @@ export function unknownMembers(
     }))
 }
 
-/** Whether a value has no content: null, or an empty text, list or object. */
+/** Tells whether a value has no content: null, or an empty text, list or object. */
 export function isNothing(value: unknown): boolean {
   if (value === undefined || value === null || value === '') return true
   return typeof value === 'object' && Object.keys(value).length === 0
+}
+
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -36,7 +36,7 @@ export function requireHubs(policy: Pick<CompiledPolicy, 'storage'>, config: Con
   )
 }
 
-interface Target {
+export interface Target {
   readonly env: Pick<WorkerEnv, 'HUB'>
   readonly config: Config
 }
@@ -58,7 +58,7 @@ export function dispatch(target: Target, job: Job, signal: AbortSignal): Promise
 
 /**
  * Like {@link dispatch}, but streams the answer.
- * @throws {AppError} what fails before the first byte; later failures come out of the chunks
+ * @throws {AppError} for a failure before the first byte; the chunks throw later ones
  */
 export function dispatchStream(
   target: Target,

@@ -5,7 +5,7 @@ import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { callerOf, type AppContext } from '#worker/gate/context.ts'
-import { dispatch, dispatchStream } from './dispatch.ts'
+import { dispatch, dispatchStream, type Target } from './dispatch.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import type {
   DispatchHead,
@@ -26,7 +26,7 @@ export interface PricedWork {
 
 export interface AnsweredJob extends DispatchResult {
   readonly jobId: JobId
-  /** Of the payload, in its order. */
+  /** Headers of the payload, in its order. */
   readonly outputs: DispatchOutcome['answer']['outputs']
 }
 
@@ -47,11 +47,9 @@ export async function runJob(
   work: PricedWork,
   choice: ResidencyChoice,
 ): Promise<AnsweredJob> {
-  const { config } = c.var
-  const { request, spend } = await admitJob(c, work, { choice, stream: false })
-  const job = { request, payload: work.payload }
+  const { request, spend, target } = await admitJob(c, work, { choice, stream: false })
   const result = await spend.settleWith(
-    dispatch({ env: c.env, config }, job, c.req.raw.signal),
+    dispatch(target, { request, payload: work.payload }, c.req.raw.signal),
     ({ outcome }) => outcome.amountMicroUsd,
   )
   c.set('timing', result.outcome.timing)
@@ -66,11 +64,9 @@ export async function streamJob(
   work: PricedWork,
   choice: ResidencyChoice,
 ): Promise<StreamedJob> {
-  const { config } = c.var
-  const { request, spend } = await admitJob(c, work, { choice, stream: true })
-  const job = { request, payload: work.payload }
+  const { request, spend, target } = await admitJob(c, work, { choice, stream: true })
   const { head, chunks, outcome } = await spend.orNothing(
-    dispatchStream({ env: c.env, config }, job, c.req.raw.signal),
+    dispatchStream(target, { request, payload: work.payload }, c.req.raw.signal),
   )
   for (const [name, value] of Object.entries(placeHeaders(head))) c.header(name, value)
   spend
@@ -87,8 +83,8 @@ async function admitJob(
   c: AppContext,
   { work, units, priceMicroUsd }: PricedWork,
   { choice, stream }: { readonly choice: ResidencyChoice; readonly stream: boolean },
-): Promise<{ readonly request: DispatchRequest; readonly spend: SpendReserve }> {
-  const { requestId, startedMs, deadlineMs, traceparent } = c.var
+): Promise<{ request: DispatchRequest; spend: SpendReserve; target: Target }> {
+  const { config, requestId, startedMs, deadlineMs, traceparent } = c.var
   const timeoutMs = timeLeft(deadlineMs, performance.now() - startedMs)
   const caller = callerOf(c)
   const { policy, allowed } = await chooseResidency(c, choice)
@@ -109,7 +105,7 @@ async function admitJob(
     nodeId: null,
     traceparent,
   }
-  return { request, spend }
+  return { request, spend, target: { env: c.env, config } }
 }
 
 /** @throws {AppError} deadline_unmeetable when the deadline has passed */

@@ -18,21 +18,20 @@ export const ADMISSION_TTL_MS = 60_000
 export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
 
 /** `measure` lets an anchor measure the node, but admits no jobs. */
-export const ADMISSION_PURPOSES = ['work', 'measure'] as const
+const ADMISSION_PURPOSES = ['work', 'measure'] as const
 
-export const Voucher = z.strictObject({ tenant: TenantId, keyId: z.string().max(64) })
+const Voucher = z.strictObject({ tenant: TenantId, keyId: z.string().max(64) })
 
-export const AdmissionClaims = z.strictObject({
+export const AdmissionClaims = AdmissionRequest.extend({
   purpose: z.enum(ADMISSION_PURPOSES),
-  nodeId: NodeId,
-  claim: CountryCode,
   trust: z.enum(NODE_TRUSTS),
-  /** Consortia of the vouching key. */
+  /** The node's consortia, from the vouching key. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
-  /** The vouching key. */
+  /** The vouching key; trust and networks end with it. */
   voucher: Voucher.nullable(),
   expiresAtMs: z.int(),
-  nonce: z.string(),
+  /** Names the token, which is valid for one socket until it expires. */
+  nonce: z.string().min(1).max(64),
 })
 export type AdmissionClaims = z.infer<typeof AdmissionClaims>
 

@@ -57,7 +57,7 @@ export async function observeNode(request: Request, config: Deployment): Promise
   return { observation: seen(undefined, undefined, 'none'), transportRttMs: null }
 }
 
-/** The country at the other end of this connection. */
+/** Determines the country at the other end of this connection. */
 export async function observePlace(request: Request, config: Deployment): Promise<Observation> {
   const { observation: found } = await observeNode(request, config)
   return observation(countryBit(found.country ?? undefined), found.source)
@@ -116,7 +116,7 @@ export const LOOPBACK_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::
 /** Headers that proxies add: such a request was forwarded for somebody else. */
 const FORWARDED: readonly string[] = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']
 
-/** Whether a program on this machine asks, directly and by a local name. This excludes web pages that rebind DNS. */
+/** Tells whether a local program asks directly and by a local name. This excludes web pages that rebind DNS. */
 export function isFromLoopback(request: Request, config: Deployment): boolean {
   if (config.deployment === 'cloudflare' || config.proxySecret !== undefined) return false
   if (FORWARDED.some((name) => request.headers.has(name))) return false

@@ -51,7 +51,7 @@ export const requireOperatorOrLoopback = createMiddleware<AppEnv>(async (c, next
   return await requireOperator(c, next)
 })
 
-/** ADMISSION_SECRET. @param without what a deployment does not do without it @throws {AppError} forbidden */
+/** Returns ADMISSION_SECRET. @param without the missing ability, for the error @throws {AppError} forbidden */
 export function deploymentSecret(c: AppContext, without: string): string {
   const { admissionSecret } = c.var.config
   if (admissionSecret !== undefined) return admissionSecret
@@ -89,7 +89,7 @@ async function tellUse(c: AppContext, tenant: TenantId, keyId: string): Promise<
   await openTenant(c.env, tenant, config).keys.noteUse(keyId, isolate.nowMs())
 }
 
-/** Checks the clock, because the cached tenant may be older than a key's expiry or rotation. */
+/** Compared with the clock, because the cached tenant may be older than a key's expiry or rotation. */
 function hasEnded({ untilMs }: LiveKey, nowMs: number): boolean {
   return untilMs !== null && untilMs <= nowMs
 }

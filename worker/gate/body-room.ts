@@ -2,7 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import { KIB, MIB } from '#shared/base/limits.ts'
 
-/** What may be open for one key, one address, one address without a key, and in total. */
+/** Bytes that may be open for a key, an address, an address without a key, and in total. */
 export const BODY_ROOM = {
   /** Each open body counts at least this much. */
   leastBytes: 16 * KIB,
@@ -12,26 +12,19 @@ export const BODY_ROOM = {
   totalBytes: 96 * MIB,
 } as const
 
-export interface BodySender {
+interface BodySender {
   readonly keyId: string | undefined
   readonly address: string
 }
 
-export interface BodyHold {
-  /** Counts received bytes. @throws {AppError} rate_limited when the sender has too much open */
-  take(sizeBytes: number): void
-  release(): void
-}
+export type BodyRoom = ReturnType<typeof createBodyRoom>
+export type BodyHold = ReturnType<BodyRoom['open']>
 
-export interface BodyRoom {
-  /** @throws {AppError} rate_limited when the sender has too much open */
-  open(sender: BodySender): BodyHold
-}
-
-export function createBodyRoom(): BodyRoom {
+export function createBodyRoom() {
   const held = new Map<string, number>()
   return {
-    open({ keyId, address }) {
+    /** @throws {AppError} rate_limited when the sender has too much open */
+    open({ keyId, address }: BodySender) {
       const isStranger = keyId === undefined
       const bounds: readonly (readonly [string, number])[] = [
         ['', BODY_ROOM.totalBytes],
@@ -41,7 +34,8 @@ export function createBodyRoom(): BodyRoom {
           : [`key ${keyId}`, BODY_ROOM.keyBytes],
       ]
       let takenBytes = 0
-      const take = (sizeBytes: number) => {
+      /** Counts received bytes. @throws {AppError} rate_limited when the sender has too much open */
+      const take = (sizeBytes: number): void => {
         const isOver = bounds.some(([name, most]) => (held.get(name) ?? 0) + sizeBytes > most)
         if (isOver)
           throw new AppError(
@@ -54,7 +48,7 @@ export function createBodyRoom(): BodyRoom {
       take(BODY_ROOM.leastBytes)
       return {
         take,
-        release() {
+        release(): void {
           for (const [name] of bounds) {
             const left = (held.get(name) ?? 0) - takenBytes
             if (left > 0) held.set(name, left)

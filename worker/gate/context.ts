@@ -52,7 +52,7 @@ export interface Variables {
   readonly address: string
   /** W3C trace context of this request's span, passed to the node; null only outside of a request. */
   readonly traceparent: string | null
-  /** How long the caller waits, from the start of the request; undefined when not given. */
+  /** Time that the caller waits, from the start of the request; undefined when not given. */
   deadlineMs: number | undefined
   /** Headers for every answer, errors included. */
   readonly answerHeaders: Map<string, string>

@@ -1,4 +1,4 @@
-/** Parses `x-littoral-deadline-ms`: how long the caller waits, counted from the request's arrival. */
+/** Parses `x-littoral-deadline-ms`: the time that the caller waits, from the request's arrival. */
 import { invalidAt } from '#worker/body/faults.ts'
 import { REQUEST_TIMEOUT_MS } from '#worker/protocols/hub.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Implements `Idempotency-Key`
- * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/). However often a
- * request is sent, it is one job and one charge. The first request runs to its end even when its
+ * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/). A repeated
+ * request is one job and one charge. The first request runs to its end even when its
  * caller leaves; the others wait and get the same answer.
  */
 import { createMiddleware } from 'hono/factory'
@@ -198,7 +198,7 @@ function refusal(verdict: Exclude<IdempotencyVerdict, { kind: 'run' | 'replay' }
     case 'full':
       return new AppError(
         'rate_limited',
-        'This tenant has reached its number of idempotency keys.',
+        'This tenant has reached its maximum number of idempotency keys.',
         {
           meta: { retryAfterSeconds: Math.ceil(verdict.retryAfterMs / 1000) },
         },

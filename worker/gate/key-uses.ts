@@ -2,22 +2,20 @@
 
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 
-export interface KeyUses {
-  /** @returns whether to report this use: the last report is old enough */
-  note(keyId: string): boolean
-}
-
-export interface KeyUsesOptions {
+interface KeyUsesOptions {
   /** Keys remembered; when full the oldest is evicted, and reported once more. */
   readonly size: number
   readonly everyMs: number
   readonly nowMs: () => number
 }
 
-export function createKeyUses({ size, everyMs, nowMs }: KeyUsesOptions): KeyUses {
+export type KeyUses = ReturnType<typeof createKeyUses>
+
+export function createKeyUses({ size, everyMs, nowMs }: KeyUsesOptions) {
   const toldMs = new BoundedMap<string, number>(size)
   return {
-    note(keyId) {
+    /** @returns whether to report this use: the last report is old enough */
+    note(keyId: string): boolean {
       const atMs = nowMs()
       if (atMs - (toldMs.get(keyId) ?? -Infinity) < everyMs) return false
       toldMs.set(keyId, atMs)

@@ -28,7 +28,7 @@ export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-/** Money reserved for one job. What the job did not cost is given back, all of it on failure. */
+/** Money reserved for one job. The unspent part is given back, and all of it on failure. */
 export interface SpendReserve {
   settleWith<T>(job: Promise<T>, costOf: (result: T) => MicroUsd): Promise<T>
   /** Gives the money back when a part that costs nothing yet fails. */

@@ -4,7 +4,7 @@ import { type Refusal, AUDIT_REFUSAL_KINDS } from '#worker/protocols/audit.ts'
 
 /** Tenants for which an isolate collects refusals. */
 export const AUDIT_REFUSAL_TENANTS = 1_000
-/** How long an isolate collects refusals before it reports them. */
+/** Time for which an isolate collects refusals before it reports them. */
 const AUDIT_REFUSAL_GATHER_MS = 1_000
 
 type Bare = Omit<Refusal, 'count' | 'firstAtMs' | 'lastAtMs'>

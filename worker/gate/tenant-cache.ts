@@ -3,26 +3,22 @@ import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { TenantSnapshot } from '#worker/protocols/tenant.ts'
 
-export interface TenantCache {
-  /** @param load asks the tenant's Durable Object; called for each request that misses the cache */
-  get(tenant: TenantId, load: () => Promise<TenantSnapshot | null>): Promise<TenantSnapshot | null>
-  /** Call after a change made through this isolate. */
-  forget(tenant: TenantId): void
-}
-
-export interface TenantCacheOptions {
+interface TenantCacheOptions {
   readonly maxAgeMs: number
   /** Tenants cached; when full the oldest is evicted. */
   readonly size: number
   readonly nowMs: () => number
 }
 
-export function createTenantCache(options: TenantCacheOptions): TenantCache {
+export type TenantCache = ReturnType<typeof createTenantCache>
+
+export function createTenantCache(options: TenantCacheOptions) {
   const entries = new BoundedMap<TenantId, { snapshot: TenantSnapshot | null; atMs: number }>(
     options.size,
   )
   return {
-    async get(tenant, load) {
+    /** @param load asks the tenant's Durable Object on a cache miss */
+    async get(tenant: TenantId, load: () => Promise<TenantSnapshot | null>) {
       const cached = entries.get(tenant)
       if (cached !== undefined && options.nowMs() - cached.atMs < options.maxAgeMs) {
         return cached.snapshot
@@ -32,8 +28,7 @@ export function createTenantCache(options: TenantCacheOptions): TenantCache {
       entries.set(tenant, { snapshot, atMs })
       return snapshot
     },
-    forget(tenant) {
-      entries.delete(tenant)
-    },
+    /** Call after a change made through this isolate. */
+    forget: (tenant: TenantId): void => void entries.delete(tenant),
   }
 }

@@ -1,4 +1,4 @@
-/** Refuses unknown names of headers and query members that look like ours: a misspelt narrowing must not be dropped. */
+/** Refuses unknown headers and query members that look like ours, because a misspelt narrowing must not be dropped. */
 import type { Handler } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { matchedRoutes } from 'hono/route'
@@ -52,7 +52,7 @@ const simulatedNames = () =>
 
 const NAMES_REMEMBERED = 1_024
 
-/** What is wrong with a header's name; empty when nothing is. Memoized: the same few names recur. */
+/** Finds the fault of a header's name; empty for none. Memoized, because few names recur often. */
 const headerFault = memoize((name) => {
   const known = [...OUR_HEADERS, ...simulatedHeaders()]
   if (known.includes(name)) return ''

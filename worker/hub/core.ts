@@ -31,16 +31,16 @@ export interface HubCoreDeps {
   readonly registers: KernelRegisters
   /** Hands receipts to their tenants and the ledger. @returns the ids that both now have */
   readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
-  /** Reads a tenant's current state. Sessions outlive what the Worker knew when they opened. */
+  /** Reads a tenant's current state, which may change while a session is open. */
   readonly openTenant: (tenant: TenantId) => SessionTenant
   /** Schedules a later call of {@link Delivery.flush}. */
   readonly wake: (delayMs: number) => void
   readonly now: () => number
   readonly random: () => number
   readonly log: Log
-  /** Where this hub stands; null for a hub that is no anchor. */
+  /** This hub's location; null for a hub that is no anchor. */
   readonly anchor: AnchorPlace | null
-  /** How far the runtime's clock may lag behind real time, in ms. */
+  /** Largest lag of the runtime's clock behind real time, in ms. */
   readonly clockResolutionMs: number
   readonly peers: readonly PeerHub[]
   /** @default LIMITS.echoEveryMs */

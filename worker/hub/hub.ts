@@ -129,14 +129,19 @@ export class Hub extends DurableObject<Env> implements HubApi {
 
   /** Only another hub's `stub.fetch` carries this header: the Worker forwards none from outside. */
   #enterPeer(core: HubCore): Response {
-    const { 0: client, 1: server } = new WebSocketPair()
-    server.binaryType = 'arraybuffer'
-    server.accept()
-    core.mesh.enter(server).catch((error: unknown) => {
-      this.#log.warn('peer.refused', { cause: String(error) })
-      server.close(1013, 'refused')
-    })
-    return new Response(null, { status: 101, webSocket: client })
+    return acceptBytes(
+      (socket) => core.mesh.enter(socket),
+      (cause) => this.#log.warn('peer.refused', { cause }),
+    )
+  }
+
+  #enter(core: HubCore, request: Request): Response {
+    const admission = Admission.parse(JSON.parse(request.headers.get(ADMISSION_HEADER) ?? 'null'))
+    const { nodeId } = admission
+    return acceptBytes(
+      (socket) => core.gate.enter(socket, admission),
+      (cause) => this.#refusals.warn('socket.refused', { nodeId, cause }),
+    )
   }
 
   #refuse(error: unknown): Response {
@@ -144,18 +149,6 @@ export class Hub extends DurableObject<Env> implements HubApi {
     if (appError.code === 'internal')
       this.#log.error('dispatch.failed', { cause: String(appError.cause) })
     return Response.json(packRefusal(error), { status: ERRORS[appError.code].status })
-  }
-
-  #enter(core: HubCore, request: Request): Response {
-    const { 0: client, 1: server } = new WebSocketPair()
-    const admission = Admission.parse(JSON.parse(request.headers.get(ADMISSION_HEADER) ?? 'null'))
-    server.binaryType = 'arraybuffer'
-    server.accept()
-    core.gate.enter(server, admission).catch((error: unknown) => {
-      this.#refusals.warn('socket.refused', { nodeId: admission.nodeId, cause: String(error) })
-      server.close(1013, 'refused')
-    })
-    return new Response(null, { status: 101, webSocket: client })
   }
 
   async #start(): Promise<HubCore> {
@@ -253,4 +246,19 @@ export class Hub extends DurableObject<Env> implements HubApi {
       trust: receipt.receipt.ticket.place.trust,
     }))
   }
+}
+
+/** Accepts a WebSocket of bytes. It is closed when `enter` rejects. */
+function acceptBytes(
+  enter: (socket: WebSocket) => Promise<void>,
+  onRefused: (cause: string) => void,
+): Response {
+  const { 0: client, 1: server } = new WebSocketPair()
+  server.binaryType = 'arraybuffer'
+  server.accept()
+  enter(server).catch((error: unknown) => {
+    onRefused(String(error))
+    server.close(1013, 'refused')
+  })
+  return new Response(null, { status: 101, webSocket: client })
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import { openSchema, type Schema } from '#worker/platform/schema.ts'
-import type { DurableStorage } from '#worker/platform/storage.ts'
+import { numberIn, type DurableStorage } from '#worker/platform/storage.ts'
 import {
   type AuthoredBan,
   type KernelBans,
@@ -16,7 +16,7 @@ import {
 } from '#worker/protocols/kernels.ts'
 import { invariant } from '#shared/base/errors.ts'
 
-/** How long a ban lasts that public nodes reported. */
+/** Duration of a ban that public nodes reported. */
 export const KERNEL_PUBLIC_BAN_MS = 86_400_000
 invariant(KERNEL_PUBLIC_BAN_MS < KERNEL_BAN_MS, 'Vouched nodes count for more than public ones.')
 
@@ -35,7 +35,6 @@ const MOST_WEIGHT = 4
 /** A public reporter with this many reports that led to no ban is ignored. */
 const UNHEEDED_REPORTS = 3
 
-const Count = z.object({ count: z.int() })
 const Weights = z.object({ hung: z.int(), completed: z.int() })
 const BanRow = z.object({
   digest: Bytes32,
@@ -110,13 +109,9 @@ const KERNELS_SCHEMA: Schema = {
 
 function isHeard(sql: Sql, { reporter, isVouched, isHung }: KernelReport): boolean {
   if (isVouched || !isHung) return true
-  const [row] = sql
-    .exec(
-      'SELECT count(*) AS count FROM kernel_reports WHERE reporter = ? AND hung = 1 AND digest NOT IN (SELECT digest FROM kernel_bans)',
-      reporter,
-    )
-    .toArray()
-  return Count.parse(row).count < UNHEEDED_REPORTS
+  const query =
+    'SELECT count(*) FROM kernel_reports WHERE reporter = ? AND hung = 1 AND digest NOT IN (SELECT digest FROM kernel_bans)'
+  return (numberIn(sql.exec(query, reporter).toArray()) ?? 0) < UNHEEDED_REPORTS
 }
 
 /** A reporter has one report per kernel. A hang outweighs a completed run. */
@@ -154,7 +149,7 @@ function weigh({ storage: { sql }, nowMs, log }: KernelRegisterDeps, report: Ker
   log.error('kernel.banned', { digest, author, isForAll })
 }
 
-/** Whether the reports with at least this much vouching amount to a ban. */
+/** Tells whether the reports with at least this much vouching amount to a ban. */
 function amounts(sql: Sql, digest: Bytes32, leastVouched: 0 | 1): boolean {
   const [row] = sql
     .exec(

@@ -38,7 +38,7 @@ import { BATCH_RECEIPTS } from '#worker/ledger/batches/compose.ts'
 
 const SUMMARY_BATCHES = 20
 const TREES_KEPT = 4
-/** How often incoming receipts cause a look at the chain. */
+/** Incoming receipts cause a look at the chain at most once in this time. */
 const GLANCE_MS = 60_000
 
 export interface LedgerDeps {
@@ -49,7 +49,7 @@ export interface LedgerDeps {
   /** Asks for a call of {@link LedgerCore.tick} after this time or earlier. */
   readonly wake: (delayMs: number) => void
   readonly log: Log
-  /** How long receipts gather before they are batched. */
+  /** Time for which receipts gather before they are batched. */
   readonly batchMs: number
   readonly confirmations: number
   /** The newest state of a tenant's audit log, with proof that it extends that size; null when there is no log. */

@@ -65,7 +65,7 @@ export interface Config {
   readonly logKey: string | undefined
   /** Keys whose statements make a node attested. */
   readonly attesters?: readonly PublicKey[]
-  /** How long after its end a job should be settled; null without a chain. */
+  /** Time from a job's end to its settlement; null without a chain. */
   readonly settlesWithinMs?: number | null
 }
 

@@ -4,27 +4,23 @@ import { AppError } from '#shared/base/errors.ts'
 
 const WINDOW_MS = 60_000
 
-export interface RateLimit {
-  /** @throws {AppError} rate_limited with the seconds until the next window */
-  take(key: string): void
-  /** Gives one back. */
-  giveBack(key: string): void
-}
-
 export interface RateLimitOptions {
   readonly perMinute: number
   /** Keys remembered; when full the oldest is evicted. */
   readonly keys: number
   readonly nowMs: () => number
-  /** What is counted, for the error text. @default requests from one place */
+  /** The counted thing, for the error text. @default requests from one place */
   readonly what?: string
 }
 
-export function createRateLimit(options: RateLimitOptions): RateLimit {
+export type RateLimit = ReturnType<typeof createRateLimit>
+
+export function createRateLimit(options: RateLimitOptions) {
   const { what = 'requests from one place' } = options
   const windows = new BoundedMap<string, { startMs: number; count: number }>(options.keys)
   return {
-    take(key) {
+    /** @throws {AppError} rate_limited with the seconds until the next window */
+    take(key: string): void {
       const nowMs = options.nowMs()
       let window = windows.get(key)
       if (window === undefined || nowMs - window.startMs >= WINDOW_MS) {
@@ -38,7 +34,7 @@ export function createRateLimit(options: RateLimitOptions): RateLimit {
         meta: { retryAfterSeconds },
       })
     },
-    giveBack(key) {
+    giveBack(key: string): void {
       const window = windows.get(key)
       if (window !== undefined && window.count > 0) window.count -= 1
     },

@@ -3,7 +3,7 @@
  * refused by name and left untouched.
  */
 import { AppError } from '#shared/base/errors.ts'
-import type { Row, SqlStorage } from './storage.ts'
+import { numberIn, type Row, type SqlStorage } from './storage.ts'
 
 export interface Schema {
   /** The name in error texts, like `tenant`. */
@@ -43,8 +43,7 @@ function versionOf(storage: SqlStorage): number | undefined {
   const tables = tablesOf(storage)
   if (tables.length === 0) return 0
   if (!tables.includes('schema')) return undefined
-  const [row] = storage.sql.exec('SELECT version FROM schema').toArray()
-  return row === undefined ? undefined : Number(row['version'])
+  return numberIn(storage.sql.exec('SELECT version FROM schema').toArray())
 }
 
 /** Excludes tables of SQLite and of the platform. */

@@ -11,3 +11,9 @@ export interface SqlStorage {
 export interface DurableStorage extends SqlStorage {
   transactionSync<T>(closure: () => T): T
 }
+
+/** Reads the first column of the first row as a number; undefined when it is null or there is no row. */
+export function numberIn([row]: readonly Row[]): number | undefined {
+  const [value] = Object.values(row ?? {})
+  return value === null || value === undefined ? undefined : Number(value)
+}

@@ -1,4 +1,4 @@
-/** What the Worker asks of a tenant's audit log, and the answers. */
+/** Calls and answers between the Worker and a tenant's audit log. */
 import { z } from 'zod'
 import type { AuditDetail, AuditType, LogEntry, LogProgress } from '#shared/audit/entries.ts'
 import type {
@@ -56,7 +56,7 @@ export interface Stretch {
   readonly to: number
 }
 
-/** A position in the log, or the time that it is found by. */
+/** A position in the log, or a time that leads to one. */
 export type LogPoint = { readonly sequence: number } | { readonly atMs: number }
 
 /** The wanted part of the log. Null means the beginning or the end; `to` is the first entry left out, or the last time taken. */
@@ -80,7 +80,7 @@ export interface BundlePage extends Stretch {
   readonly size: number
 }
 
-/** Receipts of a page. Their salts are left out: those open what an auditor need not see. */
+/** Receipts of a page. Their salts are left out: they open data that an auditor need not see. */
 export interface TenantJobs {
   readonly receipts: readonly SignedReceipt[]
   /** The records named by the receipts' tickets, where they are still kept. */

@@ -1,11 +1,12 @@
-/** What the Worker asks of a Batch by RPC, and the answers: plain JSON and bytes both ways. */
+/** Calls and answers between the Worker and a Batch by RPC: plain JSON and bytes both ways. */
 import { z } from 'zod'
 import { ERRORS, type ErrorCode } from '#shared/base/errors.ts'
-import { Bytes32, type Address, type TenantId } from '#shared/base/ids.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
 import { TensorHeader, type Datatype, type KernelWork, type Work } from '#shared/job/job.ts'
 import { MicroUsd } from '#shared/receipt/money.ts'
-import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/law/policy.ts'
+import { JURISDICTIONS, type Jurisdiction } from '#shared/law/policy.ts'
 import { MIB } from '#shared/base/limits.ts'
+import type { SessionGrant } from './hub.ts'
 
 /** Inputs of one batch. */
 export const JOBS_INPUT_BYTES = 24 * MIB
@@ -87,19 +88,12 @@ export interface Webhook {
   readonly secret: string
 }
 
-/** A batch as submitted; it never changes. Later changes of its policy are asked of the tenant (`authority.ts`). */
-export interface BatchSpec {
+/**
+ * A batch as submitted; it never changes. The tenant tells later changes of its policy (`authority.ts`). When the key
+ * that submitted the batch is revoked, the batch ends.
+ */
+export interface BatchSpec extends Readonly<SessionGrant> {
   readonly id: BatchId
-  readonly tenant: TenantId
-  /** The key that submitted it. When the key is revoked, the batch ends. */
-  readonly keyId: string
-  readonly consumer: Address | null
-  readonly requestId: string
-  readonly traceparent: string | null
-  readonly policy: CompiledPolicy
-  readonly allowed: Bytes32
-  /** Bit of the country where the request entered. */
-  readonly ingress: number
   readonly items: number
   readonly priceMicroUsd: number
   /** Null when each item brings its own work. */

@@ -10,7 +10,7 @@ import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
-import { batchJurisdiction, type BatchApi, type BatchId } from './batch.ts'
+import { batchJurisdiction, type BatchApi, type BatchSpec } from './batch.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import type { HubGauges, HubStatus, NodeStanding } from './hub.ts'
 import type { KernelRegisterApi } from './kernels.ts'
@@ -59,46 +59,40 @@ export function openObject(
   )
 }
 
-export function openHub(env: Pick<WorkerEnv, 'HUB'>, hub: ObjectPlace, config: Deployment): HubApi {
-  return openObject(env.HUB, hub, config) as HubApi
-}
-
-export function openTenant(
-  env: Pick<WorkerEnv, 'TENANT'>,
-  tenant: TenantId,
+type ObjectBinding = 'HUB' | 'TENANT' | 'LEDGER' | 'KERNELS' | 'BATCH'
+type Open<Binding extends ObjectBinding, Which, Api> = (
+  env: Pick<WorkerEnv, Binding>,
+  which: Which,
   config: Deployment,
-): TenantApi {
-  const place = { name: tenant, jurisdiction: tenantJurisdiction(tenant) }
-  return openObject(env.TENANT, place, config) as TenantApi
+) => Api
+
+function opener<Binding extends ObjectBinding, Which, Api>(
+  binding: Binding,
+  placeOf: (which: Which) => ObjectPlace,
+): Open<Binding, Which, Api> {
+  return (env, which, config) => openObject(env[binding], placeOf(which), config) as Api
 }
 
-export function openLedger(
-  env: Pick<WorkerEnv, 'LEDGER'>,
-  jurisdiction: Jurisdiction,
-  config: Deployment,
-): LedgerApi {
-  const place = { name: `ledger-${jurisdiction}`, jurisdiction }
-  return openObject(env.LEDGER, place, config) as LedgerApi
-}
+const inHome = (kind: string) => (jurisdiction: Jurisdiction) => ({
+  name: `${kind}-${jurisdiction}`,
+  jurisdiction,
+})
 
-export function openKernels(
-  env: Pick<WorkerEnv, 'KERNELS'>,
-  jurisdiction: Jurisdiction,
-  config: Deployment,
-): KernelRegisterApi {
-  const place = { name: `kernels-${jurisdiction}`, jurisdiction }
-  return openObject(env.KERNELS, place, config) as KernelRegisterApi
-}
-
+export const openHub = opener<'HUB', ObjectPlace, HubApi>('HUB', (hub) => hub)
+export const openTenant = opener<'TENANT', TenantId, TenantApi>('TENANT', (tenant) => ({
+  name: tenant,
+  jurisdiction: tenantJurisdiction(tenant),
+}))
+export const openLedger = opener<'LEDGER', Jurisdiction, LedgerApi>('LEDGER', inHome('ledger'))
+export const openKernels = opener<'KERNELS', Jurisdiction, KernelRegisterApi>(
+  'KERNELS',
+  inHome('kernels'),
+)
 /** The object's name holds the tenant: for another tenant the same id opens another object, which is empty. */
-export function openBatch(
-  env: Pick<WorkerEnv, 'BATCH'>,
-  batch: { readonly tenant: TenantId; readonly id: BatchId },
-  config: Deployment,
-): BatchApi {
-  const place = { name: `${batch.tenant}/${batch.id}`, jurisdiction: batchJurisdiction(batch.id) }
-  return openObject(env.BATCH, place, config) as BatchApi
-}
+export const openBatch = opener<'BATCH', Pick<BatchSpec, 'tenant' | 'id'>, BatchApi>(
+  'BATCH',
+  ({ tenant, id }) => ({ name: `${tenant}/${id}`, jurisdiction: batchJurisdiction(id) }),
+)
 
 /**
  * The jurisdiction that keeps a tenant's records, from its name: `eu` for `eu--acme`, `any` for `acme`.
@@ -116,7 +110,7 @@ export function homeOf(jurisdiction: Jurisdiction, config: Deployment): Jurisdic
     : jurisdiction
 }
 
-/** Whether an object of this jurisdiction may keep records that must stay in `storage`. */
+/** Tells whether an object of this jurisdiction may keep records that must stay in `storage`. */
 export function canStore(
   storage: Jurisdiction,
   jurisdiction: Jurisdiction,

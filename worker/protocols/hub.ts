@@ -1,68 +1,76 @@
-/** What Worker and Hub exchange over `stub.fetch`: a request header and its payload, an outcome and its answer. */
+/** Messages between Worker and Hub over `stub.fetch`: a request with its payload, an outcome with its answer. */
 import { z } from 'zod'
 import { NetworkNode } from '#shared/api/network.ts'
 import { Address, Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { Answer, Work } from '#shared/job/job.ts'
+import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { MicroUsd } from '#shared/receipt/money.ts'
 import type { NodeFacts } from '#shared/law/decide.ts'
 import { PlaceObservation } from '#shared/place/evidence.ts'
-import { CountryCode, type NODE_KINDS } from '#shared/node/node.ts'
-import { CompiledPolicy, NetworkId, NODE_TRUSTS } from '#shared/law/policy.ts'
+import type { NODE_KINDS } from '#shared/node/node.ts'
+import { CompiledPolicy } from '#shared/law/policy.ts'
 import { Place } from '#shared/receipt/receipt.ts'
-import { ADMISSION_PURPOSES, Voucher } from '#worker/edge/admission.ts'
+import { AdmissionClaims } from '#worker/edge/admission.ts'
 
 /** Default deadline of a request. */
 export const REQUEST_TIMEOUT_MS = 60_000
 /** Attempts of one job. */
 export const DISPATCH_ATTEMPTS = 3
 
-export const DispatchRequest = z.strictObject({
+/** The sender of a job, and the policy that applies to it. */
+const SENDER = {
   requestId: z.string().max(128),
-  jobId: JobId,
-  /** The first ticket's attempt. It is higher when the job was dispatched before, so that job and attempt name one ticket. @default 1 */
-  firstAttempt: z.int().min(1).optional(),
   tenant: TenantId,
-  /** The on-chain account that pays; null while the tenant has named none, and its receipts wait. */
+  /** The on-chain account that pays; null while the tenant has named none. Its receipts then wait. */
   consumer: Address.nullable(),
   policy: CompiledPolicy,
   /** The policy's compute set, narrowed by the request. */
   allowed: Bytes32,
+  /** W3C trace context of the span that the node's work belongs to. */
+  traceparent: z.string().max(64).nullable(),
+}
+
+export const DispatchRequest = z.strictObject({
+  ...SENDER,
+  jobId: JobId,
+  /** The first ticket's attempt. It is higher when the job was dispatched before, so that job and attempt name one ticket. @default 1 */
+  firstAttempt: z.int().min(1).optional(),
   work: Work,
   /** Units and price follow from the manifest or the kernel's size, never from the node's claim. */
   units: z.int().min(0),
   priceMicroUsd: z.int().min(0),
   timeoutMs: z.int().min(1).max(LIMITS.jobTimeoutMs),
-  /** Whether the answer's bytes are streamed. After the first of them a lost node ends the job. */
+  /** True if the answer's bytes are streamed. After the first of them a lost node ends the job. */
   stream: z.boolean(),
   /** The only node that may take the job: that of a session. The policy still applies. */
   nodeId: NodeId.nullable(),
-  /** Whether to refuse a model that no allowed node has loaded, because another hub may have it warm. */
+  /** True to refuse a model that no allowed node has loaded, because another hub may have it warm. */
   warmOnly: z.boolean().optional(),
-  /** W3C trace context of the span that the node's work belongs to. */
-  traceparent: z.string().max(64).nullable(),
 })
 export type DispatchRequest = z.infer<typeof DispatchRequest>
 
+/** @returns bytes of a kernel's answer; undefined for a model, whose small answer is bounded on the stream */
+export function answerBytes(work: Work): number | undefined {
+  if (work.kind === 'library') return libraryOutputBytes(work)
+  if (work.kind !== 'kernel') return undefined
+  return work.buffers.reduce((sum, buffer) => sum + (buffer.return ? buffer.sizeBytes : 0), 0)
+}
+
 /** Who opened a session and what it may do. The Worker checked it before it forwarded the WebSocket. */
 export const SessionGrant = z.strictObject({
-  requestId: z.string().max(128),
-  tenant: TenantId,
+  ...SENDER,
   /** The key that opened the session. When it is revoked, the session ends. */
   keyId: z.string().max(128),
-  consumer: Address.nullable(),
-  policy: CompiledPolicy,
-  allowed: Bytes32,
   /** Bit of the country where the connection entered. */
   ingress: z.int().min(0).max(255),
-  traceparent: z.string().max(64).nullable(),
 })
 export type SessionGrant = z.infer<typeof SessionGrant>
 
 /** Internal header that holds a {@link SessionGrant} as JSON. */
 export const SESSION_HEADER = 'x-littoral-internal-session'
 
-/** What is known when the first byte of a streamed answer goes out. */
+/** The facts that are known when the first byte of a streamed answer goes out. */
 export const DispatchHead = z.strictObject({ nodeId: NodeId, place: Place })
 export type DispatchHead = z.infer<typeof DispatchHead>
 
@@ -73,7 +81,7 @@ export const DispatchTiming = z.strictObject({
   /** Round trip of the dispatch minus the node's compute time. */
   networkMs: z.number(),
   computeMs: z.number(),
-  /** How long the job waited for a model to load, before the queue; absent when a node had it. */
+  /** Time that the job waited for a model to load, before the queue; absent when a node had it. */
   loadMs: z.number().optional(),
 })
 
@@ -95,17 +103,8 @@ export interface DispatchResult {
   readonly payload: Uint8Array
 }
 
-/** What the Worker has checked when it forwards a node's WebSocket. Trust and networks come from the admission token. */
-export const Admission = z.strictObject({
-  nodeId: NodeId,
-  claim: CountryCode,
-  trust: z.enum(NODE_TRUSTS),
-  /** The node's consortia, from the key that vouched for it. */
-  networks: z.array(NetworkId).max(LIMITS.keyNetworks),
-  /** The key that trust and networks depend on; they end with it. */
-  voucher: Voucher.nullable(),
-  /** A node of another hub comes only to be measured. */
-  purpose: z.enum(ADMISSION_PURPOSES),
+/** The claims of a node's token, and the Worker's own observations of the connection. */
+export const Admission = AdmissionClaims.extend({
   observation: PlaceObservation,
   /** Round trip of the transport below the WebSocket, if known. */
   transportRttMs: z.number().min(0).nullable(),
@@ -113,9 +112,6 @@ export const Admission = z.strictObject({
   reporter: z.string().min(1).max(64),
   /** The group that shares its seats: one address block or one customer. */
   block: z.string().min(1).max(64),
-  /** Names the admission, which is valid for one socket until it expires. */
-  nonce: z.string().min(1).max(64),
-  expiresAtMs: z.int(),
 })
 export type Admission = z.infer<typeof Admission>
 

@@ -1,10 +1,10 @@
-/** What Worker and Tenant tell each other about an Idempotency-Key. The tenant sees only digests and sealed bytes. */
+/** Messages between Worker and Tenant about an Idempotency-Key. The tenant sees only digests and sealed bytes. */
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
 import { DISPATCH_ATTEMPTS, REQUEST_TIMEOUT_MS } from './hub.ts'
 import { invariant } from '#shared/base/errors.ts'
 
 export const IDEMPOTENCY_KEPT_MS = 86_400_000
-/** How long a request waits for the first one with its key. */
+/** Time that a request waits for the first one with its key. */
 export const IDEMPOTENCY_WAIT_MS = 60_000
 invariant(IDEMPOTENCY_WAIT_MS <= REQUEST_TIMEOUT_MS, 'A request does not wait past its deadline.')
 
@@ -51,7 +51,7 @@ export type IdempotencyVerdict =
   | { readonly kind: 'full'; readonly retryAfterMs: number }
 
 export interface TenantIdempotency {
-  /** Resolves when this caller may run the request, or has its answer. That can take IDEMPOTENCY_WAIT_MS. */
+  /** Resolves within IDEMPOTENCY_WAIT_MS, when this caller may run the request or has its answer. */
   begin(request: IdempotentRequest): Promise<IdempotencyVerdict>
   /** Keeps the answer; false when somebody else has taken the key meanwhile. */
   complete(hold: IdempotencyHold, answer: KeptAnswer): boolean

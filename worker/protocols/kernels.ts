@@ -1,8 +1,8 @@
-/** What hubs tell and ask the kernel register. Rules: docs/design/kernels-untrusted.md. */
+/** Calls of hubs to the kernel register. Rules: docs/design/kernels-untrusted.md. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 
 export const KERNEL_BANS = 10_000
-/** How long a ban lasts that vouched nodes reported. */
+/** Duration of a ban that vouched nodes reported. */
 export const KERNEL_BAN_MS = 7 * 86_400_000
 export const KERNEL_REPORTS = 50_000
 export const KERNEL_REPORT_MS = 86_400_000
@@ -12,9 +12,9 @@ export interface KernelReport {
   readonly digest: Bytes32
   /** See {@link reporterOf}: all nodes behind one network, or of one customer, are one reporter. */
   readonly reporter: string
-  /** Whether a customer vouches for the node. */
+  /** True if a customer vouches for the node. */
   readonly isVouched: boolean
-  /** Whether the kernel hung the device; otherwise it completed. */
+  /** True if the kernel hung the device; otherwise it completed. */
   readonly isHung: boolean
   /** Digest of the tenant that sent the kernel. */
   readonly author: string
@@ -22,7 +22,7 @@ export interface KernelReport {
 
 export interface KernelBan {
   readonly digest: Bytes32
-  /** Whether the ban also holds for vouched nodes, or only for public ones. */
+  /** True if the ban also holds for vouched nodes; otherwise it holds for public ones. */
   readonly isForAll: boolean
   readonly untilMs: number
 }

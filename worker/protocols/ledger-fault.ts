@@ -7,7 +7,7 @@ export interface Fault {
   readonly detail: string
 }
 
-/** Errors of the endpoint are AppErrors. Anything else is a bug, and its text may hold what nobody should read. */
+/** Errors of the endpoint are AppErrors. Anything else is a bug, and its text may contain secrets. */
 export function faultOf(error: unknown): Fault {
   const { code, detail } = toAppError(error)
   if (code === 'node_lost' || code === 'node_timeout') return { code: 'chain.unreachable', detail }

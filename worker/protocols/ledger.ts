@@ -1,5 +1,6 @@
-/** What the rest of the Worker asks of the Ledger by RPC: plain JSON both ways. */
-import type { FaultCode } from '#shared/api/network.ts'
+/** Calls to the Ledger by RPC, and its answers: plain JSON both ways. */
+import type { z } from 'zod'
+import type { EarningsReply, FaultCode } from '#shared/api/network.ts'
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import type { Address, Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { MicroUsd } from '#shared/receipt/money.ts'
@@ -30,19 +31,8 @@ export interface ReceiptStatus extends AcceptOutcome {
   readonly settlement: Settlement | null
 }
 
-/** The earnings of a receipt key. `claimable` is null until some of them are on the chain. */
-export interface Earnings {
-  readonly pendingMicroUsd: MicroUsd
-  readonly settledMicroUsd: MicroUsd
-  readonly claimable: Claimable | null
-}
-
-/** A leaf under the contract's present earnings root. */
-export interface Claimable {
-  readonly cumulativeMicroUsd: MicroUsd
-  readonly proof: readonly Bytes32[]
-  readonly root: Bytes32
-}
+/** The earnings of a receipt key. `claimable` is a leaf under the contract's present earnings root. */
+export type Earnings = z.infer<typeof EarningsReply>
 
 export interface SettlementBatchSummary {
   readonly batchId: number

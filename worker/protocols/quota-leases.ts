@@ -7,7 +7,7 @@ import type { QuotaLease, SpendLease } from './quota.ts'
 /** The values of the RateLimit headers. */
 export interface QuotaStanding {
   readonly limit: number
-  /** What the whole tenant has left, as far as this isolate knows. */
+  /** Requests that the whole tenant has left, as far as this isolate knows. */
   readonly remaining: number
   readonly resetSeconds: number
 }
@@ -74,7 +74,7 @@ export function createQuotaLeases({ size, nowMs }: QuotaLeasesOptions) {
       microUsd: number,
       lease: (wantedMicroUsd: number) => Promise<SpendLease>,
     ): Promise<(spentMicroUsd: number) => void> {
-      // As of when the request was counted, even if that minute has ended: a cap does not end with it.
+      // Read even if the minute of the lease has ended: a cap does not end with it.
       if (requests.get(tenant)?.isSpendCapped === false) return () => {}
       if ((spendPot(tenant)?.leftMicroUsd ?? 0) < microUsd) {
         const more = await lease(microUsd)

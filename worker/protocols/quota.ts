@@ -16,7 +16,7 @@ export const Quota = z.strictObject({
 })
 export type Quota = z.infer<typeof Quota>
 
-/** The operator's change. What is left out stays; only `none` removes a cap. */
+/** The operator's change. Omitted members stay unchanged; only `none` removes a cap. */
 export const QuotaChange = z.strictObject({
   requestsPerMinute: RequestsPerMinute.exactOptional(),
   spendMicroUsdPerDay: z.union([SpendMicroUsdPerDay, z.literal('none')]).exactOptional(),
@@ -28,7 +28,7 @@ export interface QuotaLease {
   readonly quota: Quota
   readonly windowEndsAtMs: number
   readonly granted: number
-  /** What the whole tenant has left after this lease. */
+  /** Requests that the whole tenant has left after this lease. */
   readonly remaining: number
 }
 

@@ -4,13 +4,13 @@ import { AppError, factsOf, toAppError, toWireError, errorCode } from '#shared/b
 import { LIMITS } from '#shared/base/limits.ts'
 
 export const Steering = z.strictObject({
-  /** Whether another hub may be asked: no node has had the job, and another hub may have what is missing here. */
+  /** True if another hub may be asked: no node has had the job, and another hub may have what is missing here. */
   mayAskElsewhere: z.boolean(),
   /** Hubs known to have a fitting node, to ask first. */
   tryHubs: z.array(z.string().max(64)).max(LIMITS.hubPeers).readonly(),
-  /** Whether the hub has no nodes, and so cannot judge places. */
+  /** True if the hub has no nodes, and so cannot judge places. */
   hasNoNodes: z.boolean(),
-  /** Whether nodes are allowed to run the kernel but lack a feature that it requires. */
+  /** True if nodes are allowed to run the kernel but lack a feature that it requires. */
   lacksFeatures: z.boolean(),
 })
 export type Steering = z.infer<typeof Steering>

@@ -5,7 +5,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { DispatchHead, DispatchOutcome } from './hub.ts'
 import { packRefusal, readRefusal } from './steering.ts'
 
-/** How long one part of a streamed answer may wait for its reader. */
+/** Time for which one part of a streamed answer may wait for its reader. */
 const STREAM_STALL_MS = 30_000
 
 /** Takes an answer's bytes while the node still computes. */
@@ -18,7 +18,7 @@ export interface AnswerSink {
 
 export interface StreamedAnswer {
   readonly head: DispatchHead
-  /** Ends, or throws what `outcome` rejects with. */
+  /** Ends, or throws the same error as `outcome`. */
   readonly chunks: AsyncIterable<Uint8Array>
   /** Settles once `chunks` is read to its end. @throws {AppError} the job's error */
   readonly outcome: Promise<DispatchOutcome>
@@ -29,7 +29,7 @@ const HEADER_BYTES = 5
 
 /**
  * Runs a job into a streamed response. A failure before the first byte rejects, as it would without a stream.
- * @throws {AppError} what `run` throws before it calls `begin`
+ * @throws {AppError} the error of `run`, if it fails before it calls `begin`
  */
 export async function writeStream(
   run: (sink: AnswerSink) => Promise<DispatchOutcome>,
@@ -97,7 +97,7 @@ interface StreamFrame {
   readonly body: Uint8Array
 }
 
-/** @returns undefined at the end. Settles `outcome` at the end or with what it throws */
+/** @returns undefined at the end. Settles `outcome` at the end or with the thrown error */
 async function nextChunk(
   frames: AsyncGenerator<StreamFrame>,
   outcome: PromiseWithResolvers<DispatchOutcome>,
@@ -150,7 +150,7 @@ function createStall(
     async next() {
       clearTimeout(timer)
       if (isOver)
-        throw new AppError('cancelled', `The answer lay unread for ${stallMs} ms and was dropped.`)
+        throw new AppError('cancelled', `The answer was unread for ${stallMs} ms and was dropped.`)
       const chunk = await next()
       if (chunk !== undefined) timer = wait()
       return chunk

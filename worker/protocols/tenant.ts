@@ -1,6 +1,12 @@
-/** What the Worker and the hubs ask of a Tenant by RPC: plain JSON both ways. */
+/** Calls of the Worker and the hubs to a Tenant by RPC: plain JSON both ways. */
 import { z } from 'zod'
-import { SCOPES, type Scope } from '#shared/api/keys.ts'
+import {
+  SCOPES,
+  type CreatedKeyReply,
+  type KeyReply,
+  type RotatedKeyReply,
+  type Scope,
+} from '#shared/api/keys.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -12,12 +18,12 @@ import type { TenantIdempotency } from './idempotency.ts'
 import type { TenantQuota } from './quota.ts'
 import { invariant } from '#shared/base/errors.ts'
 
-/** How long a cached answer about a key or a tenant is used. */
+/** Age up to which a cached answer about a key or a tenant is used. */
 export const AUTH_CACHE_MS = 10_000
 const KEY_NAME_CHARACTERS = 64
 /** An isolate reports the use of a key at most once in this time. */
 export const KEY_USE_REPORT_MS = 60_000
-/** How long the old secret still works after a rotation. */
+/** Longest time that the old secret still works after a rotation. */
 export const KEY_OVERLAP_MS = 3_600_000
 invariant(
   AUTH_CACHE_MS < KEY_OVERLAP_MS,
@@ -42,7 +48,7 @@ export type KeyRequest = z.input<typeof KeyRequest>
 export type KeyTerms = z.output<typeof KeyRequest>
 
 export const KeyRotation = z.strictObject({
-  /** How long the former secret stays valid. @default 0 */
+  /** Time that the former secret stays valid. @default 0 */
   overlapSeconds: z
     .int()
     .min(0)
@@ -59,28 +65,10 @@ export const NewKey = KeyRequest.extend({
 export type NewKey = z.input<typeof NewKey>
 
 /** A key without its secret. */
-export interface KeyInfo {
-  /** `key_<tenant>_<12 hex>` */
-  readonly id: string
-  readonly name: string
-  readonly scopes: readonly Scope[]
-  readonly networks: readonly string[]
-  readonly createdAtMs: number
-  readonly expiresAtMs: number | null
-  readonly revokedAtMs: number | null
-  /** To within KEY_USE_REPORT_MS; null when it was never used. */
-  readonly lastUsedAtMs: number | null
-}
-
-export interface CreatedKey extends KeyInfo {
-  /** Shown once; only its hash is kept. */
-  readonly key: string
-}
-
-export interface RotatedKey extends CreatedKey {
-  /** When the former secret ends; null when it has ended. */
-  readonly formerUntilMs: number | null
-}
+export type KeyInfo = KeyReply
+/** The secret is in no other answer; only its hash is kept. */
+export type CreatedKey = Omit<CreatedKeyReply, 'tenant'>
+export type RotatedKey = Omit<z.infer<typeof RotatedKeyReply>, 'tenant'>
 
 export interface KeyChange {
   readonly by: string
@@ -102,11 +90,11 @@ export interface PublishedPolicy {
   readonly policy: Policy
   readonly compiled: CompiledPolicy
   readonly publishedAtMs: number
-  /** Since when no version of the policy takes new jobs; null while it takes them. */
+  /** When the policy was retired; null while it takes new jobs. */
   readonly retiredAtMs: number | null
 }
 
-/** What the Worker needs to answer a tenant's request; isolates cache it for AUTH_CACHE_MS. */
+/** The tenant's state that the Worker needs for a request; isolates cache it for AUTH_CACHE_MS. */
 export interface TenantSnapshot {
   readonly tenant: TenantId
   readonly keys: readonly LiveKey[]
@@ -125,7 +113,7 @@ export interface RecordedReceipt {
   readonly evidence?: EvidenceRecord | null
 }
 
-/** What was erased of a job or of a batch's jobs, with the proof. */
+/** The result of erasing a job or a batch's jobs, with the proof. */
 export interface Erased {
   /** The id that `commitment` commits to. */
   readonly subject: string
@@ -148,7 +136,7 @@ export interface RopaFacts {
   readonly logSize: number
 }
 
-/** A tenant's keys, in the operator's hands. */
+/** The operator's access to a tenant's keys. */
 export interface TenantKeys {
   /** Creates the tenant with its first key. @throws {AppError} invalid_request for an expiry that has passed, too_large over the limit of keys */
   create(request: NewKey): Promise<CreatedKey>
@@ -160,7 +148,7 @@ export interface TenantKeys {
   noteUse(id: string, atMs: number): void
 }
 
-/** A tenant's keys, in the hands of its own admin keys. @throws {AppError} forbidden for what the asking key lacks */
+/** An admin key's access to its tenant's keys. @throws {AppError} forbidden for what the asking key lacks */
 export interface TenantOwnKeys {
   /** @param by the key that asks. @throws {AppError} too_large */
   create(by: string, request: KeyRequest): Promise<CreatedKey>
@@ -196,7 +184,7 @@ export interface TenantReceipts {
   eraseReceipts(subject: string, ids: readonly Bytes32[], by: string | null): Erased | null
 }
 
-/** What the Tenant Durable Object offers, room by room. */
+/** The methods of the Tenant Durable Object, room by room. */
 export interface TenantObject {
   /** Null for a tenant that does not exist. */
   snapshot(): TenantSnapshot | null

@@ -1,4 +1,4 @@
-/** A Tenant without its runtime, over storage, clock and randomness that it is given. */
+/** A Tenant without its runtime: storage, clock and randomness are passed in. */
 import { NO_DOMAIN } from '#shared/base/eip712.ts'
 import { Address } from '#shared/base/ids.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'

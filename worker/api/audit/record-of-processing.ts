@@ -144,21 +144,11 @@ const CSV_COLUMNS = [
   'securityMeasures',
 ] as const
 
-const NOWHERE = {
-  country: '',
-  evidence: '',
-  trust: '',
-  jobs: 0,
-  transfer: '',
-  firstAt: '',
-  lastAt: '',
-}
-
 /** One line for each country and kind of node of an activity; one for an activity without placements. */
 export function recordAsCsv({ activities }: RopaReply): string {
   const rows = activities.flatMap(({ placements, ...activity }) =>
-    (placements.length === 0 ? [NOWHERE] : placements).map((placement) => {
-      const facts = {
+    (placements.length === 0 ? [{ jobs: 0 }] : placements).map((placement) => {
+      const facts: Partial<Record<(typeof CSV_COLUMNS)[number], string | number>> = {
         ...activity,
         ...placement,
         endedAt: activity.endedAt ?? '',
@@ -166,7 +156,7 @@ export function recordAsCsv({ activities }: RopaReply): string {
         allowedCountries: activity.allowedCountries.join(' '),
         securityMeasures: activity.securityMeasures.join('; '),
       }
-      return CSV_COLUMNS.map((column) => facts[column])
+      return CSV_COLUMNS.map((column) => facts[column] ?? '')
     }),
   )
   return [CSV_COLUMNS, ...rows].map(toCsvRow).join('')

@@ -121,7 +121,7 @@ function decodeBuffers(given: ComputeRequest['buffers']): {
     if (buffer.return && buffer.access !== 'read_write')
       fault('return', 'needs access "read_write"')
     if (buffers.some((other) => other.binding === buffer.binding)) {
-      fault('binding', `${buffer.binding} came twice`)
+      fault('binding', `${buffer.binding} appears twice`)
     }
     const most = buffer.access === 'uniform' ? LIMITS.kernelUniformBytes : LIMITS.kernelBufferBytes
     if (sizeBytes > most)

@@ -77,7 +77,7 @@ type Decoded = Omit<DecodedJobs, 'reduce' | 'units'> & {
   readonly outputs: readonly ItemOutput[]
 }
 
-/** What is known about one output that all items have. */
+/** Known facts about an output that all items have. */
 interface ItemOutput {
   readonly name: string
   /** Undefined for a model. */
@@ -180,7 +180,7 @@ function decodeBuffers(
     for (const [i, { binding }] of given.entries()) {
       const isFirst = given.findIndex((other) => other.binding === binding) === i
       if (own.has(binding) && isFirst) continue
-      const detail = isFirst ? `${binding} is not "perItem"` : `${binding} came twice`
+      const detail = isFirst ? `${binding} is not "perItem"` : `${binding} appears twice`
       faults.push({ pointer: `${at}/buffers/${i}/binding`, detail })
     }
     return concatBytes(
@@ -296,9 +296,10 @@ async function decodeReduce(
   }
   const { binding, kernel, buffers } = reduce
   const gathered = { binding, access: 'read' as const, sizeBytes, return: false }
-  const { work, payload } = await belowAsync('/reduce', () =>
-    decodeCompute({ kernel, buffers: [...buffers, gathered] }),
-  )
+  const asked = { kernel, buffers: [...buffers, gathered] }
+  const { work, payload } = await decodeCompute(asked).catch((error: unknown) => {
+    throw rooted('/reduce', error)
+  })
   const template = makeTemplate(work, new Set([binding]))
   return { reduce: { kind: 'kernel', output: output.name, template }, bytes: payload }
 }
@@ -319,14 +320,6 @@ function checkOutputTotal(
 function below<T>(root: string, decode: () => T): T {
   try {
     return decode()
-  } catch (error) {
-    throw rooted(root, error)
-  }
-}
-
-async function belowAsync<T>(root: string, decode: () => Promise<T>): Promise<T> {
-  try {
-    return await decode()
   } catch (error) {
     throw rooted(root, error)
   }

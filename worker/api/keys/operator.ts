@@ -14,7 +14,7 @@ import { keyIdTenant } from '#worker/protocols/api-key.ts'
 import { NewKey } from '#worker/protocols/tenant.ts'
 import { QuotaChange } from '#worker/protocols/quota.ts'
 
-/** How long an operator's attestation of a place is valid. */
+/** Longest lifetime of an operator's attestation of a place. */
 const ATTESTATION_MS = 400 * 86_400_000
 
 const KEY_BODY_BYTES = 4 * 1024

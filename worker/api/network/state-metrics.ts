@@ -26,9 +26,15 @@ export function stateFamilies(
   ]
 }
 
+const HUB_GAUGES = [
+  ['littoral_jobs_active', 'Jobs at a hub, waiting or running', 'activeJobs'],
+  ['littoral_queue_jobs', 'Jobs that wait for a free slot on a node', 'waitingJobs'],
+  ['littoral_outbox_receipts', 'Receipts not yet delivered to tenant and ledger', 'outboxReceipts'],
+] as const
+
 function hubFamilies({ hubs }: DeploymentState, gauges: ReadonlyMap<string, HubGauges>): Family[] {
-  const ofHubs = (read: (gauges: HubGauges) => number): Sample[] =>
-    [...gauges].map(([hub, own]) => ({ labels: { hub }, value: read(own) }))
+  const ofHubs = (key: (typeof HUB_GAUGES)[number][2]): Sample[] =>
+    [...gauges].map(([hub, own]) => ({ labels: { hub }, value: own[key] }))
   return [
     gauge(
       'littoral_nodes',
@@ -42,21 +48,7 @@ function hubFamilies({ hubs }: DeploymentState, gauges: ReadonlyMap<string, HubG
         Object.entries(jobs).map(([outcome, value]) => ({ labels: { hub, outcome }, value })),
       ),
     ),
-    gauge(
-      'littoral_jobs_active',
-      'Jobs at a hub, waiting or running',
-      ofHubs(({ activeJobs }) => activeJobs),
-    ),
-    gauge(
-      'littoral_queue_jobs',
-      'Jobs that wait for a free slot on a node',
-      ofHubs(({ waitingJobs }) => waitingJobs),
-    ),
-    gauge(
-      'littoral_outbox_receipts',
-      'Receipts not yet delivered to tenant and ledger',
-      ofHubs(({ outboxReceipts }) => outboxReceipts),
-    ),
+    ...HUB_GAUGES.map(([name, help, key]) => gauge(name, help, ofHubs(key))),
   ]
 }
 

@@ -93,20 +93,11 @@ async function forward(c: AppContext): Promise<Response> {
   const stub = openHub(c.env, hub, config)
   const sighting = await observeNode(c.req.raw, config)
   // Judged by this connection: the token may have been requested from elsewhere.
-  const { nodeId, claim, trust, networks, purpose, voucher, nonce, expiresAtMs } = claims
-  const backing = { voucher: voucher?.tenant ?? null, address: c.var.address }
-  const [reporter, block] = [await reporterOf(backing, secret), await blockOf(backing, secret)]
+  const backing = { voucher: claims.voucher?.tenant ?? null, address: c.var.address }
   const admission: Admission = {
-    nodeId,
-    claim,
-    trust,
-    networks,
-    purpose,
-    voucher,
-    reporter,
-    block,
-    nonce,
-    expiresAtMs,
+    ...claims,
+    reporter: await reporterOf(backing, secret),
+    block: await blockOf(backing, secret),
     observation: sighting.observation,
     transportRttMs: await transportToHub(sighting, stub),
   }

@@ -27,12 +27,12 @@ export const InputParameters = z.strictObject({
 
 export const OutputParameters = z.strictObject({
   encoding: Encoding.optional(),
-  /** Whether this output is sent as bytes after the JSON. */
+  /** True if this output is sent as bytes after the JSON. */
   binary_data: z.boolean().optional(),
 })
 
 export const RequestParameters = z.strictObject({
-  /** Whether outputs are sent as bytes after the JSON by default. */
+  /** True if outputs are sent as bytes after the JSON by default. */
   binary_data_output: z.boolean().optional(),
 })
 
@@ -182,7 +182,7 @@ export function checkWanted(manifest: ModelManifest, wanted: InferRequest['outpu
     if (!manifest.outputs.some((output) => output.name === name))
       return [{ pointer: `${root}/name`, detail: `${manifest.id} has no output "${name}"` }]
     if (wanted.findIndex((output) => output.name === name) !== index)
-      return [{ pointer: `${root}/name`, detail: `"${name}" came twice` }]
+      return [{ pointer: `${root}/name`, detail: `"${name}" appears twice` }]
     if (parameters?.binary_data !== true || parameters.encoding === undefined) return []
     const detail = 'must be left out beside "binary_data": true'
     return [{ pointer: `${root}/parameters/encoding`, detail }]
@@ -221,7 +221,7 @@ function orderInputs(
     const isKnown = expected.some((tensor) => tensor.name === name)
     const isFirst = given.findIndex((tensor) => tensor.name === name) === index
     if (!isKnown) faults.push({ pointer: `/inputs/${index}/name`, detail: `no input "${name}"` })
-    if (!isFirst) faults.push({ pointer: `/inputs/${index}/name`, detail: `"${name}" came twice` })
+    if (!isFirst) faults.push({ pointer: `/inputs/${index}/name`, detail: `"${name}" appears twice` })
   }
   return expected.flatMap(({ name, datatype }) => {
     const index = given.findIndex((tensor) => tensor.name === name)

@@ -2,11 +2,12 @@
 import { z } from 'zod'
 import type { TextDelta, TokenLogprob } from '#shared/job/text.ts'
 import {
-  ChunkEnd,
+  chunkOf,
   FinishReason,
   lastChunks,
-  WholeEnd,
   wholeEnd,
+  wholeOf,
+  writeHead,
   type TextAbout,
   type TextClose,
   type TextDialect,
@@ -25,55 +26,40 @@ const ChatLogprobs = z.strictObject({
 })
 type ChatLogprobs = z.infer<typeof ChatLogprobs>
 
-export const ChatCompletion = z.strictObject({
-  id: z.string(),
-  object: z.literal('chat.completion'),
-  created: z.int(),
-  model: z.string(),
-  choices: z.tuple([
-    z.strictObject({
-      index: z.literal(0),
-      message: z.strictObject({
-        role: z.literal('assistant'),
-        content: z.string(),
-        refusal: z.null(),
-      }),
-      logprobs: ChatLogprobs.nullable(),
-      finish_reason: FinishReason,
+export const ChatCompletion = wholeOf(
+  'chat.completion',
+  z.strictObject({
+    index: z.literal(0),
+    message: z.strictObject({
+      role: z.literal('assistant'),
+      content: z.string(),
+      refusal: z.null(),
     }),
-  ]),
-  ...WholeEnd,
-})
+    logprobs: ChatLogprobs.nullable(),
+    finish_reason: FinishReason,
+  }),
+)
 export type ChatCompletion = z.infer<typeof ChatCompletion>
 
-/** One `data:` line of a stream. */
-export const ChatCompletionChunk = z.strictObject({
-  id: z.string(),
-  object: z.literal('chat.completion.chunk'),
-  created: z.int(),
-  model: z.string(),
-  choices: z
-    .array(
-      z.strictObject({
-        index: z.literal(0),
-        delta: z.strictObject({
-          role: z.literal('assistant').optional(),
-          content: z.string().optional(),
-        }),
-        logprobs: ChatLogprobs.nullable(),
-        finish_reason: FinishReason.nullable(),
-      }),
-    )
-    .max(1),
-  ...ChunkEnd,
-})
+export const ChatCompletionChunk = chunkOf(
+  'chat.completion.chunk',
+  z.strictObject({
+    index: z.literal(0),
+    delta: z.strictObject({
+      role: z.literal('assistant').optional(),
+      content: z.string().optional(),
+    }),
+    logprobs: ChatLogprobs.nullable(),
+    finish_reason: FinishReason.nullable(),
+  }),
+)
 export type ChatCompletionChunk = z.infer<typeof ChatCompletionChunk>
 
 export const CHAT_DIALECT: TextDialect = {
   whole: writeChat,
   chunks(about) {
     const chunk = (choice: Partial<ChatCompletionChunk['choices'][number]>) => ({
-      ...head(about, 'chat.completion.chunk'),
+      ...writeHead(about, 'chatcmpl', 'chat.completion.chunk'),
       choices: [{ index: 0, delta: {}, logprobs: null, finish_reason: null, ...choice }],
       ...(about.includeUsage ? { usage: null } : {}),
     })
@@ -96,7 +82,7 @@ function writeChat(
   close: TextClose,
 ): ChatCompletion {
   return {
-    ...head(about, 'chat.completion'),
+    ...writeHead(about, 'chatcmpl', 'chat.completion'),
     choices: [
       {
         index: 0,
@@ -111,10 +97,6 @@ function writeChat(
     ],
     ...wholeEnd(close),
   }
-}
-
-function head<T extends string>({ jobId, createdSeconds, model }: TextAbout, object: T) {
-  return { id: `chatcmpl-${jobId}`, object, created: createdSeconds, model }
 }
 
 /** Null when none were requested. */

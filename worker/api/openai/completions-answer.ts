@@ -2,11 +2,12 @@
 import { z } from 'zod'
 import type { TextDelta, TokenLogprob } from '#shared/job/text.ts'
 import {
-  ChunkEnd,
+  chunkOf,
   FinishReason,
   lastChunks,
-  WholeEnd,
   wholeEnd,
+  wholeOf,
+  writeHead,
   type TextAbout,
   type TextClose,
   type TextDialect,
@@ -29,26 +30,10 @@ const Choice = z.strictObject({
   finish_reason: FinishReason.nullable(),
 })
 
-const Head = {
-  id: z.string(),
-  object: z.literal('text_completion'),
-  created: z.int(),
-  model: z.string(),
-}
-
-export const Completion = z.strictObject({
-  ...Head,
-  choices: z.tuple([Choice.extend({ finish_reason: FinishReason })]),
-  ...WholeEnd,
-})
+export const Completion = wholeOf('text_completion', Choice.extend({ finish_reason: FinishReason }))
 export type Completion = z.infer<typeof Completion>
 
-/** One `data:` line of a stream. */
-export const CompletionChunk = z.strictObject({
-  ...Head,
-  choices: z.array(Choice).max(1),
-  ...ChunkEnd,
-})
+export const CompletionChunk = chunkOf('text_completion', Choice)
 export type CompletionChunk = z.infer<typeof CompletionChunk>
 
 export const COMPLETION_DIALECT: TextDialect = {
@@ -56,7 +41,7 @@ export const COMPLETION_DIALECT: TextDialect = {
   chunks(about) {
     const write = createLogprobWriter()
     const chunk = (choice: Partial<CompletionChunk['choices'][number]>) => ({
-      ...head(about),
+      ...writeHead(about, 'cmpl', 'text_completion'),
       choices: [{ index: 0, text: '', logprobs: null, finish_reason: null, ...choice }],
       ...(about.includeUsage ? { usage: null } : {}),
     })
@@ -78,7 +63,7 @@ function writeCompletion(
   close: TextClose,
 ): Completion {
   return {
-    ...head(about),
+    ...writeHead(about, 'cmpl', 'text_completion'),
     choices: [
       {
         index: 0,
@@ -88,15 +73,6 @@ function writeCompletion(
       },
     ],
     ...wholeEnd(close),
-  }
-}
-
-function head({ jobId, createdSeconds, model }: TextAbout) {
-  return {
-    id: `cmpl-${jobId}`,
-    object: 'text_completion' as const,
-    created: createdSeconds,
-    model,
   }
 }
 

@@ -9,7 +9,7 @@ import { ResidencyFields } from '#worker/body/residency.ts'
 /** OpenAI's default. */
 const DEFAULT_TOKENS = 16
 
-const Prompt = z.string().min(1, { error: 'is empty, and a text must begin with something' })
+const Prompt = z.string().min(1, { error: 'must not be empty' })
 
 /** Loose; `parseOpenBody` judges unknown members. */
 export const CompletionRequest = z.looseObject({

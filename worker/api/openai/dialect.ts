@@ -14,7 +14,7 @@ export const LittoralMember = z.strictObject({
   node: NodeId,
   /** ISO 3166-1 alpha-2. */
   region: z.string(),
-  /** As in `x-littoral-evidence`: `observed; source=edge`. */
+  /** Same as `x-littoral-evidence`: `observed; source=edge`. */
   evidence: z.string(),
   provider: z.enum(PROVIDERS),
 })
@@ -30,21 +30,44 @@ type TextUsage = z.infer<typeof TextUsage>
 
 export const FinishReason = z.enum(['stop', 'length'])
 
-/** Members that end a whole answer. */
-export const WholeEnd = {
-  usage: TextUsage,
-  system_fingerprint: z.string(),
-  littoral: LittoralMember,
+export function writeHead<T extends string>(
+  { jobId, createdSeconds, model }: TextAbout,
+  prefix: 'chatcmpl' | 'cmpl',
+  object: T,
+) {
+  return { id: `${prefix}-${jobId}`, object, created: createdSeconds, model }
 }
 
-/** The same in chunks. */
-export const ChunkEnd = {
-  /** Only with `stream_options.include_usage`: null until the last chunk. */
-  usage: TextUsage.nullish(),
-  /** On the last chunks, because the provider is known only then. */
-  system_fingerprint: z.string().optional(),
-  /** On the last chunk. */
-  littoral: LittoralMember.optional(),
+const headOf = <T extends string>(object: T) => ({
+  id: z.string(),
+  object: z.literal(object),
+  created: z.int(),
+  model: z.string(),
+})
+
+/** The schema of a whole answer. */
+export function wholeOf<T extends string, C extends z.ZodType>(object: T, choice: C) {
+  return z.strictObject({
+    ...headOf(object),
+    choices: z.tuple([choice]),
+    usage: TextUsage,
+    system_fingerprint: z.string(),
+    littoral: LittoralMember,
+  })
+}
+
+/** The schema of one `data:` line of a stream. */
+export function chunkOf<T extends string, C extends z.ZodType>(object: T, choice: C) {
+  return z.strictObject({
+    ...headOf(object),
+    choices: z.array(choice).max(1),
+    /** Only with `stream_options.include_usage`: null until the last chunk. */
+    usage: TextUsage.nullish(),
+    /** On the last chunks, because the provider is known only then. */
+    system_fingerprint: z.string().optional(),
+    /** On the last chunk. */
+    littoral: LittoralMember.optional(),
+  })
 }
 
 /** Common to all chunks of one answer. */
@@ -52,7 +75,7 @@ export interface TextAbout {
   readonly jobId: string
   readonly createdSeconds: number
   readonly model: string
-  /** Whether chunks have a `usage` member, filled in the last. */
+  /** True if chunks have a `usage` member, filled in the last. */
   readonly includeUsage: boolean
 }
 

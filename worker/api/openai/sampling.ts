@@ -7,6 +7,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { manifestDigest, type ModelManifest } from '#shared/job/model.ts'
 import { mostTextUnits, type TextInput } from '#shared/job/text.ts'
 import { invalidAt, invalidRequest } from '#worker/body/faults.ts'
+import type { PricedWork } from '#worker/dispatch/run-job.ts'
 
 const StopText = z.string().min(1).max(256)
 
@@ -49,16 +50,16 @@ export const SamplingFields = {
     .nullish(),
   /** Most tokens of the answer. @default what the model's context holds */
   max_tokens: z.int().min(1).nullish(),
-  /** Whether the answer comes as server-sent events. */
+  /** True if the answer comes as server-sent events. */
   stream: z.boolean().nullish(),
   stream_options: StreamOptions.nullish(),
   ...LabelFields,
 }
 
-type Sampling = Readonly<z.infer<z.ZodObject<typeof SamplingFields>>>
+export type Sampling = Readonly<z.infer<z.ZodObject<typeof SamplingFields>>>
 const SCHEMA_POINTER = '/response_format/json_schema/schema'
 
-/** What chat and completions write differently. */
+/** The parts that differ between chat and completions. */
 interface TextParts extends Pick<TextInput, 'messages' | 'prompt' | 'logprobs' | 'format'> {
   /** Bounds of the answer's tokens, by the member that sets them. */
   readonly bounds: Readonly<Record<string, number | null | undefined>>
@@ -67,12 +68,8 @@ interface TextParts extends Pick<TextInput, 'messages' | 'prompt' | 'logprobs' |
   readonly faults: readonly FieldFault[]
 }
 
-/** A text job as the rest of the Worker sees it: its work, its bytes, and the most that it can cost. */
-export interface PricedText {
+export interface PricedText extends PricedWork {
   readonly work: TextWork
-  readonly payload: Uint8Array
-  readonly units: number
-  readonly priceMicroUsd: number
 }
 
 /** @throws {AppError} invalid_request with a pointer to each fault, context_length_exceeded */

@@ -4,7 +4,7 @@ import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
 import type { TextDelta } from '#shared/job/text.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import { closeText, type TextAbout, type TextDialect } from './dialect.ts'
-import type { PricedText } from './sampling.ts'
+import type { PricedText, Sampling } from './sampling.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { writeEvents } from '#worker/http/sse.ts'
 import { runJob, streamJob, type StreamedJob } from '#worker/dispatch/run-job.ts'
@@ -12,13 +12,7 @@ import { runJob, streamJob, type StreamedJob } from '#worker/dispatch/run-job.ts
 /** Silence after which an event stream sends a comment to show that it is alive. */
 const SSE_HEARTBEAT_MS = 10_000
 
-export interface TextRequest extends ResidencyChoice {
-  readonly stream?: boolean | null | undefined
-  readonly stream_options?:
-    | { readonly include_usage?: boolean | null | undefined }
-    | null
-    | undefined
-}
+export type TextRequest = ResidencyChoice & Pick<Sampling, 'stream' | 'stream_options'>
 
 const EVENT_STREAM = {
   'content-type': 'text/event-stream; charset=utf-8',

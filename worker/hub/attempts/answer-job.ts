@@ -20,7 +20,7 @@ export interface AnswerDeps {
   readonly log: Log
 }
 
-/** @throws {AppError} why no node is left, what the last attempt failed with, or what the node said of the work */
+/** @throws {AppError} the choice's refusal, the last attempt's error, or the node's own error about the work */
 export async function answerJob(job: Job, deps: AnswerDeps): Promise<DispatchResult> {
   const { choice, silence, bans } = deps
   const { directory, now } = deps.attempt
@@ -51,12 +51,12 @@ export async function answerJob(job: Job, deps: AnswerDeps): Promise<DispatchRes
 
 interface Failure {
   readonly cause: unknown
-  /** Whether the hub took the job from a silent node. */
+  /** True if the hub took the job from a silent node. */
   readonly isTaken: boolean
   readonly tried: KernelAttempt
 }
 
-/** Decides whether the job may try another node; rethrows what ends it. @returns what to tell if none is left */
+/** Decides whether the job may try another node; rethrows an error that ends it. @returns the error to report if no node is left */
 function afterFailure(
   job: Job,
   member: Member,
@@ -79,14 +79,14 @@ function afterFailure(
   const told = tellWords(job.ends, asLost(error), manifestOf(work, manifests))
   if (job.isBegun) throw told
   if (isTaken) return told
-  // A silent node that is disconnected loses its other jobs too. What may have hung it is not passed on.
+  // A silent node that is disconnected loses its other jobs too. A kernel that may have hung it is not passed on.
   if (directory.barredMs(nodeId) > 0 && !bans.hasRun(work))
     throw new AppError('node_timeout', 'The node was silent, and was disconnected.')
   if (word === undefined && error.code === 'node_timeout') throw error
   return told
 }
 
-/** A node that could not be given the job after all is lost to it. Other errors are told as they are. */
+/** Reports a node that could not take the job after all as lost. Keeps other errors. */
 function asLost(error: AppError): AppError {
   if (error.code !== 'no_capacity') return error
   return new AppError('node_lost', `The node could not be used: ${error.detail}`, { cause: error })

@@ -11,7 +11,7 @@ import type { SignedReceipt, Ticket } from '#shared/receipt/receipt.ts'
 import type { Signer } from '#shared/base/signature.ts'
 import type { TextEvent } from '#shared/job/text.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
-import type { JobOffer, JobResult, StoredReceipt } from '#p2p/stream/messages.ts'
+import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 import type { Job } from './job.ts'
 import { createByteSink, type ByteSink } from './byte-sink.ts'
 import { checkResult, UnacceptableAnswer } from './check-result.ts'
@@ -40,7 +40,7 @@ export interface Attempt {
   readonly watch: SilenceWatch
 }
 
-/** @throws {AppError} node_lost for an answer that cannot be accepted, node_timeout when the job was taken from the node, or what the node or its link failed with */
+/** @throws {AppError} node_lost for an unacceptable answer, node_timeout when the job was taken away, or the error of node or link */
 export async function attemptJob(
   job: Job,
   { member, attempt, watch }: Attempt,
@@ -48,7 +48,7 @@ export async function attemptJob(
 ): Promise<DispatchResult> {
   const { request } = job
   const salt = bytesToHex(deps.randomBytes(32))
-  // As it is at this moment: what the receipt will name must be what the ticket was written from.
+  // Read once: the receipt must name the record that the ticket was written from.
   const evidence = member.evidence.record()
   const { ticketSignature, ticket } = await issueTicket(
     { request, member, attempt, salt, inputDigest: job.inputDigest },
@@ -60,11 +60,8 @@ export async function attemptJob(
   const sentAtMs = deps.now()
   const run = askNode(job, { member, watch, offer }, deps)
   const { result, payload, receiptId, roundTripMs } = await watch.answer(run)
-  await keepReceipt(deps, storedFrom(offer, result, member), {
-    id: receiptId,
-    consumer: request.consumer,
-    evidence,
-  })
+  const { consumer } = request
+  await keepReceipt(deps, { id: receiptId, offer, result, member, consumer, evidence })
   member.jobsDone += 1
   member.link.acknowledge([receiptId])
   const computeMs = Math.min(result.answer.computeMs, roundTripMs)
@@ -108,7 +105,7 @@ interface NodesAnswer {
   readonly roundTripMs: number
 }
 
-/** The node's run to its checked answer. Where the job is another's by then, it tells only how long this node takes. */
+/** Runs the job on the node and checks the answer. If another node has the job by then, only the time is recorded. */
 async function askNode(
   job: Job,
   { member, watch, offer }: Asked,
@@ -138,7 +135,7 @@ async function askNode(
       nowMs: deps.now(),
     })
     deps.directory.recordService(member, work, { ms: roundTripMs, units })
-    // It answers nobody, and nothing is owed for it: the node may forget it.
+    // Nobody gets this answer or pays for it, so the node may forget its receipt.
     if (!watch.isWaiting()) member.link.acknowledge([receiptId])
     return { result, payload, receiptId, roundTripMs }
   } catch (error) {
@@ -148,8 +145,8 @@ async function askNode(
 }
 
 /**
- * The same decision once more at the last moment: what became of the node since the choice must hold, and so must the
- * place that the ticket names, which settlement will judge.
+ * Decides again at the last moment: the node may have changed since the choice. The ticket's place must be allowed too,
+ * because settlement will judge it.
  */
 function checkStill({ policy, allowed }: DispatchRequest, member: Member, { place }: Ticket): void {
   const facts = factsOf(member)
@@ -176,13 +173,13 @@ async function takeChunk(
   if (job.isWhole || !watch.isWaiting()) return
   const said = events.reduce((sum, event) => sum + lengthOf(event), 0)
   if (said > 0) watch.heard(said)
-  // Bytes without text begin no text, so that another node may still get the job.
+  // Bytes without text do not begin the answer, so another node may still get the job.
   if (!job.isBegun && meter !== undefined && said === 0) return
   const head = { nodeId: ticket.nodeId, place: ticket.place }
   await watch.taking(job.push(head, job.isBegun ? bytes : output.bytes().slice()))
 }
 
-/** What an event has for the reader; the end of the text is something, too. */
+/** Length of an event's text; the end counts as one. */
 function lengthOf(event: TextEvent): number {
   return event.type === 'end' ? 1 : event.text.length
 }
@@ -197,40 +194,31 @@ function readEvents(meter: TextMeter | undefined, bytes: Uint8Array): readonly T
   }
 }
 
-interface Kept {
+interface Kept extends Pick<Attempt, 'member'> {
   readonly id: Bytes32
+  readonly offer: JobOffer
+  readonly result: JobResult
   readonly consumer: Address | null
   readonly evidence: EvidenceRecord | null
 }
 
 async function keepReceipt(
   { signer, domain, outbox, onReceipt }: AttemptDeps,
-  stored: StoredReceipt,
-  { id, consumer, evidence }: Kept,
+  { id, offer, result, member, consumer, evidence }: Kept,
 ): Promise<void> {
+  const { ticketSignature, policy, salt } = offer
   const receipt: SignedReceipt = {
     version: 1,
     id,
     domain,
-    receipt: stored.receipt,
-    nodeSignature: stored.nodeSignature,
-    ticketSignature: stored.ticketSignature,
-    hubSignature: await signer.sign(typedDigest(domain, id)),
-    hubKey: signer.publicKey,
-    policy: stored.policy,
-    presence: stored.presence,
-  }
-  outbox.put({ receipt, salt: stored.salt, consumer, evidence })
-  onReceipt()
-}
-
-function storedFrom(offer: JobOffer, result: JobResult, member: Member): StoredReceipt {
-  return {
     receipt: result.receipt,
     nodeSignature: result.nodeSignature,
-    ticketSignature: offer.ticketSignature,
-    policy: offer.policy,
+    ticketSignature,
+    hubSignature: await signer.sign(typedDigest(domain, id)),
+    hubKey: signer.publicKey,
+    policy,
     presence: member.signedPresence,
-    salt: offer.salt,
   }
+  outbox.put({ receipt, salt, consumer, evidence })
+  onReceipt()
 }

@@ -1,15 +1,12 @@
 /** Collects bytes in one growing buffer, so that many tiny pieces cost no more than their sum. */
 
-export interface ByteSink {
-  push(piece: Uint8Array): void
-  bytes(): Uint8Array
-}
+export type ByteSink = ReturnType<typeof createByteSink>
 
-export function createByteSink(): ByteSink {
+export function createByteSink() {
   let buffer = new Uint8Array(0)
   let sizeBytes = 0
   return {
-    push(piece) {
+    push(piece: Uint8Array): void {
       const wanted = sizeBytes + piece.length
       if (wanted > buffer.length) {
         const grown = new Uint8Array(Math.max(wanted, buffer.length * 2))
@@ -19,6 +16,6 @@ export function createByteSink(): ByteSink {
       buffer.set(piece, sizeBytes)
       sizeBytes = wanted
     },
-    bytes: () => buffer.subarray(0, sizeBytes),
+    bytes: (): Uint8Array => buffer.subarray(0, sizeBytes),
   }
 }

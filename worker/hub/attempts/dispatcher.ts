@@ -10,15 +10,15 @@ import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
-import type {
-  DispatchOutcome,
-  DispatchRequest,
-  DispatchResult,
-  HubGauges,
+import {
+  answerBytes,
+  type DispatchOutcome,
+  type DispatchRequest,
+  type DispatchResult,
+  type HubGauges,
 } from '#worker/protocols/hub.ts'
 import { HubRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
-import { answerBytes } from './answer-bytes.ts'
 import { answerJob, type AnswerDeps } from './answer-job.ts'
 import type { AttemptDeps } from './attempt.ts'
 import { createNodeChoice, isWantOfNode } from './node-choice.ts'
@@ -34,7 +34,7 @@ export interface DispatcherDeps extends AttemptDeps {
   readonly random: () => number
   readonly log: Log
   readonly bans: KernelBans
-  /** How long a node may be silent. @default PATIENCE */
+  /** Bounds of a node's silence. @default PATIENCE */
   readonly patience?: Patience
   /** @default systemClock */
   readonly clock?: Clock
@@ -89,7 +89,7 @@ export class Dispatcher {
 
   /**
    * @throws {AppError} residency_unsatisfiable, no_capacity, deadline_unmeetable, node_lost, node_timeout, cancelled, or
-   * what the node says of the work
+   * the node's own error about the work
    */
   dispatch(
     request: DispatchRequest,
@@ -117,8 +117,8 @@ export class Dispatcher {
   }
 
   /**
-   * Takes a receipt that a node kept over a reconnect. An answer leaves only after its receipt is durable. So a receipt
-   * unknown here answered nobody, and nobody owes for it: once this resolves, the node may forget it.
+   * Takes a receipt that a node kept over a reconnect. An answer leaves only after its receipt is durable. Nobody
+   * got the answer of an unknown receipt, and nobody pays for it. Once this resolves, the node may forget it.
    * @throws {AppError} no_capacity while the job still runs, forbidden for another hub's receipt
    */
   async redeliver({ receipt }: StoredReceipt): Promise<void> {
@@ -163,7 +163,7 @@ export class Dispatcher {
     payload: Uint8Array,
     caller: AbortSignal,
   ): Held {
-    const sizeBytes = HUB_JOB_BYTES + payload.length + answerBytes(work)
+    const sizeBytes = HUB_JOB_BYTES + payload.length + (answerBytes(work) ?? 0)
     if (!this.#bytes.take(tenant, sizeBytes)) {
       throw new AppError(
         'no_capacity',
@@ -185,7 +185,7 @@ export class Dispatcher {
 
   /**
    * Says whether another hub may be asked, and which have an allowed node. A job that a node has had goes to no other
-   * hub: that node's receipt may still come, and two ledgers would pay. So no node's message is in what goes on.
+   * hub: that node's receipt may still come, and two ledgers would pay. The request that goes on therefore has no node's message.
    */
   #steered(cause: unknown, request: DispatchRequest, isUntried: boolean): HubRefusal {
     const error = toAppError(cause)

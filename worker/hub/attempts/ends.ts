@@ -1,4 +1,4 @@
-/** What it costs a node that its attempt ended without an answer. Rules: docs/design/nodes.md. */
+/** Counts an attempt that ended without an answer against its node. Rules: docs/design/nodes.md. */
 import type { AppError } from '#shared/base/errors.ts'
 import { NodesWord } from '#p2p/stream/wire-error.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
@@ -16,7 +16,7 @@ export function keepEnd(
   const word = error instanceof NodesWord ? error : undefined
   const isNodes = word !== undefined || !(isTaken || isOurs(error))
   const isMeasured = directory.slowestMs(member, work, units) !== undefined
-  // The node may be right. That shows when another node answers, or fails too.
+  // The node may be right. This is known when another node answers, or fails too.
   const isOpen = isOfTheWork(word) && directory.hasAnswered(member.admission.nodeId)
   if (isNodes && !isOpen) directory.failed(member)
   job.ended({ member, word, isMeasured, isOpen })

@@ -1,11 +1,11 @@
-/** One job at a hub: what was asked, and how far it has come. Only this file changes that state. */
+/** One job at a hub: the request and its progress. Only this file changes that state. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchHead, DispatchRequest } from '#worker/protocols/hub.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
 import type { AttemptEnd } from './tell-words.ts'
 
-/** How a node's attempt ended. While it is open, the node may still prove right. */
+/** The end of a node's attempt. While it is open, the node may still prove right. */
 export interface NodeEnd extends AttemptEnd {
   readonly member: Member
   readonly isOpen: boolean
@@ -57,7 +57,7 @@ export class Job {
     return this.#sink === undefined
   }
 
-  /** Whether the caller has bytes of an answer, which only the same node can continue. */
+  /** True if the caller has bytes of an answer, which only the same node can continue. */
   get isBegun(): boolean {
     return this.#isBegun
   }

@@ -28,7 +28,7 @@ export interface NodeChoiceDeps {
 
 export interface NodeChoice {
   /**
-   * @param lost what the job failed with last @param isLast whether no attempt follows
+   * @param lost error of the job's last attempt @param isLast whether no attempt follows
    * @returns the node, with its slot taken until `onFree`
    * @throws {AppError} `lost` if there is one, else why no node is left
    */
@@ -36,7 +36,7 @@ export interface NodeChoice {
     job: Job,
     attempt: { readonly lost: AppError | undefined; readonly isLast: boolean },
   ): Promise<{ readonly member: Member; readonly onFree: () => void }>
-  /** What the same filter leaves besides this node, ignoring silent ones. */
+  /** Finds other nodes by the same filter, ignoring silent ones. */
   others(job: Job, member: Member, leftMs: number): 'none' | 'some' | 'quick'
 }
 
@@ -108,7 +108,7 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
   }
 }
 
-/** A job that a node has had goes to no other hub, so what that node's attempt failed with is told first. */
+/** A job that a node has had goes to no other hub, so that attempt's error is reported first. */
 async function waitForSlot(
   capacity: Capacity,
   { request, signal }: Job,
@@ -140,7 +140,7 @@ export function isWantOfNode({ code }: AppError): boolean {
   return code === 'no_capacity' || code === 'residency_unsatisfiable'
 }
 
-/** Unlike a job that no node has had, this one may be retried here: the same node may come back. */
+/** The job may be retried here: the same node may come back. */
 function withoutOther(lost: AppError): AppError {
   if (lost.code !== 'node_lost') return lost
   const detail = `${lost.detail} No other allowed node is here.`

@@ -1,6 +1,6 @@
 /**
- * Watches nodes that have a job and send nothing: how long silence may last, when another allowed node gets the job,
- * and what it costs the silent one. Rules: docs/design/nodes.md.
+ * Watches nodes that have a job and send nothing. Bounds the silence, gives the job to another allowed node, and counts
+ * the silence against the node. Rules: docs/design/nodes.md.
  */
 import { SilentNode } from '#p2p/work/job-call.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
@@ -8,14 +8,14 @@ import { errorCode, type AppError } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import { answerBytes } from './answer-bytes.ts'
+import { answerBytes } from '#worker/protocols/hub.ts'
 import type { Job } from './job.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 
-/** How long a node may be silent on work that it has answered: a multiple of its slowest answer, or LEAST_MS. */
+/** Allowed silence on work that the node has answered before: a multiple of its slowest answer, or LEAST_MS. */
 const LEAST_MS = 5_000
 const TIMES_SLOWEST = 8
-/** How long on work that it has never answered: a first run compiles, and a kernel process is killed after 19 s. */
+/** The same for work that it has never answered: a first run compiles, and a kernel process is killed after 19 s. */
 const FIRST_MS = { kernel: 25_000, library: 30_000, model: 20_000, text: 20_000 } as const
 /** Added for each KiB of the input, and of the answer if its size is known. */
 const PER_KIB_MS = 10
@@ -40,7 +40,7 @@ export interface Patience {
       readonly payloadBytes: number
       readonly slowestMs: number | undefined
       readonly othersMs?: number | undefined
-      /** Whether nothing is heard before the whole answer. */
+      /** True if nothing is heard before the whole answer. */
       readonly isWhole?: boolean
     },
   ): number
@@ -51,16 +51,17 @@ export const PATIENCE: Patience = {
     if (slowestMs !== undefined) return Math.max(LEAST_MS, TIMES_SLOWEST * slowestMs)
     const perKib = work.kind === 'text' ? PER_KIB_OF_TEXT_MS : PER_KIB_MS
     const tokens = isWhole && work.kind === 'text' ? work.maxTokens : 0
-    const sizeMs = ((payloadBytes + answerBytes(work)) / 1024) * perKib + tokens * PER_TOKEN_MS
+    const sizeKib = (payloadBytes + (answerBytes(work) ?? 0)) / 1024
+    const sizeMs = sizeKib * perKib + tokens * PER_TOKEN_MS
     return Math.max(FIRST_MS[work.kind] + sizeMs, TIMES_SLOWEST * othersMs)
   },
 }
 
 export interface SilenceDeps {
   readonly directory: Directory
-  /** Whether the same filter leaves another node for the job, and whether one is known to be fast enough. */
+  /** Tells whether another node passes the same filter, and whether one is known to be fast enough. */
   readonly others: (job: Job, member: Member, leftMs: number) => 'none' | 'some' | 'quick'
-  /** Whether a second node may get the job. A kernel that may have hung the first node is not passed on. */
+  /** Tells whether a second node may get the job. A kernel that may have hung the first node is not passed on. */
   readonly mayMove: (job: Job) => boolean
   readonly patience: Patience
   readonly now: () => number
@@ -127,7 +128,7 @@ export class SilenceWatch {
     return this.#run.signal
   }
 
-  /** Whether the job still waits for this node. */
+  /** Tells whether the job still waits for this node. */
   isWaiting(): boolean {
     return this.#isWaiting
   }

@@ -3,13 +3,7 @@ import type { Work } from '#shared/job/job.ts'
 import type { NodeView } from '#worker/hub/choice/choice.ts'
 import { workKey } from '#worker/hub/members/service-times.ts'
 
-export interface Slots {
-  /** @returns gives the slot back; further calls do nothing */
-  take(nodeId: string, work: Work): () => void
-  seen(view: NodeView, work: Work): NodeView
-}
-
-export function createSlots(): Slots {
+export function createSlots() {
   const taken = new Map<string, number>()
   const count = (key: string, change: 1 | -1) => {
     const now = (taken.get(key) ?? 0) + change
@@ -18,7 +12,8 @@ export function createSlots(): Slots {
   }
   const keyOf = (nodeId: string, work: Work) => `${nodeId} ${workKey(work)}`
   return {
-    take(nodeId, work) {
+    /** @returns gives the slot back; further calls do nothing */
+    take(nodeId: string, work: Work): () => void {
       const keys = new Set([nodeId, keyOf(nodeId, work)])
       for (const key of keys) count(key, 1)
       return () => {
@@ -26,7 +21,7 @@ export function createSlots(): Slots {
         keys.clear()
       }
     },
-    seen(view, work) {
+    seen(view: NodeView, work: Work): NodeView {
       const inFlight = Math.max(view.inFlight, taken.get(view.nodeId) ?? 0)
       return { ...view, inFlight, ofThisWork: taken.get(keyOf(view.nodeId, work)) ?? 0 }
     },

@@ -1,4 +1,4 @@
-/** Decides what the caller is told when nodes ended a job with errors of their own. Pure. */
+/** Chooses the error to report when nodes ended a job with errors of their own. Pure. */
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { NodesWord } from '#p2p/stream/wire-error.ts'
@@ -11,7 +11,7 @@ const WORDS_CHARS = 1_024
 export interface AttemptEnd {
   /** The error that the node itself sent, if any. */
   readonly word: NodesWord | undefined
-  /** Whether the node has answered such work before. */
+  /** True if the node has answered such work before. */
   readonly isMeasured: boolean
 }
 
@@ -22,7 +22,7 @@ export function isOfTheWork(error: AppError | undefined): boolean {
 /**
  * If nodes that have answered such work were asked, only their errors count. The work is called invalid only if they
  * all agree.
- * @param lost what the job failed with last, if no node's error helps the caller
+ * @param lost the last attempt's error, for when no node's error helps the caller
  * @param manifest of the job's model
  */
 export function tellWords(

@@ -12,9 +12,9 @@ import {
   KERNEL_BANS,
 } from '#worker/protocols/kernels.ts'
 
-/** How long a hub uses its copy of the bans. */
+/** Age up to which a hub uses its copy of the bans. */
 export const KERNEL_BANS_CACHED_MS = 10_000
-/** How long it uses that copy while the register cannot be reached. */
+/** The same while the register cannot be reached. */
 export const KERNEL_BANS_STALE_MS = 60_000
 const KERNEL_BANS_TIMEOUT_MS = 5_000
 const KERNEL_BANS_RETRY_MS = 1_000

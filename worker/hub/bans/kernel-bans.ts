@@ -1,4 +1,4 @@
-/** Kernels that hang devices: reports what this hub's nodes say, and applies the register's bans. */
+/** Reports kernels that hang devices, and applies the register's bans. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { sha256, stringToBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
@@ -22,10 +22,10 @@ export interface KernelAttempt {
   readonly jobId: string
   readonly tenant: string
   readonly work: Work
-  /** Under whom the register counts what this node says. */
+  /** The reporter that the node's reports count for. */
   readonly reporter: string
   readonly trust: NodeTrust
-  /** How long the node had the job, by the hub's clock. */
+  /** Time that the node had the job, by the hub's clock. */
   readonly heldMs: number
 }
 
@@ -42,12 +42,11 @@ export interface KernelBans {
   check(work: Work, tenant: string): Promise<Exclude<KernelBar, 'all'>>
   /** The bar on the kernel's text alone, as known now. */
   barOf(work: Work): KernelBar
-  /** Whether the work cannot have hung a node: it is not a submitted kernel, or has completed here. */
+  /** Tells whether the work cannot have hung a node: it is not a submitted kernel, or has completed here. */
   hasRun(work: Work): boolean
   completed(attempt: KernelAttempt): void
   /**
-   * Records a failure that speaks against the kernel. That is a hang which the node reports and the hub's clock
-   * confirms, or a second node lost in one job.
+   * Records a failure of the kernel: a reported hang that the hub's clock confirms, or a second node lost in one job.
    * @returns whether the node reports a hang and had the job long enough
    */
   failed(attempt: KernelAttempt, error: AppError): boolean
@@ -119,7 +118,7 @@ function createNoted(now: () => number) {
   const noted = new Set<string>()
   let sinceMs = now()
   return {
-    /** Whether this key was asked for before. */
+    /** Tells whether this key was asked for before. */
     has(key: string): boolean {
       if (noted.size >= KERNEL_REPORTS || now() - sinceMs > KERNEL_REPORT_MS / 2) {
         noted.clear()
@@ -132,7 +131,7 @@ function createNoted(now: () => number) {
   }
 }
 
-/** Whether a tenant wrote the kernel. Nodes cannot get our own kernels banned. */
+/** Tells whether a tenant wrote the kernel. Nodes cannot get our own kernels banned. */
 function isSubmitted(work: Work): work is Extract<Work, { kind: 'kernel' }> {
   return work.kind === 'kernel' && !LISTED_KERNELS.includes(work.digest)
 }

@@ -21,24 +21,17 @@ interface Author {
   readonly bannedForAll: number
 }
 
-export interface KernelTrials {
-  /**
-   * Counts a text that has never completed here.
-   * @returns `public` when only vouched nodes may try it
-   * @throws {AppError} rate_limited, rule `kernels.tenant`, when vouched nodes' reports have banned as many too
-   */
-  barOf(digest: Bytes32, author: Author): 'none' | 'public'
-  completed(digest: Bytes32): void
-  /** Whether a text has completed here. */
-  hasRun(digest: Bytes32): boolean
-}
-
-export function createKernelTrials(now: () => number): KernelTrials {
+export function createKernelTrials(now: () => number) {
   const known = new Set<Bytes32>()
   /** When each text was first tried, by author. */
   const tried = new BoundedMap<string, Map<Bytes32, number>>(AUTHORS)
   return {
-    barOf(digest, { author, banned, bannedForAll }) {
+    /**
+     * Counts a text that has never completed here.
+     * @returns `public` when only vouched nodes may try it
+     * @throws {AppError} rate_limited, rule `kernels.tenant`, when vouched nodes' reports have banned as many too
+     */
+    barOf(digest: Bytes32, { author, banned, bannedForAll }: Author): 'none' | 'public' {
       if (banned < COUNTED_FROM || known.has(digest)) return 'none'
       const own = tried.get(author) ?? new Map<Bytes32, number>()
       tried.set(author, own)
@@ -61,8 +54,8 @@ export function createKernelTrials(now: () => number): KernelTrials {
         },
       )
     },
-    hasRun: (digest) => known.has(digest),
-    completed(digest) {
+    hasRun: (digest: Bytes32): boolean => known.has(digest),
+    completed(digest: Bytes32): void {
       if (known.size >= KERNEL_REPORTS) known.clear()
       known.add(digest)
     },

@@ -32,8 +32,8 @@ interface Waiting {
 }
 
 /**
- * An admission belongs to one socket, not to a peer id: another socket with the same id may come from another place. So
- * each socket gets its own address.
+ * An admission belongs to one socket, not to a peer id: another socket with the same id may come from another place.
+ * Each socket therefore gets its own address.
  */
 export function createEntrance(nowMs: () => number): Entrance {
   const entering = new Map<string, Waiting>()

@@ -25,7 +25,7 @@ export interface NodeGateDeps extends Omit<WelcomeDeps, 'seating' | 'evidence'> 
     /** A node of another hub was measured here. */
     readonly onMeasured: (echo: SignedEcho) => void
   }
-  /** Whether a connection is from another hub, not from a node. */
+  /** Tells whether a connection is from another hub, not from a node. */
   readonly isPeer?: (connection: Connection) => boolean
   readonly log: Log
 }

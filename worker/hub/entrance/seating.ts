@@ -1,4 +1,4 @@
-/** The seats of one hub: who has one, and who leaves when it is full. */
+/** The seats of one hub. When it is full, a node may be displaced. */
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -6,20 +6,15 @@ import type { Directory, Member } from '#worker/hub/members/directory.ts'
 import type { Admission } from '#worker/protocols/hub.ts'
 import { chooseSeat, type Applicant, type Seated, HUB_SEATS_KEPT } from './seats.ts'
 
-export interface Seating {
-  /** Checks a node that has proved its identity. @throws {AppError} no_capacity when nobody leaves for it */
-  check(admission: Admission): void
-  /** Seats the node; a displaced node is removed at once. @throws {AppError} no_capacity as above */
-  take(member: Member, admission: Admission): void
-}
-
-export interface SeatingDeps {
+interface SeatingDeps {
   readonly directory: Directory
   readonly now: () => number
   readonly log: Log
 }
 
-export function createSeating({ directory, now, log }: SeatingDeps): Seating {
+export type Seating = ReturnType<typeof createSeating>
+
+export function createSeating({ directory, now, log }: SeatingDeps) {
   const seats = new Map<Member, { readonly applicant: Applicant; readonly sinceMs: number }>()
   const applicantOf = ({ nodeId, block, voucher }: Admission): Applicant => ({
     nodeId,
@@ -50,8 +45,10 @@ export function createSeating({ directory, now, log }: SeatingDeps): Seating {
     return choice
   }
   return {
-    check: (admission) => void choose(applicantOf(admission)),
-    take(member, admission) {
+    /** Checks a node that has proved its identity. @throws {AppError} no_capacity when nobody leaves for it */
+    check: (admission: Admission): void => void choose(applicantOf(admission)),
+    /** Seats the node; a displaced node is removed at once. @throws {AppError} no_capacity as above */
+    take(member: Member, admission: Admission): void {
       const applicant = applicantOf(admission)
       const choice = choose(applicant)
       const leaver = choice.kind === 'displace' ? directory.get(choice.nodeId) : undefined

@@ -13,7 +13,7 @@ export interface Applicant {
   readonly nodeId: string
   /** Nodes of one tenant, or behind one IPv4 /24 or IPv6 /64, count as one block. */
   readonly block: string
-  /** Whether somebody vouches for it, or it has answered jobs here. */
+  /** True if somebody vouches for it, or it has answered jobs here. */
   readonly hasStanding: boolean
 }
 
@@ -63,7 +63,7 @@ function mayDisplace(
   return !seat.hasStanding && seat.seatedForMs >= UNUSED_MS
 }
 
-/** Whether block `a` has at least as many as `b` after giving one to it. */
+/** Tells whether block `a` has at least as many as `b` after giving one to it. */
 function isLarger(a: string, b: string, counts: ReadonlyMap<string, number>): boolean {
   return a !== b && (counts.get(a) ?? 0) > (counts.get(b) ?? 0) + 1
 }

@@ -8,22 +8,17 @@ import type { Member } from '#worker/hub/members/directory.ts'
 
 export interface VouchersDeps {
   readonly openTenant: (tenant: TenantId) => Pick<TenantApi, 'snapshot'>
-  /** The key that vouched is gone. The node must get no more work from now on. */
+  /** Called when the vouching key is gone. The node must get no more work from now on. */
   readonly remove: (member: Member) => void
   readonly log: Log
   /** @default half of AUTH_CACHE_MS: disconnecting a node is part of the ten seconds */
   readonly voucherEveryMs?: number | undefined
 }
 
-export interface Vouchers {
-  /** Asks the tenant now. @throws {AppError} forbidden when nobody vouches, no_capacity when it cannot be asked */
-  check(admission: Vouched): Promise<void>
-  /** Reviews a member until its link ends. A member without a voucher needs no review. */
-  attend(member: Member): void
-}
+export type Vouchers = ReturnType<typeof createVouchers>
 
 /** Asks each tenant once a round, however many nodes it vouches for. */
-export function createVouchers(deps: VouchersDeps): Vouchers {
+export function createVouchers(deps: VouchersDeps) {
   const attended = new Map<TenantId, Set<Member>>()
   let timer: ReturnType<typeof setInterval> | undefined
   const review = () => {
@@ -38,8 +33,10 @@ export function createVouchers(deps: VouchersDeps): Vouchers {
     timer = undefined
   }
   return {
-    check: (admission) => checkVoucher(deps, admission),
-    attend(member) {
+    /** Asks the tenant now. @throws {AppError} forbidden when nobody vouches, no_capacity when it cannot be asked */
+    check: (admission: Vouched): Promise<void> => checkVoucher(deps, admission),
+    /** Reviews a member until its link ends. A member without a voucher needs no review. */
+    attend(member: Member): void {
       const { voucher } = member.admission
       if (voucher === null) return
       const { tenant } = voucher

@@ -45,7 +45,7 @@ export interface Visitor {
   readonly log: Log
 }
 
-/** @throws {AppError} why the node is refused; its connection is still open then */
+/** @throws {AppError} the reason for a refusal; the connection is still open then */
 export async function welcomeMember(visitor: Visitor, deps: WelcomeDeps): Promise<void> {
   const { connection, admission, bytes, log } = visitor
   const { nodeId } = admission

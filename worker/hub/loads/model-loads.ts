@@ -19,7 +19,7 @@ import {
 export const TENANT_MODEL_LOADS = 8
 /** Loads that one hub waits for. */
 export const HUB_MODEL_LOADS = 32
-/** How long a hub does not ask a node again for a model that failed to load. */
+/** Pause before a hub asks a node again for a model that failed to load. */
 const MODEL_LOAD_BACKOFF_MS = 60_000
 /** The same pause for a node that had no room because it was busy. */
 export const MODEL_BUSY_BACKOFF_MS = 2_000
@@ -50,7 +50,7 @@ export interface ModelLoads {
   spread(job: PlacementJob): void
 }
 
-/** Until when a node that could not load a model is left alone. A busy node is asked again soon. */
+/** Pause of a node that could not load a model. A busy node is asked again soon. */
 interface Backoff {
   readonly untilMs: number
   readonly isBusy: boolean

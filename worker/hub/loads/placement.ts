@@ -18,7 +18,7 @@ export interface PlacementView {
   readonly loadable: ReadonlySet<Bytes32>
   /** Digests that this hub has asked it to load, with the time. No reply has come yet. */
   readonly loading: ReadonlyMap<Bytes32, number>
-  /** Whether its GPU is emulated on the CPU. */
+  /** True if its GPU is emulated on the CPU. */
   readonly isSoftware: boolean
   readonly inFlight: number
   readonly rttMs: number
@@ -41,7 +41,7 @@ export type Placement =
   | { readonly kind: 'join'; readonly nodeId: string }
   | { readonly kind: 'none' }
 
-/** Whether a node may be asked at all. Whatever bars it from the job bars it from the load. */
+/** Tells whether a node may be asked. The same rules apply as for the job itself. */
 export function mayLoad(node: PlacementView, job: PlacementJob, nowMs: number): boolean {
   return (
     decide(job.policy, job.allowed, node.facts) === 'allow' &&

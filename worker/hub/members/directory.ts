@@ -1,4 +1,4 @@
-/** The live nodes of one hub: who is connected, where it stands, how it has done. In memory only. */
+/** The live nodes of one hub, with their places and records. In memory only. */
 import type { NetworkNode } from '#shared/api/network.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { Work } from '#shared/job/job.ts'
@@ -37,7 +37,7 @@ export interface Member {
 const UNKNOWN_SERVICE_MS = 100
 /** A node gets one job of a kind at a time until it has answered one. Each answer doubles that. */
 const MOST_DOUBLINGS = Math.log2(LIMITS.nodeJobsInFlight)
-/** What answers weigh in a node's standing: each to this work, to other work, none. Failures divide it. */
+/** Weights of answers in a node's standing: to this work, to other work, none. Failures divide the standing. */
 const MOST_ANSWERS = 8
 const OTHER_ANSWERS = 1 / 64
 const NO_ANSWERS = 1 / 4_096
@@ -173,7 +173,7 @@ export class Directory {
     this.#heardMs.set(member, this.#nowMs())
   }
 
-  /** When that last happened; 0 for never. */
+  /** Time of the last {@link heard}; 0 for never. */
   heardMs(member: Member): number {
     return this.#heardMs.get(member) ?? 0
   }
@@ -222,12 +222,12 @@ export class Directory {
     member.link.close().catch(() => {})
   }
 
-  /** How long a disconnected node may not come back, in ms. */
+  /** Time until a disconnected node may come back, in ms. */
   barredMs(nodeId: string): number {
     return this.#conduct.barredMs(nodeId)
   }
 
-  /** What the residency decision knows about each node, for dry runs of a policy. */
+  /** Returns each node as the residency decision sees it, for dry runs of a policy. */
   standings(): NodeStanding[] {
     return [...this.#members.values()].map((member) => ({
       nodeId: member.presence.nodeId,
@@ -272,17 +272,9 @@ function otherClaim({ presence, admission }: Member): string | null {
   return `The presence record claims ${presence.claim}; the node was admitted with ${admission.claim}.`
 }
 
-export function factsOf(member: Member): NodeView['facts'] {
-  const place = member.evidence.place()
-  return {
-    country: place.country,
-    evidence: place.evidence,
-    possible: place.possible,
-    trust: place.trust,
-    voucher: place.voucher,
-    networks: member.admission.networks,
-    quarantined: member.quarantine !== null,
-  }
+export function factsOf({ evidence, admission, quarantine }: Member): NodeView['facts'] {
+  const { networks } = admission
+  return { ...evidence.place(), networks, quarantined: quarantine !== null }
 }
 
 /** The link has no round trip before its first pong, and JSON has no Infinity. */

@@ -1,4 +1,4 @@
-/** How long work takes on one node, as measured by the hub. Pure, except for each member's map. */
+/** Times that work takes on one node, as measured by the hub. Pure, except for each member's map. */
 import type { Work } from '#shared/job/job.ts'
 
 export interface ServiceTime {

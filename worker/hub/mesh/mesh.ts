@@ -15,7 +15,7 @@ import type { Log } from '#shared/base/log.ts'
 import type { PublicKey, Signer } from '#shared/base/signature.ts'
 import { HUBS_TOPIC, packNotice, readNotice, type HubNotice } from './notice.ts'
 
-/** How often a hub checks its connections to other hubs. */
+/** Period of a hub's checks of its connections to other hubs. */
 const HUB_REACH_MS = 15_000
 
 /** Another hub of this deployment. The platform, not the network, vouches for its identity. */
@@ -35,9 +35,9 @@ export interface MeshDeps {
   readonly now: () => number
   readonly log: Log
   readonly onNotice: (notice: HubNotice) => void
-  /** Another hub has subscribed: what it should know must be published again. */
+  /** Called when another hub has subscribed. The current facts must be published again. */
   readonly onPeer: () => void
-  /** A node has published on the hubs' topic. */
+  /** Called when a node has published on the hubs' topic. */
   readonly onStranger: (nodeId: string) => void
 }
 

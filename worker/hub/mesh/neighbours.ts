@@ -6,15 +6,8 @@ import type { RemoteNode } from './notice.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { canRun } from '#worker/hub/choice/choice.ts'
 
-export interface Neighbours {
-  heard(hub: string, node: RemoteNode, atMs: number): void
-  left(hub: string, nodeId: string, atMs: number): void
-  /**
-   * Names hubs that have a node allowed by the same filter, those with the work loaded first. Each named hub applies
-   * the filter again, so this widens nothing.
-   */
-  hubsFor(job: Pick<DispatchRequest, 'policy' | 'allowed' | 'work' | 'nodeId'>): string[]
-}
+export type Neighbours = ReturnType<typeof createNeighbours>
+type Sought = Pick<DispatchRequest, 'policy' | 'allowed' | 'work' | 'nodeId'>
 
 interface Heard {
   readonly hub: string
@@ -22,7 +15,7 @@ interface Heard {
   readonly atMs: number
 }
 
-export function createNeighbours(now: () => number): Neighbours {
+export function createNeighbours(now: () => number) {
   const known = new BoundedMap<string, Heard>(LIMITS.hubPeers * LIMITS.hubNodes)
   const keep = (nodeId: string, heard: Heard) => {
     const key = `${heard.hub} ${nodeId}`
@@ -31,9 +24,15 @@ export function createNeighbours(now: () => number): Neighbours {
     known.set(key, heard)
   }
   return {
-    heard: (hub, node, atMs) => keep(node.nodeId, { hub, node, atMs }),
-    left: (hub, nodeId, atMs) => keep(nodeId, { hub, node: null, atMs }),
-    hubsFor({ policy, allowed, work, nodeId }) {
+    heard: (hub: string, node: RemoteNode, atMs: number): void =>
+      keep(node.nodeId, { hub, node, atMs }),
+    left: (hub: string, nodeId: string, atMs: number): void =>
+      keep(nodeId, { hub, node: null, atMs }),
+    /**
+     * Names hubs that have a node allowed by the same filter, those with the work loaded first. Each named hub applies
+     * the filter again, so this widens nothing.
+     */
+    hubsFor({ policy, allowed, work, nodeId }: Sought): string[] {
       const warm = new Set<string>()
       const cold = new Set<string>()
       for (const [key, { hub, node, atMs }] of known) {
@@ -49,6 +48,5 @@ export function createNeighbours(now: () => number): Neighbours {
 }
 
 function factsOf({ place, networks, isQuarantined }: RemoteNode) {
-  const { country, evidence, possible, trust, voucher } = place
-  return { country, evidence, possible, trust, voucher, networks, quarantined: isQuarantined }
+  return { ...place, networks, quarantined: isQuarantined }
 }

@@ -16,7 +16,7 @@ export interface AnchorDeps {
   readonly peerId: NodeId
   readonly place: AnchorPlace
   readonly signer: Signer
-  /** How far the runtime's clock may lag behind real time, in ms; 1 in workerd. */
+  /** Largest lag of the runtime's clock behind real time, in ms; 1 in workerd. */
   readonly clockResolutionMs: number
   /** @default LIMITS.echoEveryMs */
   readonly echoEveryMs?: number | undefined

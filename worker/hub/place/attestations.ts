@@ -4,24 +4,19 @@ import type { SqlStorage } from '#worker/platform/storage.ts'
 
 const ATTESTATIONS_KEPT = 10_000
 
-export interface Attestations {
-  /** @returns null if there is none, or it has expired */
-  of(nodeId: string): SignedAttestation | null
-  put(attestation: SignedAttestation): void
-  remove(nodeId: string): boolean
-  list(): SignedAttestation[]
-}
+export type Attestations = ReturnType<typeof createAttestations>
 
-export function createAttestations({ sql }: SqlStorage, now: () => number): Attestations {
+export function createAttestations({ sql }: SqlStorage, now: () => number) {
   const sweep = () => void sql.exec('DELETE FROM attestations WHERE expires_at_ms <= ?', now())
   const parse = (value: unknown) => SignedAttestation.parse(JSON.parse(String(value)))
   return {
-    of(nodeId) {
+    /** @returns null if there is none, or it has expired */
+    of(nodeId: string): SignedAttestation | null {
       sweep()
       const [row] = sql.exec('SELECT statement FROM attestations WHERE node = ?', nodeId).toArray()
       return row === undefined ? null : parse(row['statement'])
     },
-    put(attestation) {
+    put(attestation: SignedAttestation): void {
       sweep()
       const { nodeId, expiresAtMs } = attestation.statement
       sql.exec(
@@ -35,12 +30,11 @@ export function createAttestations({ sql }: SqlStorage, now: () => number): Atte
         ATTESTATIONS_KEPT,
       )
     },
-    remove(nodeId) {
-      const had = sql.exec('SELECT 1 FROM attestations WHERE node = ?', nodeId).toArray().length > 0
-      sql.exec('DELETE FROM attestations WHERE node = ?', nodeId)
-      return had
+    remove(nodeId: string): boolean {
+      const query = 'DELETE FROM attestations WHERE node = ? RETURNING node'
+      return sql.exec(query, nodeId).toArray().length > 0
     },
-    list() {
+    list(): SignedAttestation[] {
       sweep()
       return sql
         .exec('SELECT statement FROM attestations ORDER BY node')

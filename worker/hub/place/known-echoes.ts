@@ -6,17 +6,14 @@ import { LIMITS } from '#shared/base/limits.ts'
 /** Nodes whose echoes one hub remembers. */
 const ECHO_NODES = 2_000
 
-export interface KnownEchoes {
-  of(nodeId: string): readonly SignedEcho[]
-  add(echo: SignedEcho): void
-}
+export type KnownEchoes = ReturnType<typeof createKnownEchoes>
 
 /** Keeps the newest few. `concludeEvidence` picks the best of each anchor. */
-export function createKnownEchoes(): KnownEchoes {
+export function createKnownEchoes() {
   const known = new BoundedMap<string, SignedEcho[]>(ECHO_NODES)
   return {
-    of: (nodeId) => known.get(nodeId) ?? [],
-    add(echo) {
+    of: (nodeId: string): readonly SignedEcho[] => known.get(nodeId) ?? [],
+    add(echo: SignedEcho): void {
       const { nodeId } = echo.statement
       const before = known.get(nodeId) ?? []
       known.set(nodeId, [...before, echo].slice(-2 * LIMITS.evidenceAnchors))

@@ -1,4 +1,4 @@
-/** What one hub knows about the place of one connected node, and what it concludes from that. */
+/** Evidence of one connected node's place, and the hub's conclusion from it. */
 import { concludeEvidence } from '#shared/place/conclude-evidence.ts'
 import {
   placeOf,

@@ -9,21 +9,16 @@ export interface DeliveryDeps {
   readonly log: Log
 }
 
-export interface Delivery {
-  onReceipt(): void
-  /** Delivers the outbox, and schedules another call if anything is left. */
-  flush(): Promise<void>
-  /** Delivers a job's receipts now. @returns whether any of them is still here */
-  handOver(tenant: string, jobId: string): Promise<boolean>
-}
+export type Delivery = ReturnType<typeof createDelivery>
 
 const RETRY_MS = 2_000
 /** Receipts gathered for this long are delivered together: one write for all, and none in an answer's way. */
 const GATHER_MS = 250
 
-export function createDelivery(outbox: Outbox, { deliver, wake, log }: DeliveryDeps): Delivery {
+export function createDelivery(outbox: Outbox, { deliver, wake, log }: DeliveryDeps) {
   let isWakeSet = false
-  const flush = async () => {
+  /** Delivers the outbox, and schedules another call if anything is left. */
+  const flush = async (): Promise<void> => {
     isWakeSet = false
     const entries = outbox.next()
     if (entries.length === 0) return
@@ -36,13 +31,14 @@ export function createDelivery(outbox: Outbox, { deliver, wake, log }: DeliveryD
   }
   if (!outbox.isEmpty()) wake(RETRY_MS)
   return {
-    onReceipt() {
+    onReceipt(): void {
       if (isWakeSet) return
       isWakeSet = true
       wake(GATHER_MS)
     },
     flush,
-    async handOver(tenant, jobId) {
+    /** Delivers a job's receipts now. @returns whether any of them is still here */
+    async handOver(tenant: string, jobId: string): Promise<boolean> {
       if (outbox.holdsJob(tenant, jobId)) await flush()
       return outbox.holdsJob(tenant, jobId)
     },

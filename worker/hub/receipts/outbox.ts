@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { SignedReceipt, type ReceiptDocument } from '#shared/receipt/receipt.ts'
-import type { Row, SqlStorage } from '#worker/platform/storage.ts'
+import { numberIn, type Row, type SqlStorage } from '#worker/platform/storage.ts'
 
 /** Receipts in one delivery. */
 const OUTBOX_BATCH = 100
@@ -68,8 +68,7 @@ export class Outbox {
   }
 
   size(): number {
-    const [row] = this.#sql.exec('SELECT COUNT(*) AS n FROM outbox').toArray()
-    return Number(row?.['n'])
+    return numberIn(this.#sql.exec('SELECT COUNT(*) FROM outbox').toArray()) ?? 0
   }
 
   delivered(ids: readonly string[]): void {

@@ -13,7 +13,7 @@ const Binding = z.int().min(0).max(15)
 const Count = z.int().min(1).max(65_535)
 const SizeBytes = z.int().min(4).max(SESSION_STATE_BYTES).multipleOf(4)
 const Data = z.base64()
-/** How the kernel declares it: `var<storage, read>` or `var<uniform>`. */
+/** Address space in the kernel: `var<storage, read>` or `var<uniform>`. */
 const ReadAccess = z.enum(['read', 'uniform']).default('read')
 
 /** `state` and `constant` stay on the node between steps; a constant is never written. `input` comes with each step. */
@@ -24,7 +24,7 @@ export const SessionBuffer = z.discriminatedUnion('role', [
     data: Data.optional(),
     /** Size in zeroes, if no `data` is given. */
     sizeBytes: SizeBytes.optional(),
-    /** Whether each step's result includes it. */
+    /** True if each step's result includes it. */
     return: z.boolean().default(false),
   }),
   z.strictObject({ role: z.literal('constant'), binding: Binding, access: ReadAccess, data: Data }),
@@ -49,12 +49,12 @@ export const OpenMessage = z.strictObject({
   buffers: z.array(SessionBuffer).min(1).max(LIMITS.kernelBuffers),
   /** Steps between two copies of the state. A lost node costs at most this many. */
   checkpointEvery: z.int().min(1).max(SESSION_CHECKPOINT_EVERY).default(16),
-  /** Whether the client gets the copies too, so that it can open a new session from one. */
+  /** True if the client gets the copies too, so that it can open a new session from one. */
   checkpointData: z.boolean().default(false),
 })
 export type OpenMessage = z.infer<typeof OpenMessage>
 
-/** How many of the server's messages have been received so far. */
+/** Number of the server's messages received so far. */
 const Received = z.int().min(0)
 
 export const StepMessage = z.strictObject({

@@ -26,7 +26,7 @@ export interface SessionGateDeps {
   readonly log: Log
 }
 
-/** What a session asks its tenant for: current rights, and parts of its quota. */
+/** The tenant's methods that a session uses: current rights, and parts of the quota. */
 export type SessionTenant = Pick<TenantApi, 'snapshot' | 'quota'>
 
 export interface SessionGate {
@@ -52,7 +52,7 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
         release: (sizeBytes) => place.release(sizeBytes),
         send: (text) => socket.send(text),
         close(code, reason) {
-          // Now: a client that never answers the close would keep its seat.
+          // Left at once: a client that never answers the close would keep its seat.
           leave()
           socket.close(code, reason)
         },

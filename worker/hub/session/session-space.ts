@@ -20,29 +20,17 @@ invariant(
   "A session's checkpoint fits its tenant's share.",
 )
 
-export interface SessionPlace {
-  /** @throws {AppError} no_capacity when the hub holds too many bytes, rate_limited when the tenant does */
-  hold(sizeBytes: number): void
-  release(sizeBytes: number): void
-  /** Gives up the seat and everything still held. */
-  leave(): void
-}
-
-export interface SessionSpace {
-  /** @throws {AppError} no_capacity when the hub has too many sessions, rate_limited when the tenant has */
-  enter(tenant: TenantId): SessionPlace
-}
-
 interface Use {
   sessions: number
   heldBytes: number
 }
 
-export function createSessionSpace(): SessionSpace {
+export function createSessionSpace() {
   const all: Use = { sessions: 0, heldBytes: 0 }
   const tenants = new Map<TenantId, Use>()
   return {
-    enter(tenant) {
+    /** @throws {AppError} no_capacity when the hub has too many sessions, rate_limited when the tenant has */
+    enter(tenant: TenantId) {
       const own = tenants.get(tenant) ?? { sessions: 0, heldBytes: 0 }
       if (all.sessions >= HUB_SESSIONS)
         throw new AppError('no_capacity', `The hub has ${HUB_SESSIONS} sessions already.`)
@@ -62,7 +50,8 @@ export function createSessionSpace(): SessionSpace {
       }
       let isOver = false
       return {
-        hold(sizeBytes) {
+        /** @throws {AppError} no_capacity when the hub holds too many bytes, rate_limited when the tenant does */
+        hold(sizeBytes: number): void {
           if (isOver) return
           if (all.heldBytes + sizeBytes > HUB_SESSION_BYTES)
             throw new AppError('no_capacity', "The hub's memory for sessions is full.")
@@ -73,10 +62,11 @@ export function createSessionSpace(): SessionSpace {
             )
           change(sizeBytes)
         },
-        release(sizeBytes) {
+        release(sizeBytes: number): void {
           if (!isOver) change(-sizeBytes)
         },
-        leave() {
+        /** Gives up the seat and everything still held. */
+        leave(): void {
           if (isOver) return
           change(-heldBytes)
           isOver = true

@@ -32,7 +32,7 @@ const SESSION_MOVES = 5
 invariant(SESSION_STEP_MS < LIMITS.sessionIdleMs, 'A running step does not make its session idle.')
 
 export interface SessionDeps {
-  /** Who opened the session and where it may run now. @throws {AppError} when it may no longer run */
+  /** Returns the current grant. @throws {AppError} when the session may no longer run */
   readonly grant: () => Promise<SessionGrant>
   readonly dispatch: (
     request: DispatchRequest,
@@ -102,7 +102,7 @@ export class Session {
     }
   }
 
-  /** The client has gone: the running step is cancelled. */
+  /** Cancels the running step, because the client has gone. */
   end(): void {
     this.#ended.abort()
     this.#dropWaiting()
@@ -219,21 +219,16 @@ export class Session {
   }
 
   #request(grant: SessionGrant, work: DispatchRequest['work']): DispatchRequest {
-    const { requestId, tenant, consumer, policy, allowed, traceparent } = grant
+    const { keyId: _keyId, ingress: _ingress, ...sender } = grant
     return {
-      requestId,
+      ...sender,
       jobId: newJobId(this.#deps.randomBytes),
-      tenant,
-      consumer,
-      policy,
-      allowed,
       work,
       units: work.kind === 'kernel' ? kernelUnits(work) : 1,
       priceMicroUsd: KERNEL_PRICE_MICRO_USD,
       timeoutMs: SESSION_STEP_MS,
       stream: false,
       nodeId: this.#nodeId,
-      traceparent,
     }
   }
 

@@ -1,35 +1,30 @@
-/** Counts what a client was sent and has not acknowledged, since a WebSocket does not tell how much it buffers. */
+/** Counts bytes sent and not acknowledged, since a WebSocket does not tell how much it buffers. */
 import { AppError } from '#shared/base/errors.ts'
 import { KIB } from '#shared/base/limits.ts'
 
 /** Bytes sent and not acknowledged, above which no new step starts. */
 export const SESSION_UNREAD_BYTES = 64 * KIB
-/** How long a client may leave that many bytes unread. */
+/** Time for which a client may leave that many bytes unread. */
 export const SESSION_UNREAD_MS = 30_000
 
-export interface Unread {
-  /** @returns false when more is unread than a sender that waits for {@link Unread.room} can cause */
-  sent(sizeBytes: number): boolean
-  /** @param count of all messages so far @throws {AppError} invalid_request for more than were sent */
-  received(count: number): void
-  /** Resolves when another step may be answered; false if the client does not acknowledge in time. */
-  room(signal: AbortSignal): Promise<boolean>
-}
+export type Unread = ReturnType<typeof createUnread>
 
 /** @param stepBytes most bytes that the messages of one step may have */
-export function createUnread(stepBytes: number): Unread {
+export function createUnread(stepBytes: number) {
   const sizes: number[] = []
   let unreadBytes = 0
   let acknowledged = 0
   let onRoom = () => {}
   const hasRoom = () => unreadBytes <= SESSION_UNREAD_BYTES
   return {
-    sent(sizeBytes) {
+    /** @returns false when more is unread than a sender that waits for `room` can cause */
+    sent(sizeBytes: number): boolean {
       sizes.push(sizeBytes)
       unreadBytes += sizeBytes
       return unreadBytes <= SESSION_UNREAD_BYTES + stepBytes
     },
-    received(count) {
+    /** @param count of all messages so far @throws {AppError} invalid_request for more than were sent */
+    received(count: number): void {
       if (count > acknowledged + sizes.length)
         throw new AppError(
           'invalid_request',
@@ -40,7 +35,8 @@ export function createUnread(stepBytes: number): Unread {
       acknowledged = Math.max(acknowledged, count)
       if (hasRoom()) onRoom()
     },
-    async room(signal) {
+    /** Resolves when another step may be answered; false if the client does not acknowledge in time. */
+    async room(signal: AbortSignal): Promise<boolean> {
       if (hasRoom()) return true
       const { promise, resolve } = Promise.withResolvers<void>()
       const stop = () => resolve()

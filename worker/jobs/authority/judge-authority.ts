@@ -1,4 +1,4 @@
-/** Whether a batch may go on: its key must be live, and both its policy version and the newest one must hold. Pure. */
+/** Decides whether a batch may go on. Its key must be live, and its policy version and the newest must hold. Pure. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import {
   DATA_CLASSES,
@@ -43,7 +43,7 @@ export function judgeAuthority(spec: Judged, word: TenantWord | null): Authority
   if (now === undefined)
     return stop(unsatisfiable(then, 'is not published any more: send the rest under another'))
   if (!hasCountry(now.ingress, spec.ingress)) {
-    const detail = `Policy ${then.id} now forbids to enter in ${countryCode(spec.ingress)}, where this batch did.`
+    const detail = `Policy ${then.id} no longer allows requests from ${countryCode(spec.ingress)}, where this batch entered.`
     return stop({ code: 'residency_ingress_denied', detail })
   }
   const allowed = intersect(spec.allowed, now.compute)
@@ -78,21 +78,12 @@ const FIELDS: Readonly<
     Compare
   >
 > = {
-  minEvidence: (now, then) =>
-    Math.sign(
-      EVIDENCE_CLASSES.indexOf(now.minEvidence) - EVIDENCE_CLASSES.indexOf(then.minEvidence),
-    ),
-  dataClass: (now, then) =>
-    Math.sign(DATA_CLASSES.indexOf(now.dataClass) - DATA_CLASSES.indexOf(then.dataClass)),
+  minEvidence: (now, then) => ranked(EVIDENCE_CLASSES, now.minEvidence, then.minEvidence),
+  dataClass: (now, then) => ranked(DATA_CLASSES, now.dataClass, then.dataClass),
   personalOnPublicNodes: (now, then) =>
     Number(then.personalOnPublicNodes) - Number(now.personalOnPublicNodes),
-  nodeTrust: (now, then) =>
-    Math.sign(NODE_TRUSTS.indexOf(now.nodeTrust) - NODE_TRUSTS.indexOf(then.nodeTrust)),
-  verification: (now, then) =>
-    Math.sign(
-      VERIFICATION_LEVELS.indexOf(now.verification) -
-        VERIFICATION_LEVELS.indexOf(then.verification),
-    ),
+  nodeTrust: (now, then) => ranked(NODE_TRUSTS, now.nodeTrust, then.nodeTrust),
+  verification: (now, then) => ranked(VERIFICATION_LEVELS, now.verification, then.verification),
   // Fewer vouchers are stricter. If each list has one that the other lacks, neither is.
   vouchers(now, then) {
     const lacks = (a: readonly string[], b: readonly string[]) =>
@@ -110,6 +101,11 @@ const FIELDS: Readonly<
     const sign = named(now.storage, then.storage, 'any')
     return sign === 1 && batchJurisdiction(id) !== now.storage ? Number.NaN : sign
   },
+}
+
+/** @param order from wide to strict */
+function ranked<T>(order: readonly T[], now: T, then: T): number {
+  return Math.sign(order.indexOf(now) - order.indexOf(then))
 }
 
 function named<T>(now: T, then: T, none: T): number {

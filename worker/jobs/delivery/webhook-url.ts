@@ -11,9 +11,9 @@ export function webhookUrlFault(
   { loopback }: { readonly loopback: boolean },
 ): string | undefined {
   if (text.length > WEBHOOK_URL_BYTES) return `is over ${WEBHOOK_URL_BYTES} bytes`
-  if (!URL.canParse(text)) return 'is no URL'
+  if (!URL.canParse(text)) return 'is not a URL'
   const url = new URL(text)
-  if (url.username !== '' || url.password !== '') return 'must not hold a name or password'
+  if (url.username !== '' || url.password !== '') return 'must not contain a name or password'
   if (loopback && LOOPBACK.includes(url.hostname)) {
     return url.protocol === 'http:' || url.protocol === 'https:' ? undefined : 'must be http(s)'
   }

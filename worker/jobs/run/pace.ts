@@ -1,4 +1,4 @@
-/** How fast a batch may go at present: its window, its bytes under way, and pauses while the network has no slot. */
+/** Limits the pace of a batch: its window, its bytes under way, and pauses while the network has no slot. */
 import { MIB } from '#shared/base/limits.ts'
 import { createWindow } from '#worker/jobs/authority/judge.ts'
 import type { Fault } from '#worker/protocols/batch.ts'
@@ -17,7 +17,7 @@ export function createPace(concurrency: number, nowMs: () => number) {
   let waiting: Fault | null = null
   let unsatisfiedMs: number | undefined
   return {
-    /** Whether one more item of this size may start. The first always may. */
+    /** Tells whether one more item of this size may start. The first always may. */
     admits: (heldBytes: number): boolean =>
       underWay === 0 || held + heldBytes <= JOBS_IN_FLIGHT_BYTES,
     started(heldBytes: number): void {
@@ -29,7 +29,7 @@ export function createPace(concurrency: number, nowMs: () => number) {
       held -= heldBytes
     },
     // After a pause one item goes first, so that a network without a slot is asked once only.
-    /** Whether anything may start at all. */
+    /** Tells whether anything may start at all. */
     isOpen: (): boolean => nowMs() >= untilMs && underWay < (pauses > 0 ? 1 : window.size()),
     answered(tookMs: number): void {
       pauses = 0
@@ -48,7 +48,7 @@ export function createPace(concurrency: number, nowMs: () => number) {
       unsatisfiedMs = isUnsatisfied ? (unsatisfiedMs ?? nowMs()) : undefined
     },
     pauses: (): number => pauses,
-    /** Since when none of the connected nodes fits; undefined after an answer. */
+    /** Time since which none of the connected nodes fits; undefined after an answer. */
     unsatisfiedSinceMs: (): number | undefined => unsatisfiedMs,
     pausedUntilMs: (): number => untilMs,
     waiting: (): Fault | null => waiting,

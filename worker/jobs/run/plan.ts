@@ -1,11 +1,11 @@
 /** Makes an item's job from the batch's stored input. */
 import { concatBytes } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
-import { libraryOutputBytes } from '#shared/kernels/kernels.ts'
 import { payloadBytes, sliceTensors, type TensorHeader, type Work } from '#shared/job/job.ts'
 import type { BatchDatabase } from '#worker/jobs/store/database.ts'
 import { REDUCE_INDEX, type ItemStore, type NextItem } from '#worker/jobs/store/items.ts'
 import type { BatchSpec, KernelTemplate, Range } from '#worker/protocols/batch.ts'
+import { answerBytes } from '#worker/protocols/hub.ts'
 
 export interface PlannedJob {
   readonly work: Work
@@ -15,9 +15,7 @@ export interface PlannedJob {
 
 /** The bytes that a job holds while under way: its payload and, where known, its answer. */
 export function heldBytes(work: Work): number {
-  if (work.kind === 'library') return payloadBytes(work) + libraryOutputBytes(work)
-  const returned = work.kind === 'kernel' ? work.buffers.filter((buffer) => buffer.return) : []
-  return payloadBytes(work) + returned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  return payloadBytes(work) + (answerBytes(work) ?? 0)
 }
 
 /** @throws {AppError} internal when the stored input is not whole */
@@ -98,7 +96,7 @@ function fill(
   if (payload.length !== payloadBytes(work)) {
     throw new AppError(
       'invalid_request',
-      `The kernel's filled buffers take ${payloadBytes(work)} bytes, ${payload.length} are there.`,
+      `The kernel's filled buffers take ${payloadBytes(work)} bytes, ${payload.length} were given.`,
     )
   }
   return { work, payload, units }

@@ -52,7 +52,7 @@ function createFold(op: Exclude<Reduction, 'concat'>, datatype: ReducedDatatype)
       const elements = countElements(output, datatype)
       if (elements * 8 > LIMITS.jobOutputBytes) throw tooLong(elements * 8)
       if (totals !== undefined && totals.length !== elements) {
-        const detail = `item ${items} has ${elements} elements, those before have ${totals.length}`
+        const detail = `item ${items} has ${elements} elements, earlier ones have ${totals.length}`
         throw new AppError('invalid_request', `The outputs cannot be reduced: ${detail}.`)
       }
       const view = new DataView(output.buffer, output.byteOffset, output.byteLength)
@@ -102,7 +102,7 @@ function countElements(output: Uint8Array, datatype: ReducedDatatype): number {
   if (output.length % width === 0) return output.length / width
   throw new AppError(
     'invalid_request',
-    `The outputs cannot be reduced: ${output.length} bytes are no whole number of ${datatype}.`,
+    `The outputs cannot be reduced: ${output.length} bytes are not a multiple of the size of ${datatype}.`,
   )
 }
 

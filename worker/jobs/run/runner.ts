@@ -22,7 +22,7 @@ import { type BatchSpec, type Fault, JOBS_OUTPUT_BYTES } from '#worker/protocols
 const JOBS_SLICE_MS = 300_000
 /** Items of one alarm. */
 const JOBS_SLICE_ITEMS = 500
-/** How long a batch waits for a node that its policy allows, when it had one before. */
+/** Time that a batch waits for an allowed node, when it had one before. */
 export const JOBS_UNSATISFIED_MS = 60_000
 invariant(JOBS_SLICE_MS < 15 * 60_000, 'A slice ends before Cloudflare ends the alarm.')
 

@@ -3,7 +3,7 @@ import { concatBytes } from 'viem'
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { MIB } from '#shared/base/limits.ts'
 import { dropTables, hasTables, openSchema, type Schema } from '#worker/platform/schema.ts'
-import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
+import { numberIn, type Binding, type DurableStorage, type Row } from '#worker/platform/storage.ts'
 
 /** One stored value. A Durable Object's SQLite takes at most 2 MiB a row. */
 const STORAGE_CHUNK_BYTES = MIB
@@ -68,10 +68,7 @@ function createBlobs(rows: (query: string, ...bindings: Binding[]) => Row[]) {
       return chunks.length === 1 && first !== undefined ? first : concatBytes(chunks)
     },
     remove: (name: string): void => void rows('DELETE FROM blobs WHERE name = ?', name),
-    totalBytes(): number {
-      const [row] = rows('SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM blobs')
-      return Number(row?.['bytes'])
-    },
+    totalBytes: (): number => numberIn(rows('SELECT sum(length(bytes)) FROM blobs')) ?? 0,
     /** Removes everything except results. */
     removeInputs: (): void =>
       void rows("DELETE FROM blobs WHERE name <> 'reduced' AND name NOT LIKE 'out:%'"),

@@ -6,7 +6,7 @@ import { countryCode } from '#shared/law/region.ts'
 import { z } from 'zod'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 import { onceJob, type OnceJob } from '#worker/protocols/idempotency.ts'
-import type { Row } from '#worker/platform/storage.ts'
+import { numberIn, type Row } from '#worker/platform/storage.ts'
 import type { BatchDatabase } from './database.ts'
 import type {
   BatchInput,
@@ -81,11 +81,8 @@ export function createItemStore(database: BatchDatabase) {
       return rows(query, nowMs).map(toNextItem)[0]
     },
     /** When the earliest queued item may go; undefined when none is queued. */
-    earliestMs(): number | undefined {
-      const [row] = rows("SELECT min(next_at_ms) AS at_ms FROM items WHERE state = 'queued'")
-      const atMs = row?.['at_ms'] ?? null
-      return atMs === null ? undefined : Number(atMs)
-    },
+    earliestMs: (): number | undefined =>
+      numberIn(rows("SELECT min(next_at_ms) FROM items WHERE state = 'queued'")),
     isAnyOpen: () => hasAny(OPEN),
     hasFailed: () => hasAny("state = 'failed'"),
     /** An item is one job however often it is sent. @param newId the job's id, if the item has none yet */
@@ -128,10 +125,7 @@ export function createItemStore(database: BatchDatabase) {
       const query = 'SELECT * FROM items WHERE seq > ? ORDER BY seq LIMIT ?'
       return rows(query, seq, limit).map((row) => ({ seq: Number(row['seq']), item: toItem(row) }))
     },
-    lastSeq(): number {
-      const [row] = rows('SELECT coalesce(max(seq), 0) AS seq FROM items')
-      return Number(row?.['seq'])
-    },
+    lastSeq: (): number => numberIn(rows('SELECT max(seq) FROM items')) ?? 0,
     hasDone,
     /** The number of failed items; 0 once one is done. */
     failedWithoutOneDone(): number {

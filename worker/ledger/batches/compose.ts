@@ -20,7 +20,7 @@ export const BATCH_RECEIPTS = 10_000
 /** Policies in one settlement batch. */
 const BATCH_POLICIES = 64
 
-/** How long receipts of an unregistered hub, or of a consumer without money, are left out. */
+/** Time for which receipts of an unregistered hub, or of a consumer without money, are left out. */
 const PUT_OFF_MS = 30_000
 
 export interface ComposeDeps {

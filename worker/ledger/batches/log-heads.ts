@@ -6,7 +6,7 @@ import type { Log } from '#shared/base/log.ts'
 import { verifyConsistency } from '#shared/audit/transparency-log.ts'
 import type { Rows } from '#worker/ledger/intake/database.ts'
 
-/** How long the Ledger waits for the head of one tenant's audit log. */
+/** Time that the Ledger waits for the head of one tenant's audit log. */
 const LOG_HEAD_TIMEOUT_MS = 5_000
 
 export interface LogHeadDeps {

@@ -6,7 +6,7 @@ import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { SettlementBatch } from '#worker/ledger/intake/settlement-batch.ts'
 import type { SignedTransaction } from '#worker/ledger/chain/chain.ts'
-import type { DurableStorage, Row } from '#worker/platform/storage.ts'
+import { numberIn, type DurableStorage, type Row } from '#worker/platform/storage.ts'
 import type { Rows } from '#worker/ledger/intake/database.ts'
 
 export type SettlementBatchState = 'posting' | 'posted' | 'settled' | 'dropped'
@@ -50,7 +50,7 @@ export function createSettlementBatchStore(
   storage: Pick<DurableStorage, 'transactionSync'>,
 ) {
   return {
-    /** Whether the batches kept here are for this chain and contract. The first domain asked for binds them for good. */
+    /** Tells whether the batches here are for this chain and contract. The first domain asked for binds them for good. */
     isFor(domain: Domain): boolean {
       const separator = domainSeparator(domain)
       const [row] = rows('SELECT domain FROM bound_to')
@@ -61,8 +61,8 @@ export function createSettlementBatchStore(
     /** Keeps a new version and its first transaction, both or neither, and assigns its receipts to it. */
     open(batch: SettlementBatch, transaction: Omit<KeptTransaction, 'attempt'>): void {
       storage.transactionSync(() => {
-        const [row] = rows('SELECT COUNT(*) AS n FROM batches WHERE id = ?', batch.id)
-        const attempt = Number(row?.['n']) + 1
+        const versions = numberIn(rows('SELECT COUNT(*) FROM batches WHERE id = ?', batch.id)) ?? 0
+        const attempt = versions + 1
         rows(
           `INSERT INTO batches (id, attempt, state, leaves, receipt_root, earnings_root, earned, calldata, created_at_ms)
             VALUES (?, ?, 'posting', ?, ?, ?, ?, ?, ?)`,
@@ -104,10 +104,8 @@ export function createSettlementBatchStore(
       return row === undefined ? [] : Checkpoints.parse(JSON.parse(String(row['checkpoints'])))
     },
 
-    lastId(): number {
-      const [row] = rows("SELECT MAX(id) AS last FROM batches WHERE state <> 'dropped'")
-      return Number(row?.['last'] ?? 0)
-    },
+    lastId: (): number =>
+      numberIn(rows("SELECT MAX(id) FROM batches WHERE state <> 'dropped'")) ?? 0,
 
     versions(id: number): KeptSettlementBatch[] {
       return rows('SELECT * FROM batches WHERE id = ? ORDER BY attempt', id).map(toKept)
@@ -128,10 +126,8 @@ export function createSettlementBatchStore(
       )
     },
 
-    count(state: SettlementBatchState): number {
-      const [row] = rows('SELECT COUNT(*) AS n FROM batches WHERE state = ?', state)
-      return Number(row?.['n'])
-    },
+    count: (state: SettlementBatchState): number =>
+      numberIn(rows('SELECT COUNT(*) FROM batches WHERE state = ?', state)) ?? 0,
 
     /** Batches that were not dropped, newest first. */
     newest(limit: number): KeptSettlementBatch[] {

@@ -1,4 +1,4 @@
-/** What changes when a batch lands, reverts or is lost: the state of its receipts and the earnings of their keys. */
+/** Updates receipts and earnings when a batch lands, reverts or is lost. */
 import type { PublicKey } from '#shared/base/signature.ts'
 import {
   addEarnings,

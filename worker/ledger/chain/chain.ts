@@ -55,7 +55,7 @@ export interface ConsumerAccount {
   readonly batchLimitMicroUsd: bigint
 }
 
-/** Whether a batch could be posted now. */
+/** Ability to post a batch now. */
 export interface Outlook {
   /** The poster's balance for fees; null when it is unknown. */
   readonly balanceWei: bigint | null
@@ -147,7 +147,7 @@ async function readFees(rpc: JsonRpc): Promise<Fees> {
   return { maxPriorityFeePerGas, maxFeePerGas: baseFee * 2n + maxPriorityFeePerGas }
 }
 
-/** Checks in the order in which an operator must mend: on another chain the contract is missing too. */
+/** Checks in the order of repair: on another chain the contract is missing too. */
 async function look(
   rpc: JsonRpc,
   { chainId, settlement }: LedgerChainOptions,
@@ -164,7 +164,7 @@ async function look(
   if ((await rpc.request('eth_getCode', [settlement, 'latest'])) === '0x')
     return found('contract.missing', `Chain ${chainId} has no contract at ${settlement}.`)
   if (!(await isPoster(rpc, settlement, poster)))
-    return found('poster.unknown', `The contract ${settlement} takes no batches of ${poster}.`)
+    return found('poster.unknown', `The contract ${settlement} does not accept batches from ${poster}.`)
   const neededWei = RESERVE_GAS * (await readFees(rpc)).maxFeePerGas
   if (balanceWei < neededWei)
     return found(

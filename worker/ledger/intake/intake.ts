@@ -47,7 +47,7 @@ function take(
   if (consumer !== null) receipts.learnConsumer(tenant, consumer)
   // Looked up only now: another call or an earlier entry may have taken the receipt or its job.
   if (verdict !== undefined && receipts.find(id) === undefined) {
-    // Of all receipts of a job only the first accepted one is paid, whichever attempt it is of.
+    // Only the first accepted receipt of a job is paid, whatever its attempt.
     const isPaidElsewhere = isLater || receipts.hasAccepted(jobId)
     const duplicate = isPaidElsewhere ? DUPLICATE_JOB : null
     receipts.insert(signed, verdict.broken ?? duplicate)

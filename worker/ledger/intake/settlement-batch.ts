@@ -17,7 +17,7 @@ import { earningsLeaf } from '#shared/receipt/settlement.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 
-/** What a batch needs to know of a receipt. */
+/** The facts about a receipt that a batch needs. */
 export interface WaitingReceipt {
   readonly id: Bytes32
   readonly key: PublicKey

@@ -1,4 +1,4 @@
-/** Whether a batch could be posted now. The chain is asked again only when the last answer is old. */
+/** Watches whether a batch could be posted. The chain is asked again only when the last answer is old. */
 import type { LedgerChain, Outlook } from '#worker/ledger/chain/chain.ts'
 import { faultOf } from '#worker/protocols/ledger-fault.ts'
 

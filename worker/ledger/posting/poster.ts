@@ -19,7 +19,7 @@ import type { Fate, LedgerChain, Position, SignedTransaction } from '#worker/led
 import type { Fault } from '#worker/protocols/ledger-fault.ts'
 import { composeSettlementBatch, type ComposeDeps } from '#worker/ledger/batches/compose.ts'
 
-/** How often a pending transaction is checked. */
+/** Period of the checks of a pending transaction. */
 export const POLL_MS = 500
 /** A transaction that is not mined within this time is replaced by one with a higher fee. */
 export const RESEND_MS = 60_000
@@ -44,7 +44,7 @@ export interface Step {
   readonly fault: Fault | null
 }
 
-/** Takes the next step. @throws what the chain endpoint throws; nothing is lost by it */
+/** Takes the next step. @throws errors of the chain endpoint, after which the step can be repeated */
 export async function stepPoster(deps: PosterDeps): Promise<Step> {
   const { chain, queue, batches, settling, batchMs } = deps
   if (!batches.isFor(chain.domain)) {
@@ -142,7 +142,7 @@ function pauseAfterReverts(id: number, { batches, batchMs, nowMs }: PosterDeps):
   return sentAtMs + Math.min(batchMs * 2 ** Math.min(reverts, 12), LONGEST_PAUSE_MS) - nowMs()
 }
 
-/** Moves a batch on that the contract does not have yet. */
+/** Takes the next step for a batch that the contract does not have yet. */
 async function push(
   open: KeptSettlementBatch,
   position: Position,

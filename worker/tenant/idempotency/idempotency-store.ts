@@ -2,7 +2,7 @@
 import { bytesToHex } from 'viem'
 import { JobId, newJobId } from '#shared/base/ids.ts'
 import { MIB } from '#shared/base/limits.ts'
-import type { Row } from '#worker/platform/storage.ts'
+import { numberIn, type Row } from '#worker/platform/storage.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import {
   onceJob,
@@ -35,6 +35,7 @@ const TAKE =
   'INSERT OR REPLACE INTO idempotency (key, fingerprint, token, job_id, sends, lease_until_ms, body_bytes, erase_at_ms) ' +
   'VALUES (?, ?, ?, ?, ?, ?, 0, ?)'
 
+const OLDEST = 'SELECT min(erase_at_ms) FROM idempotency'
 /** The lease of a key that nobody holds. */
 const RELEASED = 0
 
@@ -119,8 +120,7 @@ export function createIdempotencyStore(
     sweep() {
       if (!database.exists()) return undefined
       totals.erase('erase_at_ms <= ?', nowMs())
-      const [next] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
-      return next?.['at'] == null ? undefined : Number(next['at'])
+      return numberIn(rows(OLDEST))
     },
   }
 }
@@ -180,8 +180,7 @@ function fullness(
   if (totals.now().keys < IDEMPOTENCY_KEYS) return undefined
   totals.erase('lease_until_ms = ?', RELEASED)
   if (totals.now().keys < IDEMPOTENCY_KEYS) return undefined
-  const [oldest] = rows('SELECT min(erase_at_ms) AS at FROM idempotency')
-  return { kind: 'full', retryAfterMs: Math.max(1_000, Number(oldest?.['at']) - nowMs) }
+  return { kind: 'full', retryAfterMs: Math.max(1_000, (numberIn(rows(OLDEST)) ?? 0) - nowMs) }
 }
 
 function toAnswer(row: Row): KeptAnswer {

@@ -1,6 +1,6 @@
 /**
- * What a tenant's own keys may do to its keys. Rights are read from the store at that moment: a Worker's copy may be ten
- * seconds old, and a key revoked within them must not leave another behind.
+ * Lets a tenant's admin keys change its keys. Rights are read from the store at that moment: a Worker's copy may be ten
+ * seconds old, and a key revoked meanwhile must not create another.
  */
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantDeps } from '#worker/tenant/log/database.ts'
@@ -19,7 +19,7 @@ export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs
   const maker = (id: string): KeyInfo => {
     const key = keys.get(id)
     if (!isLive(key) || !hasScope(key.scopes, 'admin')) {
-      throw new AppError('forbidden', `Key ${id} may not change keys: it is no live admin key.`)
+      throw new AppError('forbidden', `Key ${id} may not change keys: it is not a live admin key.`)
     }
     return key
   }
@@ -31,7 +31,7 @@ export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs
       return await keys.create(terms, { id: by, check })
     },
     async rotate({ by, id }, overlapMs) {
-      // Whoever sees the new secret has the key.
+      // The caller sees the new secret, and so gets the key's rights.
       const check = () => requireCover(maker(by), keys.get(id))
       check()
       const keptMs = Math.min(Math.max(0, overlapMs), KEY_OVERLAP_MS)
@@ -46,7 +46,7 @@ export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs
           `${id} is this tenant's last admin key: without it only the operator can make keys. Make another first, or add ?last_admin=true.`,
           {
             meta: {
-              errors: [{ pointer: '/last_admin', detail: 'say true to revoke the last admin key' }],
+              errors: [{ pointer: '/last_admin', detail: 'must be true to revoke the last admin key' }],
             },
           },
         )

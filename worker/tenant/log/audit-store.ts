@@ -18,7 +18,7 @@ import {
   createTileReader,
   type TileStore,
 } from '#shared/audit/transparency-tiles.ts'
-import type { Row } from '#worker/platform/storage.ts'
+import { numberIn, type Row } from '#worker/platform/storage.ts'
 import {
   type AuditPage,
   type AuditQuery,
@@ -35,7 +35,7 @@ export const PHI_AUDIT_DAYS = 2_192
 export interface Kept {
   /** When the detail is erased; null: it stays as long as the tenant. */
   readonly untilMs: number | null
-  /** Whether a request for erasure leaves it in place. */
+  /** True if a request for erasure leaves it in place. */
   readonly held?: boolean
 }
 
@@ -53,10 +53,7 @@ export function createAuditStore(
   deps: Pick<TenantDeps, 'nowMs' | 'random' | 'wakeAt'>,
 ) {
   const tiles = createTiles(rows)
-  const size = (): number => {
-    const [row] = rows('SELECT max(sequence) AS last FROM audit_log')
-    return row?.['last'] === null || row === undefined ? 0 : Number(row['last']) + 1
-  }
+  const size = (): number => (numberIn(rows('SELECT max(sequence) FROM audit_log')) ?? -1) + 1
   return {
     /** Runs inside the caller's transaction. @returns the sequence of the first event */
     append(events: readonly (AuditEvent & Kept)[]): number {
@@ -119,12 +116,8 @@ export function createAuditStore(
         nowMs,
         LIMITS.retentionSweepRows,
       ).map((row) => Number(row['sequence'])),
-    nextDueMs(): number | undefined {
-      const [row] = rows(
-        'SELECT min(erase_at_ms) AS due FROM audit_log WHERE erase_at_ms IS NOT NULL',
-      )
-      return row?.['due'] == null ? undefined : Number(row['due'])
-    },
+    nextDueMs: (): number | undefined =>
+      numberIn(rows('SELECT min(erase_at_ms) FROM audit_log WHERE erase_at_ms IS NOT NULL')),
   }
 }
 
@@ -142,10 +135,9 @@ function createTiles(rows: AuditRows): TileStore {
   }
 }
 
-/** No entry is older than the one before it, whatever the clock does. */
+/** Keeps times from decreasing when the clock is set back. */
 function lastTime(rows: AuditRows, size: number): number {
-  const [row] = rows('SELECT at_ms FROM audit_log WHERE sequence = ?', size - 1)
-  return row === undefined ? 0 : Number(row['at_ms'])
+  return numberIn(rows('SELECT at_ms FROM audit_log WHERE sequence = ?', size - 1)) ?? 0
 }
 
 const SALT_BYTES = 32
@@ -208,9 +200,9 @@ function firstSince(rows: AuditRows, atMs: number, size: number): number {
   let [low, high] = [0, size]
   while (low < high) {
     const middle = Math.floor((low + high) / 2)
-    const [row] = rows('SELECT at_ms FROM audit_log WHERE sequence = ?', middle)
-    invariant(row, `entry ${middle} of the log is kept`)
-    if (Number(row['at_ms']) < atMs) low = middle + 1
+    const middleMs = numberIn(rows('SELECT at_ms FROM audit_log WHERE sequence = ?', middle))
+    invariant(middleMs !== undefined, `entry ${middle} of the log is kept`)
+    if (middleMs < atMs) low = middle + 1
     else high = middle
   }
   return low

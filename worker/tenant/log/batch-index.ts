@@ -1,4 +1,4 @@
-/** A tenant's batches by id, to count and to list them; their contents are in objects of their own. */
+/** A tenant's batches by id, to count and list them. Their contents are in objects of their own. */
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { MIB } from '#shared/base/limits.ts'
 import {
@@ -19,7 +19,7 @@ invariant(
 )
 
 export function createBatchIndex(
-  { rows }: Pick<TenantDatabase, 'rows'>,
+  { rows, number }: Pick<TenantDatabase, 'rows' | 'number'>,
   { nowMs }: Pick<TenantDeps, 'nowMs'>,
 ): TenantBatches {
   /** Also removes entries whose batch was never created. */
@@ -29,11 +29,9 @@ export function createBatchIndex(
       sweep()
       // A repeated request is the same batch and reserves nothing more.
       if (rows('SELECT 1 FROM batches WHERE id = ?', id).length > 0) return
-      const [count] = rows('SELECT count(*) AS batches FROM batches')
-      if (Number(count?.['batches']) >= JOBS_KEPT)
+      if ((number('SELECT count(*) FROM batches') ?? 0) >= JOBS_KEPT)
         throw full(`A tenant keeps at most ${JOBS_KEPT} batches`, 'jobs.kept')
-      const [total] = rows('SELECT coalesce(sum(size_bytes), 0) AS bytes FROM batches')
-      const kept = Number(total?.['bytes'])
+      const kept = number('SELECT sum(size_bytes) FROM batches') ?? 0
       if (kept + sizeBytes > JOBS_KEPT_BYTES) {
         const detail = `A tenant's batches keep at most ${JOBS_KEPT_BYTES} bytes; there are ${kept}, and this one may come to ${sizeBytes}`
         throw full(detail, 'jobs.kept_bytes')

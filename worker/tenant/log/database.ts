@@ -6,7 +6,7 @@ import type { LogIdentity } from './tenant-log.ts'
 import { createAuditStore, type AuditStore } from './audit-store.ts'
 import { TENANT_SCHEMA } from './schema.ts'
 import { hasTables, openSchema } from '#worker/platform/schema.ts'
-import type { Binding, DurableStorage, Row } from '#worker/platform/storage.ts'
+import { numberIn, type Binding, type DurableStorage, type Row } from '#worker/platform/storage.ts'
 
 export interface TenantDeps {
   readonly storage: DurableStorage
@@ -26,13 +26,15 @@ export interface ChangeAbout {
 export interface TenantDatabase {
   /** @throws {AppError} not_found before the tenant exists */
   readonly rows: (query: string, ...bindings: Binding[]) => Row[]
+  /** The first column of the first row; undefined when it is null or there is no row. */
+  readonly number: (query: string, ...bindings: Binding[]) => number | undefined
   /** Makes a change and logs it, both or neither. */
   readonly write: <T>(event: ChangeType, subject: string, change: () => T, about?: ChangeAbout) => T
   readonly transaction: <T>(closure: () => T) => T
   readonly audit: AuditStore
   readonly setting: (name: string) => string | undefined
   readonly set: (name: string, value: string) => void
-  /** A tenant exists from its first key on. Until then nothing is written, so that guessed names leave no trace. */
+  /** A tenant exists once it has a key. Until then nothing is written, so that guessed names leave no trace. */
   readonly exists: () => boolean
   readonly create: (tenant: TenantId) => void
   /** @throws {AppError} not_found */
@@ -65,6 +67,7 @@ export function openDatabase(deps: TenantDeps): TenantDatabase {
   if (isThere) transaction(() => openSchema(storage, TENANT_SCHEMA))
   return {
     rows,
+    number: (query, ...bindings) => numberIn(rows(query, ...bindings)),
     write,
     transaction,
     audit,

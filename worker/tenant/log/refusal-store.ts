@@ -50,8 +50,8 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps) {
   const take = (refusal: Refusal) => {
     const startMs = nowMs() - (nowMs() % MINUTE_MS)
     const key = refusal.by ?? ''
-    const [row] = rows('SELECT logged FROM refusal_minutes WHERE key = ?', key)
-    const isOver = Number(row?.['logged'] ?? 0) >= AUDIT_REFUSALS_PER_MINUTE
+    const logged = database.number('SELECT logged FROM refusal_minutes WHERE key = ?', key) ?? 0
+    const isOver = logged >= AUDIT_REFUSALS_PER_MINUTE
     rows(
       'INSERT INTO refusal_minutes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ' +
         'logged = logged + excluded.logged, more = more + excluded.more',

@@ -79,7 +79,7 @@ export function createTenantLog(database: TenantDatabase, parts: TenantLogParts)
 }
 
 /** @throws {AppError} invalid_request */
-function checkSizes(from: number, to: number, size: number): void {
+export function checkSizes(from: number, to: number, size: number): void {
   if (from >= 0 && from <= to && to <= size) return
   throw new AppError(
     'invalid_request',

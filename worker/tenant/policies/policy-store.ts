@@ -67,8 +67,8 @@ export function createPolicyStore(database: TenantDatabase, deps: TenantDeps): P
       if (id === defaultId()) {
         throw refusal(`${id} is the default policy: make another the default, then retire it`)
       }
-      const [count] = rows('SELECT count(*) AS retired FROM retired_policies')
-      requireRoom(Number(count?.['retired']), TENANT_POLICIES_RETIRED)
+      const retired = database.number('SELECT count(*) FROM retired_policies') ?? 0
+      requireRoom(retired, TENANT_POLICIES_RETIRED)
       const retiredAtMs = deps.nowMs()
       const keep = () =>
         rows('INSERT INTO retired_policies (id, retired_at_ms) VALUES (?, ?)', id, retiredAtMs)

@@ -66,15 +66,9 @@ function startOf(nowMs: number, windowMs: number): number {
   return nowMs - (nowMs % windowMs)
 }
 
-function createWindows({ rows }: TenantDatabase) {
-  const taken = (name: string, startMs: number): number => {
-    const [row] = rows(
-      'SELECT taken FROM quota_windows WHERE name = ? AND start_ms = ?',
-      name,
-      startMs,
-    )
-    return Number(row?.['taken'] ?? 0)
-  }
+function createWindows({ rows, number }: TenantDatabase) {
+  const taken = (name: string, startMs: number): number =>
+    number('SELECT taken FROM quota_windows WHERE name = ? AND start_ms = ?', name, startMs) ?? 0
   return {
     taken,
     take(name: string, startMs: number, amount: number) {

@@ -3,7 +3,7 @@ import type { BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
 import { ERASURE_TYPES, parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { inclusionProof } from '#shared/audit/transparency-log.ts'
-import type { OwnLog } from '#worker/tenant/log/tenant-log.ts'
+import { checkSizes, type OwnLog } from '#worker/tenant/log/tenant-log.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { PolicyStore } from '#worker/tenant/policies/policy-store.ts'
 import type { ReceiptLog } from './receipt-log.ts'
@@ -125,11 +125,8 @@ function cutLog(
   const at = (point: LogPoint, past: number) =>
     'sequence' in point ? point.sequence : Math.min(audit.since(point.atMs + past), size)
   const range = { from: from === null ? 0 : at(from, 0), to: to === null ? size : at(to, 1) }
-  if (range.from <= range.to && range.to <= size) return range
-  throw new AppError(
-    'invalid_request',
-    `The log has ${size} entries, so nothing in it goes from ${range.from} to ${range.to}.`,
-  )
+  checkSizes(range.from, range.to, size)
+  return range
 }
 
 function close(entry: LogEntry): LogEntry {

@@ -1,4 +1,4 @@
-/** Erases what links to jobs (receipts with their salts, details of entries) and logs the erasure. */
+/** Erases data about jobs (receipts with their salts, details of entries) and logs the erasure. */
 import { sha256, stringToBytes, toHex } from 'viem'
 import { receiptIdOf } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'

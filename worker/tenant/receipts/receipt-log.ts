@@ -15,7 +15,7 @@ import { IDEMPOTENCY_KEPT_MS } from '#worker/protocols/idempotency.ts'
 import { JOBS_DEADLINE_MS } from '#worker/protocols/batch.ts'
 import { invariant } from '#shared/base/errors.ts'
 
-/** How long the same job may be sent again: idempotency keys and batches live one day, and their last job may run late. */
+/** Time within which a job may be sent again. Idempotency keys and batches live one day, and their last job may run late. */
 const JOB_SENT_AGAIN_MS = 2 * 86_400_000
 invariant(
   JOB_SENT_AGAIN_MS > Math.max(IDEMPOTENCY_KEPT_MS, JOBS_DEADLINE_MS),
@@ -91,9 +91,8 @@ export function createReceiptLog(database: TenantDatabase, deps: TenantDeps): Re
         const detail = { receipts, entries }
         audit.append([{ type: 'retention.swept', detail, untilMs: null }])
       })
-      const [row] = rows('SELECT min(erase_at_ms) AS due FROM receipts')
-      const receiptDueMs = row?.['due'] == null ? Infinity : Number(row['due'])
-      const nextMs = Math.min(receiptDueMs, audit.nextDueMs() ?? Infinity)
+      const dueMs = database.number('SELECT min(erase_at_ms) FROM receipts') ?? Infinity
+      const nextMs = Math.min(dueMs, audit.nextDueMs() ?? Infinity)
       return Number.isFinite(nextMs) ? nextMs : undefined
     },
   }
