@@ -29,6 +29,7 @@ export interface Heartbeat {
 /** Fails the stream with `node_timeout` when no pong has come for `HEARTBEAT_TIMEOUT_MS`. */
 export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): Heartbeat {
   const samples: number[] = []
+  let leastMs = Infinity
   const sentAt = new Map<number, number>()
   const timeoutMs = Math.max(HEARTBEAT_TIMEOUT_MS, everyMs * 3)
   let nonce = 0
@@ -53,7 +54,7 @@ export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): H
       beat()
     },
     stop: () => cancel(),
-    rttMs: () => Math.min(...samples),
+    rttMs: () => leastMs,
     onPong(frame) {
       const sent = sentAt.get(readNumber(frame))
       if (sent === undefined)
@@ -66,6 +67,7 @@ export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions): H
       heardAtMs = clock.nowMs()
       samples.push(heardAtMs - sent)
       if (samples.length > SAMPLES) samples.shift()
+      leastMs = Math.min(...samples)
     },
   }
 }

@@ -154,7 +154,11 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
   let lastJob = 0
   const measuring = createMeasuring({ frames, clock, options })
 
-  const running = () => [...calls.values()].filter((call) => !call.isOver())
+  const running = () => {
+    let count = 0
+    for (const call of calls.values()) if (!call.isOver()) count += 1
+    return count
+  }
   const closed = frames.ended.then((error) => {
     heartbeat.stop()
     acks.drop()
@@ -191,7 +195,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     hello,
     closed,
     rttMs: heartbeat.rttMs,
-    inFlight: () => running().length,
+    inFlight: running,
     close() {
       acks.flush()
       return frames.close()
@@ -203,7 +207,7 @@ function createLink({ frames, hello, clock, options }: LinkParts): LinkFrames {
     async run(offer, payload, runOptions) {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
       if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
-      if (calls.size - running().length >= CANCELLED_JOBS)
+      if (calls.size - running() >= CANCELLED_JOBS)
         throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
       const offerFrame = jsonFrame('job', lastJob + 1, offer)
       encodeHeader(offerFrame)
