@@ -40,8 +40,8 @@ const RULES: Readonly<Record<string, Rule>> = {
 const LATENCIES = { p50Ms: 0.5, p99Ms: 0.99, 'p99.9Ms': 0.999 }
 
 export async function measureTail({ quick }: BenchContext): Promise<BenchResult> {
-  const rounds = quick ? 3 : 9
-  const jobs = quick ? 2_000 : 10_000
+  const rounds = quick ? 3 : 5
+  const jobs = quick ? 2_000 : 8_000
   const sections: Section[] = []
   for (const load of LOADS) {
     sections.push(

@@ -178,17 +178,18 @@ describe('the choice of a node, over random policies and node sets', () => {
       evidence: 'observed',
       trust: 'public',
     } as const
-    const [measured, newcomer] = [true, false].map((isMeasured) => ({
+    const viewOf = (isMeasured: boolean): NodeView => ({
       nodeId: isMeasured ? 'measured' : 'newcomer',
       facts: { ...place, voucher: null, networks: [], quarantined: false },
-      models: [{ id: 'm', digest: DIGEST, provider: 'cpu' as const, serviceMs: 1 }],
-      kernels: 'any' as const,
+      models: [{ id: 'm', digest: DIGEST, provider: 'cpu', serviceMs: 1 }],
+      kernels: 'any',
       maxJobs: 2,
       inFlight: 0,
       rttMs: isMeasured ? 5 : 150,
       serviceMs: 20,
       isMeasured,
-    })) as [NodeView, NodeView]
+    })
+    const [measured, newcomer] = [viewOf(true), viewOf(false)]
     const random = createRandom(64)
     const chosen = (nodes: readonly NodeView[], leftMs = 30_000) => {
       const about = { policy: allows, allowed: allows.compute, work, nodeId: null, leftMs }

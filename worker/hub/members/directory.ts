@@ -172,8 +172,10 @@ export class Directory {
     const atMs = this.#nowMs()
     const sinceLastMs = atMs - (this.#measuredMs.get(member) ?? -Infinity)
     this.#measuredMs.set(member, atMs)
-    const ownMs = Math.min(answered.ms - finite(member.link.rttMs()), sinceLastMs)
-    const isFirst = recordAnswer(member.serviceMs, work, { ...answered, ownMs, atMs })
+    const wholeMs = answered.ms - finite(member.link.rttMs())
+    const isAlone = wholeMs <= sinceLastMs
+    const ownMs = isAlone ? wholeMs : sinceLastMs
+    const isFirst = recordAnswer(member.serviceMs, work, { ...answered, ownMs, isAlone, atMs })
     if (isFirst) this.#rosters.delete(workKey(work))
   }
 

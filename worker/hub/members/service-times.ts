@@ -45,14 +45,19 @@ export function timeOf(times: ServiceTimes, work: Work): ServiceTime | undefined
   return times.get(workKey(work))
 }
 
-/**
- * @param answer its round trip, and the part of it that this job alone took @returns whether it is the first answer to
- * this work
- */
+interface Measured extends Answered {
+  /** The part of the round trip that this job alone took. */
+  readonly ownMs: number
+  /** Whether no other answer came during the job. Otherwise the job may have run beside the other, and its own time is too short to be the best. */
+  readonly isAlone: boolean
+  readonly atMs: number
+}
+
+/** @returns whether it is the first answer to this work */
 export function recordAnswer(
   times: ServiceTimes,
   work: Work,
-  { ms, ownMs, units, atMs }: Answered & { readonly ownMs: number; readonly atMs: number },
+  { ms, ownMs, isAlone, units, atMs }: Measured,
 ): boolean {
   const own = { ms: Math.max(LEAST_MS, ownMs), units }
   const time = timeOf(times, work)
@@ -67,7 +72,8 @@ export function recordAnswer(
     units: time.mean.units + (units - time.mean.units) * WEIGHT,
   }
   const { best } = time
-  time.best = own.ms < best.ms ? own : { ...best, ms: best.ms + (time.mean.ms - best.ms) * DRIFT }
+  time.best =
+    isAlone && own.ms < best.ms ? own : { ...best, ms: best.ms + (time.mean.ms - best.ms) * DRIFT }
   time.atMs = atMs
   time.recent.push({ ms, units })
   if (time.recent.length > RECENT_ANSWERS) time.recent.shift()
