@@ -21,6 +21,7 @@ import { measurePolicy } from './cases/policy.ts'
 import { measureProfile } from './cases/profile.ts'
 import { formatReport, type Report } from './harness/report.ts'
 import { measureSwitch } from './cases/switch.ts'
+import { measureTail } from './cases/tail.ts'
 import { measureWgsl } from './cases/wgsl.ts'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
@@ -36,6 +37,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   memory: measureMemory,
   policy: measurePolicy,
   pause: measurePause,
+  tail: measureTail,
   profile: measureProfile,
 }
 /** Gives no figure, so it runs only when it is named. */

@@ -23,7 +23,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** Linear between the two nearest ranks (type 7 of Hyndman and Fan, https://doi.org/10.2307/2684934). */
-function quantile(sorted: readonly number[], part: number): number {
+export function quantile(sorted: readonly number[], part: number): number {
   const rank = (sorted.length - 1) * part
   const low = sorted[Math.floor(rank)] ?? Number.NaN
   const high = sorted[Math.ceil(rank)] ?? low

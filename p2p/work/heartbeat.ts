@@ -23,6 +23,7 @@ export type Heartbeat = ReturnType<typeof createHeartbeat>
 /** Fails the stream with `node_timeout` when no pong has come for `HEARTBEAT_TIMEOUT_MS`. */
 export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions) {
   const samples: number[] = []
+  let leastMs = Infinity
   const sentAt = new Map<number, number>()
   const timeoutMs = Math.max(HEARTBEAT_TIMEOUT_MS, everyMs * 3)
   let nonce = 0
@@ -48,7 +49,7 @@ export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions) {
       beat()
     },
     stop: () => cancel(),
-    rttMs: () => Math.min(...samples),
+    rttMs: () => leastMs,
     onPong(frame: Frame) {
       const sent = sentAt.get(readNumber(frame))
       if (sent === undefined)
@@ -61,6 +62,7 @@ export function createHeartbeat({ frames, clock, everyMs }: HeartbeatOptions) {
       heardAtMs = clock.nowMs()
       samples.push(heardAtMs - sent)
       if (samples.length > SAMPLES) samples.shift()
+      leastMs = Math.min(...samples)
     },
   }
 }

@@ -128,7 +128,11 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
   let lastJob = 0
   const measuring = createMeasuring({ frames, clock, options })
 
-  const running = () => [...calls.values()].filter((call) => !call.isOver())
+  const running = () => {
+    let count = 0
+    for (const call of calls.values()) if (!call.isOver()) count += 1
+    return count
+  }
   const closed = frames.ended.then((error) => {
     heartbeat.stop()
     acks.drop()
@@ -167,7 +171,7 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
     closed,
     /** Smallest of the last eight round trips, in ms; Infinity until the first pong. */
     rttMs: heartbeat.rttMs,
-    inFlight: () => running().length,
+    inFlight: running,
     close() {
       acks.flush()
       return frames.close()
@@ -189,7 +193,7 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
     async run(offer: JobOffer, payload: Uint8Array, runOptions: RunJobOptions): Promise<JobResult> {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
       if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
-      if (calls.size - running().length >= CANCELLED_JOBS)
+      if (calls.size - running() >= CANCELLED_JOBS)
         throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
       const offerFrame = jsonFrame('job', lastJob + 1, offer)
       encodeHeader(offerFrame)

@@ -1,11 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decide } from '#shared/law/decide.ts'
-import { COUNTRIES } from '#shared/law/region.ts'
+import { COUNTRIES, NO_COUNTRY } from '#shared/law/region.ts'
 import { effectiveCompute } from '#shared/law/compile-policy.ts'
 import type { Work } from '#shared/job/job.ts'
-import { canRun, predictMs, chooseNode, type NodeView } from '#worker/hub/choice/choice.ts'
-import { facts, policy } from '#test/support/hub/policies.ts'
+import { canRun, chooseNode, costMs, predictMs, type NodeView } from '#worker/hub/choice/choice.ts'
+import { compiled, facts, policy } from '#test/support/hub/policies.ts'
+import { createRandom } from '#test/support/random.ts'
 
 const DIGEST = `0x${'ab'.repeat(32)}` as const
 const work: Work = {
@@ -133,24 +134,76 @@ describe('the choice of a node, over random policies and node sets', () => {
     )
   })
 
-  it('takes the node with the smallest predicted completion if all are sampled', () => {
+  it('takes the cheapest node that is free, in time and has nothing against it', () => {
+    const slotted = fc
+      .tuple(conducted, fc.record({ ofThisWork: fc.nat(3), slots: fc.constantFrom(1, 2, 4, 8) }))
+      .map(([view, slots]) => ({ ...view, ...slots }))
     fc.assert(
-      fc.property(policy, fc.array(node, { minLength: 1, maxLength: 4 }), (p, nodes) => {
-        const choice = chooseNode(
-          nodes,
-          { policy: p, allowed: p.compute, work, tried: new Set(), nodeId: null, leftMs: Infinity },
-          () => 0.5,
-        )
-        if (choice.kind !== 'node') return
-        const able = nodes.filter(
-          (n) =>
-            decide(p, p.compute, n.facts) === 'allow' && canRun(n, work) && n.inFlight < n.maxJobs,
-        )
-        const best = Math.min(...able.map(predictMs))
-        const chosen = able.find((n) => n.nodeId === choice.nodeId)
-        expect(chosen && predictMs(chosen)).toBe(best)
-      }),
-      { numRuns: 1_000 },
+      fc.property(
+        policy,
+        fc.array(slotted, { minLength: 1, maxLength: 30 }),
+        fc.record({
+          leftMs: fc.constantFrom(100, 1_000, Infinity),
+          random: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        }),
+        (p, nodes, { leftMs, random }) => {
+          const tried = new Set(nodes.slice(0, 2).map(({ nodeId }) => nodeId))
+          const job = { policy: p, allowed: p.compute, work, tried, nodeId: null, leftMs }
+          const fit = nodes.filter(
+            (n) =>
+              decide(p, p.compute, n.facts) === 'allow' &&
+              canRun(n, work) &&
+              !tried.has(n.nodeId) &&
+              n.inFlight < n.maxJobs &&
+              n.ofThisWork < n.slots &&
+              (!n.isMeasured || predictMs(n) <= leftMs) &&
+              n.isSuspect !== true &&
+              n.isBehind !== true,
+          )
+          if (fit.length === 0) return
+          const choice = chooseNode(nodes, job, () => random)
+          const chosen = fit.find((n) => choice.kind === 'node' && n.nodeId === choice.nodeId)
+          expect(chosen && costMs(chosen)).toBe(Math.min(...fit.map(costMs)))
+        },
+      ),
+      { seed: 8, numRuns: 2_000 },
     )
+  })
+
+  it('tries a node that was never measured now and then, if that leaves time for another', () => {
+    const allows = compiled({ compute: { allow: ['WORLD'], deny: [] }, minEvidence: 'declared' })
+    const place = {
+      country: 0,
+      possible: NO_COUNTRY,
+      evidence: 'observed',
+      trust: 'public',
+    } as const
+    const viewOf = (isMeasured: boolean): NodeView => ({
+      nodeId: isMeasured ? 'measured' : 'newcomer',
+      facts: { ...place, voucher: null, networks: [], quarantined: false },
+      models: [{ id: 'm', digest: DIGEST, provider: 'cpu', serviceMs: 1 }],
+      kernels: 'any',
+      maxJobs: 2,
+      inFlight: 0,
+      rttMs: isMeasured ? 5 : 150,
+      serviceMs: 20,
+      isMeasured,
+    })
+    const [measured, newcomer] = [viewOf(true), viewOf(false)]
+    const random = createRandom(64)
+    const chosen = (nodes: readonly NodeView[], leftMs = 30_000) => {
+      const about = { policy: allows, allowed: allows.compute, work, nodeId: null, leftMs }
+      const draw = () => random.below(1_000) / 1_000
+      const drawn = Array.from({ length: 1_000 }, () =>
+        chooseNode(nodes, { ...about, tried: new Set() }, draw),
+      )
+      return drawn.filter((c) => c.kind === 'node' && c.nodeId === 'newcomer').length
+    }
+    expect(chosen([measured, newcomer])).toBeGreaterThan(0)
+    expect(chosen([measured, newcomer])).toBeLessThan(50)
+    expect(chosen([measured, newcomer], 200)).toBe(0)
+    expect(chosen([measured, { ...newcomer, isBehind: true }])).toBe(0)
+    expect(chosen([measured, { ...newcomer, isSuspect: true }])).toBe(0)
+    expect(chosen([measured, { ...newcomer, ofThisWork: 1, slots: 1 }])).toBe(0)
   })
 })

@@ -52,7 +52,7 @@ export interface HubInTime extends TestHubBench {
   sleep(ms: number): Promise<void>
 }
 
-/** @param random which nodes are compared */
+/** @param random breaks ties, and says when an unmeasured node is tried */
 export async function createHubInTime(random: () => number = () => 0): Promise<HubInTime> {
   const clock = createManualClock()
   /** By node: jobs that end only when the clock moves, and jobs that the hub has taken away. */

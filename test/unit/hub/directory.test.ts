@@ -55,7 +55,7 @@ describe('[N10] how fast a node is', () => {
   it('is measured, never claimed: an unmeasured node counts as the median of the others', () => {
     const directory = new Directory()
     const member = join(directory)
-    directory.recordService(member, work, { ms: 40, units: 1 })
+    directory.recordService(member, work, { ms: 41, units: 1 })
     const claims = {
       ...record('DE', 1),
       nodeId: other,
@@ -80,7 +80,7 @@ describe('[N10] how fast a node is', () => {
   it('depends on the size of the job: a small one is not predicted to take as long as a large one', () => {
     const directory = new Directory()
     const member = join(directory)
-    directory.recordService(member, work, { ms: 40_000, units: 200 })
+    directory.recordService(member, work, { ms: 40_001, units: 200 })
     expect(directory.views(work, 200)[0]?.serviceMs).toBe(40_000)
     expect(directory.views(work, 1)[0]?.serviceMs).toBe(200)
   })

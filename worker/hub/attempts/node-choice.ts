@@ -14,7 +14,6 @@ import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 import { HubRefusal } from '#worker/protocols/steering.ts'
 import type { Job } from './job.ts'
-import { createSlots } from './slots.ts'
 import { isOfTheWork } from './tell-words.ts'
 
 export interface NodeChoiceDeps {
@@ -44,12 +43,11 @@ type Attempted = Pick<ChoiceJob, 'tried' | 'leftMs' | 'isLast'>
 
 export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
   const { directory, bans, loads, capacity, now, random } = deps
-  const slots = createSlots()
 
   /** The nodes that no ban bars from the job, as of now: waiting jobs and new attempts are filtered again. */
   const candidates = ({ request: { work, units }, bar: before }: Job) => {
     const bar = worse(before, bans.barOf(work))
-    const views = directory.views(work, units).map((view) => slots.seen(view, work))
+    const views = directory.views(work, units)
     if (bar === 'none') return { bar, views }
     return { bar, views: views.filter(({ facts }) => bar !== 'all' && facts.trust !== bar) }
   }
@@ -77,7 +75,7 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
         if (choice.kind === 'node') {
           const member = directory.get(choice.nodeId)
           if (member === undefined) continue
-          const giveBack = slots.take(choice.nodeId, work)
+          const giveBack = directory.take(choice.nodeId, work)
           const onFree = () => {
             giveBack()
             capacity.notify()

@@ -111,7 +111,7 @@ export class SilenceWatch {
     this.#sentMs = this.#heardMs = now()
     this.#leftMs = job.leftMs(this.#sentMs)
     const slowestMs = directory.slowestMs(member, work, units)
-    const othersMs = directory.othersMs(member, work, units)
+    const othersMs = slowestMs === undefined ? directory.othersMs(member, work, units) : undefined
     const payloadBytes = job.payload.length
     const { isWhole } = job
     this.#isUnmeasured = slowestMs === undefined

@@ -2,7 +2,6 @@
 import type { NetworkNode } from '#shared/api/network.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import type { Work } from '#shared/job/job.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { countryCode } from '#shared/law/region.ts'
 import type { WorkLink } from '#p2p/work/work-client.ts'
@@ -10,16 +9,18 @@ import { createConduct, type Conduct, QUARANTINE_KEPT } from '#worker/hub/choice
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { Admission, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from '#worker/hub/choice/choice.ts'
+import { finite, Roster, type RosterDeps } from './roster.ts'
 import {
-  expectedMs,
   middleOf,
   recordAnswer,
   recordSilence,
   slowestMs,
   timeOf,
+  workKey,
   type Answered,
   type ServiceTimes,
 } from './service-times.ts'
+import { createSlots } from './slots.ts'
 
 export interface Member {
   readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voucher' | 'reporter'>
@@ -33,10 +34,8 @@ export interface Member {
   readonly serviceMs: ServiceTimes
 }
 
-/** Assumed time of work that no node has run here. A node's claim about its own speed is ignored. */
-const UNKNOWN_SERVICE_MS = 100
-/** A node gets one job of a kind at a time until it has answered one. Each answer doubles that. */
-const MOST_DOUBLINGS = Math.log2(LIMITS.nodeJobsInFlight)
+/** Works whose rosters are kept. */
+const ROSTERS_KEPT = 64
 /** Weights of answers in a node's standing: to this work, to other work, none. Failures divide the standing. */
 const MOST_ANSWERS = 8
 const OTHER_ANSWERS = 1 / 64
@@ -49,6 +48,20 @@ export class Directory {
   readonly #quarantined = new BoundedMap<string, string>(QUARANTINE_KEPT)
   readonly #conduct: Conduct
   readonly #heardMs = new WeakMap<Member, number>()
+  /** When the last answer that was measured came. */
+  readonly #measuredMs = new WeakMap<Member, number>()
+  readonly #slots = createSlots()
+  /** By work, as of the last change of the members. */
+  readonly #rosters = new BoundedMap<string, Roster>(ROSTERS_KEPT)
+  readonly #rosterDeps: RosterDeps = {
+    slots: this.#slots,
+    factsOf,
+    isSuspect: (member) =>
+      this.#isSilent(member) || this.#conduct.isDoubted(member.admission.nodeId),
+    isBehind: ({ admission: { nodeId } }) =>
+      this.#conduct.failures(nodeId) > 0 && !this.hasAnswered(nodeId),
+    standingOf: (member, answers) => this.#standingOf(member, answers),
+  }
   /** Members that still have a job that they were silent on. */
   readonly #onProbation = new WeakSet<Member>()
   /** Nodes that have answered a job since the hub started. */
@@ -82,6 +95,7 @@ export class Directory {
   add(member: Member): void {
     member.quarantine ??= this.#quarantined.get(member.admission.nodeId) ?? null
     this.#members.set(member.admission.nodeId, member)
+    this.#rosters.clear()
     this.#onChange(member, true)
   }
 
@@ -89,6 +103,8 @@ export class Directory {
   remove(member: Member): void {
     if (this.#members.get(member.admission.nodeId) !== member) return
     this.#members.delete(member.admission.nodeId)
+    this.#slots.left(member.admission.nodeId)
+    this.#rosters.clear()
     this.#onChange(member, false)
   }
 
@@ -119,43 +135,48 @@ export class Directory {
     this.#onChange(member, true)
   }
 
-  /** Describes each node for the choice. Nodes never measured at this work get the median of the others. */
-  views(work: Work, units: number): NodeView[] {
-    const nowMs = this.#nowMs()
-    const known = [...this.#members.values()].map((member) => {
-      const time = timeOf(member.serviceMs, work)
-      const answers = time?.recent.length ?? 0
-      return { member, answers, ms: time === undefined ? 0 : expectedMs(time, { units, nowMs }) }
-    })
-    const measured = known.filter(({ answers }) => answers > 0).map(({ ms }) => ms)
-    const middleMs = middleOf(measured) ?? UNKNOWN_SERVICE_MS
-    return known.map(({ member, answers, ms }) => ({
-      ...viewOf(member),
-      ...this.#conductOf(member, answers),
-      isMeasured: answers > 0,
-      serviceMs: answers > 0 ? ms : Math.max(ms, middleMs),
-      slots: 2 ** Math.min(answers, MOST_DOUBLINGS),
-    }))
+  /**
+   * Describes each node for the choice. The views are live, and hold until the next call for the same work. Nodes never
+   * measured at this work get the median of the others.
+   */
+  views(work: Work, units: number): readonly NodeView[] {
+    const key = workKey(work)
+    const known = this.#rosters.get(key)
+    const roster = known ?? new Roster(this.#members.values(), work, this.#rosterDeps)
+    if (known === undefined) this.#rosters.set(key, roster)
+    return roster.at(units, this.#nowMs())
   }
 
-  #conductOf(
-    member: Member,
-    answers: number,
-  ): Pick<NodeView, 'isSuspect' | 'isBehind' | 'standing'> {
+  /** Takes one of the node's slots. @returns gives it back */
+  take(nodeId: string, work: Work): () => void {
+    return this.#slots.take(nodeId, work)
+  }
+
+  #isSilent(member: Member): boolean {
+    return this.#onProbation.has(member) || this.#conduct.isSuspect(member.admission.nodeId)
+  }
+
+  #standingOf(member: Member, answers: number): number {
     const { nodeId } = member.admission
-    const failures = this.#conduct.failures(nodeId)
-    const isProven = this.hasAnswered(nodeId)
-    const isSilent = this.#onProbation.has(member) || this.#conduct.isSuspect(nodeId)
-    const weight = Math.min(answers, MOST_ANSWERS) || (isProven ? OTHER_ANSWERS : NO_ANSWERS)
-    return {
-      isSuspect: isSilent || this.#conduct.isDoubted(nodeId),
-      isBehind: failures > 0 && !isProven,
-      standing: isSilent ? 0 : weight / (1 + failures),
-    }
+    if (this.#isSilent(member)) return 0
+    const weight =
+      Math.min(answers, MOST_ANSWERS) || (this.hasAnswered(nodeId) ? OTHER_ANSWERS : NO_ANSWERS)
+    return weight / (1 + this.#conduct.failures(nodeId))
   }
 
+  /**
+   * Records an answer. A node computes one job at a time, so the job's own time began when the answer before it came.
+   * @param answered with the time between the job and its answer, which includes the round trip
+   */
   recordService(member: Member, work: Work, answered: Answered): void {
-    recordAnswer(member.serviceMs, work, { ...answered, atMs: this.#nowMs() })
+    const atMs = this.#nowMs()
+    const sinceLastMs = atMs - (this.#measuredMs.get(member) ?? -Infinity)
+    this.#measuredMs.set(member, atMs)
+    const wholeMs = answered.ms - finite(member.link.rttMs())
+    const isAlone = wholeMs <= sinceLastMs
+    const ownMs = isAlone ? wholeMs : sinceLastMs
+    const isFirst = recordAnswer(member.serviceMs, work, { ...answered, ownMs, isAlone, atMs })
+    if (isFirst) this.#rosters.delete(workKey(work))
   }
 
   /** The slowest of the node's recent answers to this work, scaled to `units`; undefined if it has given none. */
@@ -217,6 +238,7 @@ export class Directory {
   /** The node never ended its probation's job. It counts as slow, and is disconnected the second time. */
   silent(member: Member, work: Work, about: Answered): void {
     recordSilence(member.serviceMs, work, { ...about, atMs: this.#nowMs() })
+    this.#rosters.delete(workKey(work))
     if (!this.#conduct.silent(member.admission.nodeId)) return
     this.remove(member)
     member.link.close().catch(() => {})
@@ -275,25 +297,4 @@ function otherClaim({ presence, admission }: Member): string | null {
 export function factsOf({ evidence, admission, quarantine }: Member): NodeView['facts'] {
   const { networks } = admission
   return { ...evidence.place(), networks, quarantined: quarantine !== null }
-}
-
-/** The link has no round trip before its first pong, and JSON has no Infinity. */
-function finite(ms: number): number {
-  return Number.isFinite(ms) ? ms : 0
-}
-
-function viewOf(
-  member: Member,
-): Omit<NodeView, 'isSuspect' | 'isBehind' | 'standing' | 'isMeasured' | 'serviceMs' | 'slots'> {
-  const { presence, link } = member
-  return {
-    nodeId: presence.nodeId,
-    facts: factsOf(member),
-    models: presence.models,
-    kernels: presence.kernels,
-    features: presence.features,
-    maxJobs: presence.maxJobs,
-    inFlight: link.inFlight(),
-    rttMs: finite(link.rttMs()),
-  }
 }

@@ -1,12 +1,14 @@
 /** Times that work takes on one node, as measured by the hub. Pure, except for each member's map. */
 import type { Work } from '#shared/job/job.ts'
 
+/** Times of one work on one node; changed in place. */
 export interface ServiceTime {
-  readonly best: Answered
-  readonly peak: Answered
-  readonly atMs: number
-  /** The last answers. The slowest of a few dozen is their p99. */
-  readonly recent: readonly Answered[]
+  /** The shortest time of late. */
+  best: Answered
+  mean: Answered
+  atMs: number
+  /** The last answers with their round trips. The slowest of a few dozen is their p99. */
+  readonly recent: Answered[]
 }
 
 /** By work, the latest last. */
@@ -18,10 +20,19 @@ export interface Answered {
 }
 
 const RECENT_ANSWERS = 64
-/** Half-life of a peak. Without it, one slow first run would exclude a node for ever. */
-const PEAK_HALF_LIFE_MS = 10_000
-/** Weight of a new sample below the average; slower samples count at once (peak-EWMA). */
-const DECAY = 0.2
+/**
+ * After this time a mean counts for a quarter of what it has over the best, and soon for nothing. Without that, a node
+ * that was slow for a while would get no more work.
+ */
+const FADE_MS = 15_000
+/** Weight of a new sample in the mean. */
+const WEIGHT = 0.1
+/** A sample counts for at most this multiple of the mean, since one straggler says little about the next job. */
+const MOST_TIMES_MEAN = 4
+/** Share of the way to the mean that the best goes with each answer, so that one lucky time does not stay. */
+const DRIFT = 0.01
+/** Clocks count in milliseconds, and no work is free. */
+const LEAST_MS = 1
 const WORKS_KEPT = 256
 
 const NEVER: Answered = { ms: 0, units: 1 }
@@ -34,20 +45,39 @@ export function timeOf(times: ServiceTimes, work: Work): ServiceTime | undefined
   return times.get(workKey(work))
 }
 
+interface Measured extends Answered {
+  /** The part of the round trip that this job alone took. */
+  readonly ownMs: number
+  /** Whether no other answer came during the job. Otherwise the job may have run beside the other, and its own time is too short to be the best. */
+  readonly isAlone: boolean
+  readonly atMs: number
+}
+
+/** @returns whether it is the first answer to this work */
 export function recordAnswer(
   times: ServiceTimes,
   work: Work,
-  { ms, units, atMs }: Answered & { readonly atMs: number },
-): void {
-  const known = timeOf(times, work)
-  const before = known === undefined || known.recent.length === 0 ? undefined : known
-  const answer = { ms, units }
-  const recent = [...(before?.recent ?? []), answer].slice(-RECENT_ANSWERS)
-  if (before === undefined) return keep(times, work, { best: answer, peak: answer, atMs, recent })
-  const peakMs = decayed(before.best.ms, before.peak.ms, atMs - before.atMs)
-  const peak =
-    ms > peakMs ? answer : { ms: peakMs + (ms - peakMs) * DECAY, units: before.peak.units }
-  keep(times, work, { best: ms < before.best.ms ? answer : before.best, peak, atMs, recent })
+  { ms, ownMs, isAlone, units, atMs }: Measured,
+): boolean {
+  const own = { ms: Math.max(LEAST_MS, ownMs), units }
+  const time = timeOf(times, work)
+  if (time === undefined || time.recent.length === 0) {
+    keep(times, work, { best: own, mean: own, atMs, recent: [{ ms, units }] })
+    return true
+  }
+  const meanMs = decayed(time.best.ms, time.mean.ms, atMs - time.atMs)
+  const sampleMs = Math.min(own.ms, meanMs * MOST_TIMES_MEAN)
+  time.mean = {
+    ms: meanMs + (sampleMs - meanMs) * WEIGHT,
+    units: time.mean.units + (units - time.mean.units) * WEIGHT,
+  }
+  const { best } = time
+  time.best =
+    isAlone && own.ms < best.ms ? own : { ...best, ms: best.ms + (time.mean.ms - best.ms) * DRIFT }
+  time.atMs = atMs
+  time.recent.push({ ms, units })
+  if (time.recent.length > RECENT_ANSWERS) time.recent.shift()
+  return false
 }
 
 /** The node never ended a job: it counts as slow at that work for a while. */
@@ -56,18 +86,18 @@ export function recordSilence(
   work: Work,
   { ms, units, atMs }: Answered & { readonly atMs: number },
 ): void {
-  const { best, peak, recent } = timeOf(times, work) ?? { best: NEVER, peak: NEVER, recent: [] }
-  const slow = ms * 2 > peak.ms ? { ms: ms * 2, units } : peak
-  keep(times, work, { best, peak: slow, atMs, recent })
+  const { best, mean, recent } = timeOf(times, work) ?? { best: NEVER, mean: NEVER, recent: [] }
+  const slow = ms * 2 > mean.ms ? { ms: ms * 2, units } : mean
+  keep(times, work, { best, mean: slow, atMs, recent })
 }
 
-/** Predicted time for `units`. A job smaller than the measured one takes its share of the time. */
+/** Predicted time for `units`. A job smaller than the measured ones takes its share of the time. */
 export function expectedMs(
-  { best, peak, atMs }: ServiceTime,
+  { best, mean, atMs }: ServiceTime,
   { units, nowMs }: { readonly units: number; readonly nowMs: number },
 ): number {
   const bestMs = shareOf(best, units)
-  return decayed(bestMs, Math.max(bestMs, shareOf(peak, units)), nowMs - atMs)
+  return decayed(bestMs, shareOf(mean, units), nowMs - atMs)
 }
 
 /** The slowest of the last answers, scaled to `units`; undefined if there is none. */
@@ -84,8 +114,10 @@ function shareOf({ ms, units }: Answered, asked: number): number {
   return ms * Math.min(1, Math.max(1, asked) / Math.max(1, units))
 }
 
-function decayed(bestMs: number, peakMs: number, ageMs: number): number {
-  return bestMs + (peakMs - bestMs) * 0.5 ** (Math.max(0, ageMs) / PEAK_HALF_LIFE_MS)
+function decayed(bestMs: number, meanMs: number, ageMs: number): number {
+  const age = Math.max(0, ageMs) / FADE_MS
+  const rest = 1 / (1 + age * age)
+  return bestMs + Math.max(0, meanMs - bestMs) * rest * rest
 }
 
 function keep(times: ServiceTimes, work: Work, time: ServiceTime): void {
