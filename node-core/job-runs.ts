@@ -19,7 +19,7 @@ export interface JobRunsDeps {
   readonly shelf: ModelShelf | undefined
   readonly signer: Signer
   readonly receipts: ReceiptStore
-  /** What offers are checked against, and what jobs change. */
+  /** Offers are checked against it, and jobs change it. */
   readonly state: OwnState
   /** The presence record that the hub has of this node. */
   readonly presence: () => Promise<SignedPresence>

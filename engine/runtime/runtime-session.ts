@@ -89,7 +89,7 @@ export async function readFloats(tensor: Tensor | undefined): Promise<FloatTenso
   return { data: toFloats(data, tensor.type), dims: tensor.dims }
 }
 
-/** The only output of a graph. */
+/** Gives the only output of a graph. */
 export function firstFloats(
   session: RuntimeSession,
   outputs: Readonly<Record<string, Tensor>>,
@@ -168,7 +168,7 @@ function toFloats(data: Tensor.DataType, type: Tensor.Type): Float32Array {
   throw new AppError('internal', `An output is ${type}, and floats were expected.`)
 }
 
-/** IEEE 754 binary16 from its bits: not all browsers have Float16Array. */
+/** Decodes IEEE 754 binary16 from its bits: not all browsers have Float16Array. */
 function halfToFloat(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const exponent = (bits >> 10) & 0x1f
