@@ -61,7 +61,7 @@ const NO_SPINNING = { session: { intra_op: { allow_spinning: '0' } } }
 
 /**
  * Graphs up to this size have steps too short for several threads. On two cores the small chat model (8 MB) is 1.5
- * times as fast with one thread, and does not wait for a core that node or Worker hold.
+ * times as fast with one thread. It then does not wait for a core that node or Worker hold.
  */
 const ONE_THREAD_BYTES = 16 * 1024 * 1024
 

@@ -52,7 +52,10 @@ export type EmbeddingsResponse = z.infer<typeof EmbeddingsResponse>
  * @throws {AppError} invalid_request, too_large for too many texts, context_length_exceeded for a
  * text that is too long
  */
-export function decodeEmbeddings(manifest: ModelManifest, request: EmbeddingsRequest): RequestTensors {
+export function decodeEmbeddings(
+  manifest: ModelManifest,
+  request: EmbeddingsRequest,
+): RequestTensors {
   const [input] = manifest.inputs
   if (manifest.task !== 'embedding' || input === undefined) {
     throw invalidAt('/model', `${manifest.id} makes no embeddings; see GET /v1/models`)
