@@ -30,7 +30,7 @@ export interface KernelWorkOptions {
 }
 
 export interface KernelsOfEngine {
-  /** Gives the kernels that run now: none once the device is lost. */
+  /** What runs now: nothing once the device is lost. */
   kernels(): Engine['kernels']
   run(work: KernelWork | LibraryWork, payload: Uint8Array, signal: AbortSignal): Promise<Computed>
   close(): void

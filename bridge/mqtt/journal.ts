@@ -40,11 +40,11 @@ export interface Journal {
   answered(id: string, answer: Uint8Array): void
   /** Announces that the next packet with these bytes on this topic is the entry's answer; `outgoing` then holds it. */
   publishing(id: string, topic: string, answer: Uint8Array): void
-  /** Notes that the broker has received the answer. */
+  /** The broker has received the answer. */
   published(id: string): void
-  /** Notes that the broker refused the answer; the next run tries again. */
+  /** The broker refused the answer; the next run tries again. */
   refused(id: string): void
-  /** Gives the entry, as long as no packet holds its answer. */
+  /** The entry, as long as no packet holds its answer. */
   waiting(id: string): Entry | undefined
   close(): void
 }

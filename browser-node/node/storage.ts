@@ -7,7 +7,7 @@ import type { SigningKeyPair } from '#shared/base/signature.ts'
 export type KeptName = 'identity' | 'receiptKey' | 'claim'
 
 export interface NodeStorage {
-  /** Reads the libp2p private key in protobuf form. */
+  /** libp2p private key in protobuf form. */
   readIdentity(): Promise<Uint8Array | undefined>
   readReceiptKey(): Promise<SigningKeyPair | undefined>
   readClaim(): Promise<string | undefined>
@@ -16,7 +16,7 @@ export interface NodeStorage {
   /** @throws {AppError} no_capacity at LIMITS.receiptsKept */
   putReceipt(id: Bytes32, stored: unknown): Promise<void>
   removeReceipts(ids: readonly Bytes32[]): Promise<void>
-  /** Reads at most LIMITS.receiptsKept receipts, not validated. */
+  /** At most LIMITS.receiptsKept receipts, not validated. */
   readReceipts(): Promise<unknown[]>
   /** Resolves when the browser or another page has deleted the data. */
   readonly lost: Promise<void>

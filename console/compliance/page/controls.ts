@@ -13,7 +13,7 @@ export function field(label: string, control: HTMLElement, ...more: readonly Chi
   return h('div', { class: 'field' }, h('label', { for: control.id }, label), control, more)
 }
 
-/** Draws a checkbox before its label. */
+/** A checkbox before its label. */
 export function switchField(box: HTMLInputElement, ...label: readonly Child[]): HTMLElement {
   return h('div', { class: 'field switch' }, box, h('label', { for: box.id }, label))
 }
@@ -36,7 +36,7 @@ export interface Choice {
   readonly show: (value: string) => void
 }
 
-/** Draws radio buttons that look like one switch. Arrow keys move between them. */
+/** Radio buttons that look like one switch. Arrow keys move between them. */
 export function choice(
   legend: string,
   options: readonly Option[],

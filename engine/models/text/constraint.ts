@@ -16,7 +16,7 @@ const JSON_GRAMMARS = 8
 const JSON_MASKS = 128
 
 export interface Constraint {
-  /** Chooses the next token; an end token only where the text may end. @throws {AppError} internal when no token is allowed */
+  /** The next token; an end token only where the text may end. @throws {AppError} internal when no token is allowed */
   choose(logits: Float32Array, sampling: Sampling): number
   accept(id: number): void
   readonly isDone: boolean

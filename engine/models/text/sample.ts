@@ -67,7 +67,7 @@ function draw(logits: Float32Array, { temperature, topP, random, best, mask }: D
   return best
 }
 
-/** Takes the fewest ids, likeliest first, whose weights reach `enough`. */
+/** The fewest ids, likeliest first, whose weights reach `enough`. */
 function nucleus(weights: Float64Array, enough: number): number[] {
   for (let cut = FIRST_CUT; ; cut = cut < 1e-30 ? 0 : cut * FIRST_CUT) {
     const ids: number[] = []
@@ -87,7 +87,7 @@ function nucleus(weights: Float64Array, enough: number): number[] {
 }
 
 export interface Likelihoods {
-  /** Gives the natural logarithm of a token's probability at temperature 1. */
+  /** Natural logarithm of a token's probability at temperature 1. */
   of(id: number): number
   readonly top: readonly number[]
 }
@@ -119,7 +119,7 @@ function largest(logits: Float32Array, count: number): number[] {
   return top
 }
 
-/** Makes a stream of uniform numbers that depends only on the seed (xoshiro128**, https://prng.di.unimi.it). */
+/** A stream of uniform numbers that depends only on the seed (xoshiro128**, https://prng.di.unimi.it). */
 export function createRandom(seed: number): () => number {
   const state = new Uint32Array(4)
   let mix = ((seed % 2 ** 32) ^ (Math.floor(seed / 2 ** 32) * 0x9e3779b9)) >>> 0

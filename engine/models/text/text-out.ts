@@ -1,10 +1,10 @@
 /** Turns bytes of tokens into text that may be shown: no half characters, and no possible stop sequence. */
 
 export interface TextOut {
-  /** Gives the text that is now certain; none after a stop sequence. */
+  /** The text that is now certain. Nothing follows a stop sequence. */
   push(bytes: Uint8Array): string
   readonly isStopped: boolean
-  /** Gives the text that was held back, when the answer ends without a stop sequence. Half a character is dropped. */
+  /** What was held back when the text ends without a stop sequence. Half a character is dropped. */
   finish(): string
 }
 
@@ -41,7 +41,7 @@ function firstStop(text: string, stop: readonly string[]): number {
   }, -1)
 }
 
-/** Gives the length of the longest end of `text` that begins a stop sequence. */
+/** Length of the longest end of `text` that begins a stop sequence. */
 function possibleStop(text: string, stop: readonly string[]): number {
   let longest = 0
   for (const sequence of stop)

@@ -19,9 +19,9 @@ const TokenizerFile = z.looseObject({
 export interface Vocabulary {
   /** One more than the largest id. */
   readonly size: number
-  /** Gives the bytes that a token adds to the text; empty for special and unused ids. */
+  /** The bytes that a token adds to the text; empty for special and unused ids. */
   bytesOf(id: number): Uint8Array
-  /** Names the token as people know it: `<|end|>` for a special one. */
+  /** The token as people know it: `<|end|>` for a special one. */
   nameOf(id: number): string
   /**
    * @param withSpecial whether the tokenizer adds its special tokens, such as a first one

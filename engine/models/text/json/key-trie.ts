@@ -3,10 +3,10 @@
 export interface KeyTrie {
   readonly root: number
   step(node: number, byte: number): number | undefined
-  /** Gives the index of the text that ends here. */
+  /** Index of the text that ends here. */
   valueAt(node: number): number | undefined
   isLeaf(node: number): boolean
-  /** Gives one bit for each text that passes through this node. */
+  /** One bit for each text that passes through this node. */
   below(node: number): bigint
 }
 
