@@ -144,7 +144,7 @@ async function prepare({ origin, simulated, read, change }: Preparing): Promise<
   return true
 }
 
-/** Jobs that one node finished between two reports. */
+/** Counts the jobs that one node finished between two reports. */
 function newJobs(before: NodeView | null, after: NodeView): number {
   const known = before?.jobsDone ?? 0
   return after.jobsDone >= known ? after.jobsDone - known : after.jobsDone

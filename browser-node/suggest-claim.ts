@@ -19,7 +19,7 @@ export async function suggestClaim({ simulated, seen, storage }: ClaimSources) {
   return simulated ?? knownCountry(await storage.readClaim()) ?? seen
 }
 
-/** The country that the network observes for this connection; null when unknown. */
+/** Asks for the country that the network observes for this connection; null when unknown. */
 export async function observedCountry(
   origin: string,
   simulated: string | null,

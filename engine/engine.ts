@@ -11,7 +11,7 @@ export interface RunOptions {
   readonly emit: (bytes: Uint8Array) => Promise<void>
 }
 
-/** What a job came to, before its bytes are emitted. */
+/** A job's result before its bytes are emitted. */
 export interface Computed {
   readonly answer: Answer
   readonly outputs: readonly Uint8Array[]
@@ -36,7 +36,7 @@ export interface Engine {
 }
 
 export interface LiveEngine extends Engine {
-  /** Whether some provider here meets the model's requirements. Its golden run may still fail. */
+  /** Tells whether some provider here meets the model's requirements. Its golden run may still fail. */
   runs(manifest: ModelManifest): boolean
   /**
    * Loads a model, or returns at once when it is loaded already.

@@ -1,4 +1,4 @@
-/** How long an observer outside an engine waits before it treats the engine as hung. */
+/** The time that an observer outside an engine waits before it treats the engine as hung. */
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { KERNEL_STARVED_MS } from '#engine/kernels/device-watch.ts'

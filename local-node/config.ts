@@ -56,7 +56,7 @@ export function parseOptions(argv: readonly string[], env: NodeJS.ProcessEnv): N
   )
 }
 
-/** Ids of the models to load at the start. */
+/** Parses the ids of the models to load at the start. */
 function readModels(list: string, context: z.RefinementCtx): readonly string[] {
   const known = MANIFESTS.map(({ id }) => id)
   if (list === 'all') return known

@@ -136,7 +136,7 @@ function createStall({ name }: FileSource, { stallMs = LIMITS.modelStallMs }: Do
   }
 }
 
-/** The body's pieces. Stops even if the source ignores its signal. */
+/** Yields the body's pieces. It stops even if the source ignores its signal. */
 async function* untilAbort({ bytes }: FileBody, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const pieces = bytes[Symbol.asyncIterator]()
   try {

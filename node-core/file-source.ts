@@ -17,7 +17,7 @@ export interface FileSource {
 
 type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
-/** A URL whose server may support ranges (https://www.rfc-editor.org/rfc/rfc9110#section-14). */
+/** Makes a source of a URL whose server may support ranges (https://www.rfc-editor.org/rfc/rfc9110#section-14). */
 export function httpSource(url: string, fetch: Fetch): FileSource {
   const { host, pathname } = new URL(url)
   const name = `${host}${pathname}`
@@ -52,7 +52,7 @@ function checkRange(response: Response, { name, offset, sizeBytes }: Wanted): vo
   throw new AppError('no_capacity', `${name} sent "${range}" instead of bytes from ${offset} on.`)
 }
 
-/** Not every browser's stream is an async iterable. */
+/** Reads by hand: not every browser's stream is an async iterable. */
 async function* readBody(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = body.getReader()
   try {

@@ -20,7 +20,7 @@ export interface JobRunsDeps {
   /** P-256 key that signs receipts and owns the earnings. */
   readonly signer: Signer
   readonly receipts: ReceiptStore
-  /** What offers are checked against, and what jobs change. */
+  /** Offers are checked against it, and jobs change it. */
   readonly state: OwnState
   /** The presence record that the hub has of this node. */
   readonly presence: () => Promise<SignedPresence>

@@ -1,4 +1,4 @@
-/** A node, whatever runs it: announces itself, takes jobs, checks and runs them, signs and keeps receipts. */
+/** A node in any runtime: announces itself, takes jobs, checks and runs them, signs and keeps receipts. */
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { PrivateKey } from '@libp2p/interface'
 import type { Engine } from '#engine/engine.ts'

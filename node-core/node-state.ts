@@ -1,4 +1,4 @@
-/** What a node shows its owner, on a page or a terminal. */
+/** The state that a node shows its owner, on a page or a terminal. */
 import type { Adapter } from '#shared/job/job.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { Welcome } from '#p2p/stream/messages.ts'
@@ -36,13 +36,13 @@ export interface NodeState {
   /** Failure of the last job; null after a success. */
   readonly lastFailure: JobFailure | null
   readonly welcome: Welcome | null
-  /** How the hub concluded where the node stands. */
+  /** The hub's reasons for the node's place. */
   readonly evidence: readonly string[]
 }
 
 const LAST_JOBS = 20
 
-/** A success clears the last failure. */
+/** Counts a finished job. A success clears the last failure. */
 export function withJobDone(state: NodeState, job: JobSummary): NodeState {
   const { jobsDone, earnedMicroUsd, lastJobs, unacknowledged } = state
   return {

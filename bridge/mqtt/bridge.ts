@@ -174,7 +174,7 @@ function about({ id }: Entry) {
   return { contentType: 'application/json', userProperties: { 'message-id': id } }
 }
 
-/** The answer's body, or the error document of a message that does not fit the template. */
+/** Gives the answer's body, or the error document of a message that does not fit the template. */
 async function answerEntry(
   options: BridgeOptions,
   { id, payload }: Entry,

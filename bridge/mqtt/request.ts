@@ -15,18 +15,18 @@ export function answerTopic(template: string, topic: string): string {
   return template.replaceAll('{topic}', topic)
 }
 
-/** Whether this is a topic and not a filter. */
+/** Tells a topic from a filter. */
 export function canPublishTo(topic: string): boolean {
   return topic !== '' && !/[+#\0]/.test(topic)
 }
 
-/** Whether answers could arrive as new messages, which would be an endless loop of paid requests. */
+/** Tells whether answers could arrive as new messages, which would be an endless loop of paid requests. */
 export function canLoop(from: string, to: string): boolean {
   const filter = from.replace(/^\$share\/[^/]+\//, '').split('/')
   return overlap(filter, to.replaceAll('{topic}', filter.join('/')).split('/'))
 }
 
-/** Whether two filters overlap: https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901241 */
+/** Tells whether two filters overlap: https://docs.oasis-open.org/mqtt/mqtt/v5.0/os/mqtt-v5.0-os.html#_Toc3901241 */
 function overlap(
   [first, ...rest]: readonly string[],
   [other, ...others]: readonly string[],

@@ -76,7 +76,7 @@ export async function openRoleEngine(options: RoleEngineOptions): Promise<RoleEn
   return { engine, ready: { type: 'ready', adapter, offer, hasWebGpu, features } }
 }
 
-/** WebGPU first on a real adapter. A software adapter is far slower than wasm, so it gets only small models. */
+/** Puts WebGPU first on a real adapter. A software adapter is far slower than wasm, so it gets only small models. */
 export function tabProviders(
   { files }: Pick<ModelManifest, 'files'>,
   { adapter, hasWebGpu }: Pick<Ready, 'adapter' | 'hasWebGpu'>,
@@ -100,7 +100,7 @@ interface Runtime {
 }
 
 /**
- * ONNX Runtime with WebGPU where the browser can suspend WebAssembly (JSPI), otherwise plain wasm. The third build
+ * Loads ONNX Runtime: with WebGPU where the browser can suspend WebAssembly (JSPI), otherwise plain wasm. The third build
  * suspends by rewritten code, but its file exceeds the 25 MiB that Cloudflare serves:
  * https://developers.cloudflare.com/workers/platform/limits/#static-assets
  *

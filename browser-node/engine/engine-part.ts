@@ -24,7 +24,7 @@ export interface EnginePartOptions<L extends LivingLink> {
   readonly open: () => Promise<L>
   /** Brings a new worker to the state of the last one. When it throws, another worker is opened. */
   readonly prepare: (link: L) => Promise<void>
-  /** Called when what the part can run has changed. */
+  /** Called when the part's offer has changed. */
   readonly onChange: () => void
   readonly log: Pick<Log, 'warn'>
   /** Waits between tries. @default a timer */
@@ -131,7 +131,7 @@ export function lost(why: string | undefined): AppError {
   return new AppError('node_lost', detail)
 }
 
-/** The callers that wait for the next worker. */
+/** Keeps the callers that wait for the next worker. */
 function createWaiting<L>() {
   const create = () => {
     const made = Promise.withResolvers<L>()

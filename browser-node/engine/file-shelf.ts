@@ -13,7 +13,7 @@ const FOLDER = 'littoral-models'
 /** When each file was last used, as JSON; its loss costs only the order of eviction. */
 const INDEX = 'last-used.json'
 
-/** Undefined where the browser offers this page no such file system, for instance in a private window. */
+/** Opens the shelf; gives undefined where the browser offers no such file system, as in a private window. */
 export async function openFileShelf(
   limitBytes: number = TAB_CACHE_BYTES,
 ): Promise<FileShelf | undefined> {

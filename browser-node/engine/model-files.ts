@@ -40,7 +40,7 @@ export function createModelFiles(
   }
 }
 
-/** The operator's copy first: it is the nearest, and the page's policy always allows it. */
+/** Lists the operator's copy first: it is the nearest, and the page's policy always allows it. */
 function sourcesOf(file: ModelFile, { origin, fetch }: ModelFilesOptions): FileSource[] {
   const urls = file.sources.flatMap((source) => {
     const parsed = parseSource(source)

@@ -76,7 +76,7 @@ export type NodeView = z.infer<typeof NodeView>
 /** worker → page */
 export const Report = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('download'), loadedBytes: Count, totalBytes: Count }),
-  /** What the engine does after the download: it compiles and checks known answers. */
+  /** The engine's step after the download: it compiles and checks known answers. */
   z.strictObject({ type: z.literal('preparing'), step: Text }),
   /** All models that this device does not run, and why. */
   z.strictObject({

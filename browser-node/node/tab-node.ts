@@ -116,7 +116,7 @@ async function load(deps: TabNodeDeps, onChange: () => void) {
   )
 }
 
-/** The models that a hub may ask this tab to load in addition to, or instead of, the first ones. */
+/** Creates the shelf of models that a hub may ask this tab to load, in addition to the first ones or instead of them. */
 function createShelf(engine: TabEngine, { log }: TabNodeDeps): ModelShelf {
   return createModelShelf({
     engine,
@@ -130,7 +130,7 @@ function createShelf(engine: TabEngine, { log }: TabNodeDeps): ModelShelf {
   })
 }
 
-/** The first models of the list that fit into a tab's memory. */
+/** Gives the first models of the list that fit into a tab's memory. */
 function startingModels(): ModelManifest[] {
   let leftBytes: number = TAB_MEMORY_BYTES
   return MANIFESTS.filter((manifest) => {

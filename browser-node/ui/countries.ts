@@ -1,7 +1,7 @@
 /** Country names in the reader's language. */
 import { COUNTRIES } from '#shared/law/region.ts'
 
-/** The name, or the code itself where the browser has no name. */
+/** Gives the name, or the code itself where the browser has no name. */
 export function countryName(code: string): string {
   try {
     return new Intl.DisplayNames([navigator.language, 'en'], { type: 'region' }).of(code) ?? code

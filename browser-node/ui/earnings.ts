@@ -9,7 +9,7 @@ export type Earnings = z.infer<typeof Earnings>
 
 const POLL_EVERY_MS = 15_000
 
-/** Undefined when the operator does not answer. */
+/** Gives undefined when the operator does not answer. */
 async function readEarnings(origin: string, key: PublicKey): Promise<Earnings | undefined> {
   try {
     const query = new URLSearchParams({ x: key.x, y: key.y })
@@ -22,7 +22,7 @@ async function readEarnings(origin: string, key: PublicKey): Promise<Earnings | 
 }
 
 export interface EarningsWatch {
-  /** The key that earns, once this browser has one. */
+  /** Reads the key that earns, once this browser has one. */
   readonly readKey: () => Promise<PublicKey | undefined>
   readonly onEarnings: (earnings: Earnings | undefined) => void
 }

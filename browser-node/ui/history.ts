@@ -11,7 +11,7 @@ export function createHistory() {
       counts.set(minute, (counts.get(minute) ?? 0) + jobs)
       for (const old of counts.keys()) if (old <= minute - HISTORY_MINUTES) counts.delete(old)
     },
-    /** Jobs of each minute, oldest first; the last entry is the current minute. */
+    /** Gives the jobs of each minute, oldest first; the last entry is the current minute. */
     minutes(nowMs: number): number[] {
       const last = Math.floor(nowMs / MINUTE_MS)
       return Array.from(

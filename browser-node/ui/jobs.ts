@@ -8,7 +8,7 @@ export function showJobs(body: HTMLElement, jobs: readonly JobRow[]): void {
   body.replaceChildren(...(jobs.length === 0 ? [emptyRow()] : jobs.map(jobRow)))
 }
 
-/** At most three digits: `3.2 ms`, `118 ms`, `6.6 s`. */
+/** Writes at most three digits: `3.2 ms`, `118 ms`, `6.6 s`. */
 function formatMs(ms: number): string {
   if (ms < 10) return `${ms.toFixed(1)} ms`
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`

@@ -21,7 +21,7 @@ const KeyFile = z.strictObject({
   receiptKey: z.string().max(2_048),
 })
 
-/** Undefined while this browser has no key. */
+/** Writes the keys as a file; gives undefined while this browser has none. */
 export async function writeKeyFile(storage: KeyStorage): Promise<string | undefined> {
   const [identity, pair] = [await storage.readIdentity(), await storage.readReceiptKey()]
   if (identity === undefined || pair === undefined) return undefined
@@ -54,7 +54,7 @@ export async function readKeyFile(text: string) {
   }
 }
 
-/** The public id of this browser's node; undefined while this browser has no key. */
+/** Reads the public id of this browser's node; gives undefined while this browser has no key. */
 export async function readNodeId(storage: KeyStorage): Promise<string | undefined> {
   const bytes = await storage.readIdentity()
   if (bytes === undefined) return undefined

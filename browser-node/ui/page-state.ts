@@ -2,7 +2,7 @@
 import type { Adapter } from '#shared/job/job.ts'
 import type { NodeView, Report } from '../node/protocol.ts'
 
-/** What the browser offers before any node runs. */
+/** The browser's offer before any node runs. */
 export type Gpu =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'none' }
@@ -20,7 +20,7 @@ export interface PageState {
   readonly claim: string | null
   /** Alpha-2 code of the country that the network observes for this connection. */
   readonly seen: string | null
-  /** What the owner last asked for. */
+  /** The owner's last request. */
   readonly wanted: 'off' | 'on' | 'paused'
   /** A pause was requested, but some work has not ended yet. */
   readonly isResting: boolean
@@ -88,19 +88,19 @@ export function applyStart(state: PageState): PageState {
   return { ...state, wanted: 'on', isResting: false, failure: null, download: null, step: null }
 }
 
-/** The worker keeps the device and leaves the network; running work ends with its current piece. */
+/** Applies a pause: the worker keeps the device and leaves the network. Running work ends with its current piece. */
 export function applyPause(state: PageState): PageState {
   return { ...state, wanted: 'paused', isResting: true, download: null, step: null }
 }
 
-/** The worker has ended, and with it all activity that it reported. */
+/** Applies the end of the worker, and with it of all activity that it reported. */
 export function applyEnd(state: PageState): PageState {
   const node: NodeView | null =
     state.node === null ? null : { ...state.node, phase: 'stopped', running: 0, hub: null }
   return { ...state, node, isResting: false, download: null, step: null }
 }
 
-/** This browser has another key now, so the page forgets what it showed of the old node. */
+/** Applies a change of this browser's key: the page forgets what it showed of the old node. */
 export function applyOtherKey(state: PageState, ownId: string): PageState {
   return { ...state, ownId, node: null, wanted: 'off', isResting: false, failure: null }
 }

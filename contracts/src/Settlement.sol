@@ -33,7 +33,7 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
         uint64 nonce;
     }
 
-    /// @notice How long an announced withdrawal stays chargeable: longer than any job and its batch.
+    /// @notice The time for which an announced withdrawal stays chargeable: longer than any job and its batch.
     uint256 public constant WITHDRAWAL_DELAY = 1 hours;
 
     /// @notice The stablecoin: six decimals, and transfers of exactly the amount given.

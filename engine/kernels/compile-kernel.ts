@@ -84,7 +84,7 @@ async function firstError(module: GPUShaderModule): Promise<GPUCompilationMessag
   return messages.find(({ type }) => type === 'error')
 }
 
-/** A WebGPU error after compilation, in plain words and with the caller's line numbers. */
+/** Rewords a WebGPU error after compilation, with the caller's line numbers. */
 export function sayFault(message: string): string {
   const [, size, binding, least] =
     /bound with size (\d+) at group 0, binding (\d+) is too small\b[^]*at least (\d+) bytes/.exec(

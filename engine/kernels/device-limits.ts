@@ -1,4 +1,4 @@
-/** What the engine requests of an adapter beyond WebGPU's defaults. */
+/** The engine's requests to an adapter beyond WebGPU's defaults. */
 import { FeatureName } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 
@@ -23,7 +23,7 @@ export function deviceFor({
   }
 }
 
-/** WGSL extensions that this device can `enable`, and language features that its compiler accepts in `requires`. */
+/** Lists the WGSL extensions that this device can `enable`, and language features that its compiler accepts in `requires`. */
 export function featuresOf(
   { features }: Pick<GPUDevice, 'features'>,
   language: Iterable<string>,

@@ -39,7 +39,7 @@ export function createKeptBuffers(nowMs: () => number = () => performance.now())
     }
   }
 
-  /** Nothing announces the end of a session, so a timer removes what is idle. */
+  /** A session's end is not announced, so a timer removes idle buffers. */
   const wait = () => {
     if (timer !== undefined) clearTimeout(timer)
     timer = undefined

@@ -171,7 +171,7 @@ function isOverBudget(error: unknown): boolean {
   return error instanceof AppError && error.meta.rule === BUDGET_RULE
 }
 
-/** What the previous step left, or nothing where this step brings every buffer. */
+/** Takes the buffers that the previous step left; none where this step brings every buffer. */
 function takeKept(sessions: KeptBuffers, { session, buffers }: KernelWork): Map<number, GPUBuffer> {
   if (session === undefined) return new Map()
   if (buffers.some(({ keep, filled }) => keep === true && !filled))

@@ -43,7 +43,7 @@ export interface Tone {
 export const SPECTRUM_KERNEL = {
   name: 'spectrum@1',
   wgsl: WGSL,
-  /** The body of `POST /v1/compute` for one window. */
+  /** Makes the body of `POST /v1/compute` for one window. */
   request(samples: Float32Array) {
     const bytes = new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)
     return {

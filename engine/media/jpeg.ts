@@ -125,7 +125,7 @@ function checkFrame(
   checkPictureSize((wide << 8) | narrow, (high << 8) | low)
 }
 
-/** Offset of the next marker that is neither a stuffed byte nor a restart. */
+/** Finds the offset of the next marker that is neither a stuffed byte nor a restart. */
 function afterScan(file: Uint8Array, start: number): number {
   for (let at = file.indexOf(0xff, start); at !== -1; at = file.indexOf(0xff, at + 1)) {
     const next = file[at + 1] ?? 0

@@ -158,7 +158,7 @@ function ownDecode(unfolded: Uint8Array, chunks: readonly Chunk[], header: Heade
   return { data, palette: palette as NonNullable<DecodedPng['palette']> }
 }
 
-/** Transparent pixels are blended with white. */
+/** Converts to RGB; transparent pixels are blended with white. */
 function toRgb(png: Decoded, { width, height, depth, channels }: Header): Picture {
   const rgb = new Uint8Array(width * height * 3)
   const sample = sampler(png, width, depth, channels)

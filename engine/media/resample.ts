@@ -27,7 +27,7 @@ export function resample(samples: Float32Array, fromHz: number, toHz: number): F
   return out
 }
 
-/** Weights of samples `reach - 1` before to `reach` after a point `part` behind a sample; they sum to 1. */
+/** Computes the weights of samples `reach - 1` before to `reach` after a point `part` behind a sample; they sum to 1. */
 function makeKernel(part: number, reach: number, cutoff: number): Float32Array {
   const kernel = new Float32Array(2 * reach)
   let sum = 0

@@ -23,7 +23,7 @@ const UNKNOWN_FROM_BYTES = 0x7f00_0000
 /** In RF64 another chunk holds the size, in 64 bits: https://tech.ebu.ch/docs/tech/tech3306.pdf */
 const ELSEWHERE = 0xffff_ffff
 
-/** The file reduced to its format and the whole frames of its sound. @throws {AppError} invalid_request */
+/** Reduces the file to its format and the whole frames of its sound. @throws {AppError} invalid_request */
 export function cleanWav(file: Uint8Array): Uint8Array {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength)
   let format: Uint8Array | undefined
@@ -59,7 +59,7 @@ export function cleanWav(file: Uint8Array): Uint8Array {
   return joinWav(format, sound)
 }
 
-/** Whether only chunks follow to the end of the file: a size of 0 then means no sound. */
+/** Tells whether only chunks follow to the end of the file: a size of 0 then means no sound. */
 function areChunks(view: DataView, from: number): boolean {
   let at = from
   while (at + 8 <= view.byteLength) {

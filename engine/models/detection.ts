@@ -18,7 +18,7 @@ const DETECTIONS = 100
 const SIDE = 416
 const STRIDES = [8, 16, 32] as const
 const DISTANCES = 11
-/** Of blue, green, red: https://github.com/RangiLyu/nanodet/blob/6af8d32587a6577cd317f398acf63af296a03806/config/nanodet-g.yml */
+/** Means of blue, green and red: https://github.com/RangiLyu/nanodet/blob/6af8d32587a6577cd317f398acf63af296a03806/config/nanodet-g.yml */
 const MEAN = [103.53, 116.28, 123.675] as const
 const DEVIATION = [57.375, 57.12, 58.395] as const
 const MIN_SCORE = 0.35
@@ -82,7 +82,7 @@ function fitInto({ width, height }: Picture) {
   return { scale, left, top, width: wide, height: high }
 }
 
-/** The picture in the middle of a black square, channels first. */
+/** Puts the picture in the middle of a black square, channels first. */
 function prepare(picture: Picture, { left, top, width, height }: Fit): Float32Array {
   const pixels = sampleAcross(picture, {
     from: [0, 0],
@@ -134,7 +134,7 @@ function expectedDistance(sides: Float32Array, row: number): number {
   return weighted / sum
 }
 
-/** Greedy non-maximum suppression within each class. */
+/** Applies greedy non-maximum suppression within each class. */
 function keepBest(things: readonly Thing[]): Thing[] {
   const kept: Thing[] = []
   for (const thing of things.toSorted((a, b) => b.score - a.score)) {

@@ -66,7 +66,7 @@ export function createEncoder(files: TokenizerFiles): (text: string) => number[]
   return (text) => tokenizer.encode(text).ids
 }
 
-/** As many rows as fit in `tokens` when each is as wide as the widest; at least one. */
+/** Takes as many rows as fit in `tokens` when each is as wide as the widest; at least one. */
 function takeRows(rows: readonly number[][], from: number, tokens: number): readonly number[][] {
   let to = from + 1
   while (to < rows.length && tokensOf(rows.slice(from, to + 1)) <= tokens) to += 1
@@ -96,7 +96,7 @@ async function embed(session: RuntimeSession, rows: readonly number[][]): Promis
   return rows.map((row, index) => pool(hidden, index, row.length))
 }
 
-/** Mean of the first `tokens` rows of batch element `index` of `[batch, seq, width]`, scaled to length 1. */
+/** Computes the mean of the first `tokens` rows of batch element `index` of `[batch, seq, width]`, scaled to length 1. */
 function pool(hidden: FloatTensor, index: number, tokens: number): Float32Array {
   const [, seq = 0, width = 0] = hidden.dims
   const sum = new Float64Array(width)

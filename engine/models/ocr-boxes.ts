@@ -38,7 +38,7 @@ export function findTextBoxes(map: ProbabilityMap, most: number): Box[] {
     })
 }
 
-/** From top to bottom, and from left to right within a row. */
+/** Sorts from top to bottom, and from left to right within a row. */
 export function inReadingOrder(boxes: readonly Box[]): Box[] {
   const rows: Box[][] = []
   for (const box of boxes.toSorted((a, b) => middle(a) - middle(b))) {
@@ -106,7 +106,7 @@ function isText(data: Float32Array, at: number): boolean {
   return (data[at] ?? 0) > PIXEL_THRESHOLD
 }
 
-/** Andrew's monotone chain; counter-clockwise where y goes up. */
+/** Finds the hull by Andrew's monotone chain; counter-clockwise where y goes up. */
 function convexHull(points: readonly Point[]): Point[] {
   const sorted = points.toSorted((a, b) => a[0] - b[0] || a[1] - b[1])
   if (sorted.length < 3) return sorted
@@ -160,7 +160,7 @@ function rectangleAlong(hull: readonly Point[], angle: number): Rectangle {
   }
 }
 
-/** Corners, beginning with the one nearest to the upper left. */
+/** Lists the corners, beginning with the one nearest to the upper left. */
 function toCorners({ centre: [x, y], width, height, angle }: Rectangle): Box {
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)]
   const corner = (u: number, v: number): Point => [

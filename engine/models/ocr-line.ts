@@ -38,7 +38,7 @@ export function parseAlphabet(keys: string): string[] {
   return ['', ...lines, ' ']
 }
 
-/** `[H, W, 3]` RGB bytes → `[3, 48, width]` in −1…1, bilinear with pixel centres aligned. */
+/** Converts `[H, W, 3]` RGB bytes → `[3, 48, width]` in −1…1, bilinear with pixel centres aligned. */
 export function prepareImage(image: TensorValue): { data: Float32Array; width: number } {
   const [height = 0, fullWidth = 0] = image.shape
   const width = Math.max(MIN_LINE_WIDTH, Math.round((fullWidth * LINE_HEIGHT) / height))
@@ -73,7 +73,7 @@ function mix(a: number, b: number, part: number): number {
   return a + (b - a) * part
 }
 
-/** Best class of each step without repeats and blanks. Confidence is the mean score of the kept steps, 0 for no text. */
+/** Reads the best class of each step without repeats and blanks. Confidence is the mean score of the kept steps, 0 for no text. */
 export function decodeCtc(
   scores: FloatTensor,
   alphabet: readonly string[],

@@ -88,7 +88,7 @@ async function detect(detector: RuntimeSession, picture: Picture): Promise<Box[]
   return inReadingOrder(boxes.map((box) => toPicture(box, scale, picture)))
 }
 
-/** Input size of the detector: the picture's size up to {@link MAX_SIDE}, rounded to {@link SIDE_STEP}. */
+/** Computes the detector's input size: the picture's size up to {@link MAX_SIDE}, rounded to {@link SIDE_STEP}. */
 function detectorSize({ width, height }: Picture): [width: number, height: number] {
   const scale = Math.min(1, MAX_SIDE / Math.max(width, height))
   const step = (side: number) =>

@@ -8,7 +8,7 @@ export function floatTensor(shape: readonly number[], values: ArrayLike<number>)
 /** The detector's and recogniser's training pictures came from OpenCV. */
 export const BLUE_GREEN_RED = [2, 1, 0] as const
 
-/** RGB pixels, three floats each → blue, green and red planes. `normalise` gets a value and its plane's index. */
+/** Converts RGB pixels, three floats each → blue, green and red planes. `normalise` gets a value and its plane's index. */
 export function toPlanes(
   pixels: Float32Array,
   normalise: (value: number, plane: number) => number,

@@ -92,7 +92,7 @@ async function loadTextModel(options: TextRunnerOptions): Promise<TextModel> {
   }
 }
 
-/** The only graph of the layout: its name depends on its quantization. */
+/** Finds the only graph of the layout: its name depends on its quantization. */
 function graphFile(files: ModelFiles): string {
   const [name, ...others] = [...files.keys()].filter((file) => file.endsWith('.onnx'))
   if (name !== undefined && others.length === 0) return name

@@ -36,7 +36,7 @@ export function createVoiceActivityRunner(session: RuntimeSession): ModelRunner 
   }
 }
 
-/** One run a frame, since each needs the state of the previous one. The last frame is padded with silence. */
+/** Runs the model once for each frame, since each needs the state of the previous one. The last frame is padded with silence. */
 async function listen(
   session: RuntimeSession,
   samples: Float32Array,
@@ -63,7 +63,7 @@ async function listen(
   return probabilities
 }
 
-/** Speech begins at {@link SPEECH} and ends when it stays under {@link SILENCE} for long enough. */
+/** Finds the segments of speech. Speech begins at {@link SPEECH} and ends when it stays under {@link SILENCE} for long enough. */
 export function findSpeech(probabilities: Float32Array, durationS: number): Segment[] {
   const segments: Segment[] = []
   let fromS: number | undefined

@@ -13,12 +13,12 @@ export const BUFFER_USAGE = {
 // https://www.w3.org/TR/webgpu/#map-mode
 const MAP_MODE_READ = 1
 
-/** WebGPU copies and writes multiples of 4 bytes. */
+/** Rounds up: WebGPU copies and writes multiples of 4 bytes. */
 export function align4(sizeBytes: number): number {
   return Math.ceil(sizeBytes / 4) * 4
 }
 
-/** A copy whose length is a multiple of 4, as writeBuffer requires. */
+/** Copies to a length that is a multiple of 4, as writeBuffer requires. */
 export function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const copy = new Uint8Array(align4(bytes.length))
   copy.set(bytes)

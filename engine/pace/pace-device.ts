@@ -2,7 +2,7 @@
 import { createPieces } from './pieces.ts'
 
 export interface Pace {
-  /** Submits the commands of `run` until the signal stops it. What a stopped run reads back is meaningless. */
+  /** Submits the commands of `run` until the signal stops it. The data that a stopped run reads back is meaningless. */
   during<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T>
 }
 

@@ -8,7 +8,7 @@ export interface PiecesOptions {
   /** Items of the first run, before the device's speed is known. */
   readonly first: number
   readonly most: number
-  /** How much larger than the last piece the next may be. @default 2 */
+  /** Factor by which the next piece may exceed the last one. @default 2 */
   readonly growth?: number
   /** Runs after which the size is fixed, and with it the last bits of the results. @default all */
   readonly learns?: number

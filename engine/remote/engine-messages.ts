@@ -12,7 +12,7 @@ export type EngineMessage =
 
 export type EngineReply = JobReply | CallReply
 
-/** What an engine found when it opened. */
+/** The findings of an engine that has opened. */
 export interface OpenedEngine {
   /** Null without WebGPU. */
   readonly adapter: Adapter | null

@@ -25,7 +25,7 @@ const TENSOR_EXTERNAL_DATA = 13
 const MAX_DEPTH = 32
 
 /**
- * Every distinct `location` of external data that tensors of the graph and its subgraphs name.
+ * Lists every distinct `location` of external data that tensors of the graph and its subgraphs name.
  * @throws {AppError} invalid_request for bytes that are not an ONNX protobuf
  */
 export function listExternalData(model: Uint8Array): string[] {
@@ -44,7 +44,7 @@ function walk(bytes: Uint8Array, message: Message, depth: number, found: Set<str
   }
 }
 
-/** One StringStringEntryProto: key 1, value 2. */
+/** Reads one StringStringEntryProto: key 1, value 2. */
 function addLocation(entry: Uint8Array, found: Set<string>): void {
   const decoder = new TextDecoder()
   let key = ''
@@ -64,7 +64,7 @@ export interface Field {
   readonly number: number | undefined
 }
 
-/** The fields of one protobuf message, in order. @throws {AppError} invalid_request for malformed bytes */
+/** Yields the fields of one protobuf message, in order. @throws {AppError} invalid_request for malformed bytes */
 export function* fields(bytes: Uint8Array): Generator<Field> {
   let at = 0
   const readVarint = (): number => {

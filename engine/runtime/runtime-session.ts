@@ -61,7 +61,7 @@ const NO_SPINNING = { session: { intra_op: { allow_spinning: '0' } } }
 
 /**
  * Graphs up to this size have steps too short for several threads. On two cores the small chat model (8 MB) is 1.5
- * times as fast with one thread, and does not wait for a core that node or Worker hold.
+ * times as fast with one thread. It then does not wait for a core that node or Worker hold.
  */
 const ONE_THREAD_BYTES = 16 * 1024 * 1024
 
@@ -89,7 +89,7 @@ export async function readFloats(tensor: Tensor | undefined): Promise<FloatTenso
   return { data: toFloats(data, tensor.type), dims: tensor.dims }
 }
 
-/** The only output of a graph. */
+/** Gives the only output of a graph. */
 export function firstFloats(
   session: RuntimeSession,
   outputs: Readonly<Record<string, Tensor>>,
@@ -168,7 +168,7 @@ function toFloats(data: Tensor.DataType, type: Tensor.Type): Float32Array {
   throw new AppError('internal', `An output is ${type}, and floats were expected.`)
 }
 
-/** IEEE 754 binary16 from its bits: not all browsers have Float16Array. */
+/** Decodes IEEE 754 binary16 from its bits: not all browsers have Float16Array. */
 function halfToFloat(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const exponent = (bits >> 10) & 0x1f

@@ -35,7 +35,7 @@ export async function openDevice(): Promise<NodeDevice | undefined> {
   }
 }
 
-/** WebGPU first on a real adapter; on a software adapter only on request, since it is much slower than the CPU. */
+/** Puts WebGPU first on a real adapter; on a software adapter only on request, since it is much slower than the CPU. */
 export function deviceProviders({
   device,
   adapter,
@@ -44,7 +44,7 @@ export function deviceProviders({
   return device === 'auto' && adapter !== null && !adapter.isSoftware ? ['webgpu', 'cpu'] : ['cpu']
 }
 
-/** The environment in which Dawn finds a software adapter; undefined when this machine has none. */
+/** Gives the environment in which Dawn finds a software adapter; undefined when this machine has none. */
 export function softwareEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv | undefined {
   if (env.VK_DRIVER_FILES !== undefined || !existsSync(SWIFTSHADER_ICD)) return undefined
   return { ...env, VK_DRIVER_FILES: SWIFTSHADER_ICD }

@@ -72,7 +72,7 @@ async function change(
   }
 }
 
-/** CPU time of this process, which includes the threads of a software adapter. */
+/** Gives the CPU time of this process, which includes the threads of a software adapter. */
 function processorMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1_000

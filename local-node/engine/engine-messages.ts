@@ -18,7 +18,7 @@ export interface ChildSetup {
   readonly modelMemoryBytes?: number | undefined
   /** The adapter that the kernel process found; null without WebGPU. */
   readonly adapter: Adapter | null
-  /** What that adapter offers to models. */
+  /** That adapter's offer to models. */
   readonly offer?: DeviceOffer | undefined
 }
 

@@ -53,7 +53,7 @@ export interface ModelStore {
    * @throws {AppError} file_corrupt, no_capacity when no source has it or the cache is full of files in use, cancelled
    */
   fetch(file: ModelFile, options: FetchOptions): Promise<HeldFile>
-  /** The file, if it is already on this machine. */
+  /** Finds the file if it is already on this machine. */
   find(file: ModelFile): Promise<HeldFile | undefined>
 }
 
@@ -244,7 +244,7 @@ async function listFiles(folder: string): Promise<CacheEntry[]> {
   return entries
 }
 
-/** The path of a local source; undefined for a source that must be fetched. */
+/** Gives the path of a local source; undefined for a source that must be fetched. */
 export function localPath(source: string, root: string = REPOSITORY): string | undefined {
   const parsed = parseSource(source)
   if (parsed.kind === 'url') return undefined

@@ -51,7 +51,7 @@ export async function createFileNode(options: FileNodeOptions): Promise<FileNode
 }
 
 /**
- * Whether the dialled host is a public IP address, or a name whose certificate is checked. It checks the host of the
+ * Tells whether the dialled host is a public IP address, or a name whose certificate is checked. It checks the host of the
  * URL, because a multiaddr may hide an address behind a name, or in another notation.
  */
 export function isPublicAddress(address: Multiaddr): boolean {

@@ -30,7 +30,7 @@ export interface OfferedFile {
 }
 
 export interface FileServerOptions {
-  /** The file with this hash if it may be served; undefined otherwise. */
+  /** Finds the file with this hash if it may be served. */
   readonly find: (sha256: Bytes32) => Promise<OfferedFile | undefined>
   readonly log: Log
   readonly clock?: Clock

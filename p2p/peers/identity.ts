@@ -9,7 +9,7 @@ export function newIdentity(): Promise<PrivateKey> {
   return generateKeyPair('Ed25519')
 }
 
-/** The key as libp2p's protobuf, for a 0600 file, IndexedDB or a Durable Object's storage. */
+/** Encodes the key as libp2p's protobuf, for a 0600 file, IndexedDB or a Durable Object's storage. */
 export function identityToBytes(key: PrivateKey): Uint8Array {
   return privateKeyToProtobuf(key)
 }

@@ -66,7 +66,7 @@ export function joinHub(options: JoinHubOptions) {
   }
 }
 
-/** Full jitter over an exponentially growing range, so that nodes that lost one hub return spread out. */
+/** Draws a delay with full jitter from an exponentially growing range, so that nodes that lost one hub return spread out. */
 export function reconnectDelayMs(failures: number, random: number): number {
   const ceilingMs = Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** Math.min(failures + 2, 30))
   return Math.round(RECONNECT_MIN_MS + random * (ceilingMs - RECONNECT_MIN_MS))
@@ -77,7 +77,7 @@ interface Attendance {
   readonly error?: unknown
 }
 
-/** One connection to the hub, from dial to end. */
+/** Serves one connection to the hub, from dial to end. */
 async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<Attendance> {
   const { node, handler, log, clock = systemClock, onState = () => {} } = options
   const opened = Promise.withResolvers<Stream>()
@@ -129,7 +129,7 @@ async function leave(connection: Connection | undefined): Promise<void> {
   }
 }
 
-/** How long the network told this node to stay away. */
+/** Gives the time that the network told this node to stay away. */
 function toldMs(error: unknown): number {
   const { retryAfterSeconds = 0 } = toAppError(error).meta
   return Math.max(0, Math.min(retryAfterSeconds, REJOIN_MAX_SECONDS)) * 1_000

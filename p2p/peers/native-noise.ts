@@ -75,7 +75,7 @@ function adapt(crypto: NodeCrypto): ICryptoInterface {
   }
 }
 
-/** One round trip against the JavaScript ciphers, so that a broken native cipher is never used. */
+/** Makes one round trip against the JavaScript ciphers, so that a broken native cipher is never used. */
 function agrees(crypto: NodeCrypto): boolean {
   const bytes = (sizeBytes: number) => new Uint8Array(sizeBytes).map((_, at) => at)
   const [text, nonce, ad, key] = [bytes(NATIVE_FROM_BYTES), bytes(12), bytes(32), bytes(32)]

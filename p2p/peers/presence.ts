@@ -16,7 +16,7 @@ import { createBudget, type Budget } from '#p2p/stream/peer-budget.ts'
 /** Nodes whose last presence sequence a hub remembers. */
 const PRESENCE_NODES = 10_000
 
-/** Topic of a group of hubs that share their nodes, such as a region. */
+/** Names the topic of a group of hubs that share their nodes, such as a region. */
 export function presenceTopic(region: string): string {
   return `/littoral/presence/1.0.0/${region}`
 }
@@ -36,7 +36,7 @@ export async function signPresence(
   return { record: encodeBase64(bytes), signature: encodeBase64(await privateKey.sign(bytes)) }
 }
 
-/** Whether a record is too old, or its clock too far ahead, to describe the present. */
+/** Tells whether a record is too old, or its clock too far ahead, to describe the present. */
 export function isStale(record: PresenceRecord, nowMs: number): boolean {
   return Math.abs(nowMs - record.issuedAtMs) > LIMITS.presenceMaxAgeMs
 }

@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts'
 import type { FrameStream } from './frame-stream.ts'
 import { jsonFrame } from './frames.ts'
 
-/** How long acknowledgements wait for a job to travel with. */
+/** Acknowledgements wait this long for a job to travel with. */
 export const ACK_GATHER_MS = 50
 
 /** Most ids in one ack frame, as in its schema. */

@@ -73,7 +73,7 @@ export function bytesFrame(kind: 'echo' | 'echoed', body: Uint8Array): Frame {
   return { kind, job: 0, body }
 }
 
-/** A frame with one u32: granted bytes, or the nonce of a ping. */
+/** Makes a frame with one u32: granted bytes, or the nonce of a ping. */
 export function numberFrame(kind: 'credit' | 'ping' | 'pong', job: number, value: number): Frame {
   const body = new Uint8Array(4)
   new DataView(body.buffer).setUint32(0, value)
@@ -108,7 +108,7 @@ export function readJson<T>(schema: z.ZodType<T>, frame: Frame): T {
   )
 }
 
-/** The nine bytes before a body. @throws {AppError} too_large when the body is over the bound of its kind */
+/** Encodes the nine bytes before a body. @throws {AppError} too_large when the body is over the bound of its kind */
 export function encodeHeader({ kind, job, body }: Frame): Uint8Array {
   checkLength(kind, body.byteLength)
   const header = new Uint8Array(HEADER_BYTES)

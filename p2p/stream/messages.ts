@@ -12,7 +12,7 @@ import { PublicKey } from '#shared/base/signature.ts'
 /** The version of the work protocol that this build speaks. A hub also speaks the one before. */
 export const WORK_VERSION = 1
 
-/** What a greeting of any version has. It is read first, so that an unknown version gets its own error. */
+/** The members that a greeting of any version has. It is read first, so that an unknown version gets its own error. */
 export const Greeting = z.looseObject({ version: z.int() })
 
 /** node → hub, first frame. */
@@ -36,7 +36,7 @@ export type Welcome = z.infer<typeof Welcome>
 
 /** hub → node, on each change: how the hub sees the node now. Replaces the welcome's values. */
 export const Standing = Welcome.pick({ place: true, quarantine: true }).extend({
-  /** How the node's place was concluded. */
+  /** The reasons for the node's place. */
   reasons: z.array(z.string().max(512)).max(32),
 })
 export type Standing = z.infer<typeof Standing>

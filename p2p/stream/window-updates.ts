@@ -7,7 +7,7 @@ interface YamuxStream {
   sendWindowUpdate(): void
 }
 
-/** Until half the window is used, the sender has credit enough. Other streams are left alone. */
+/** Holds updates back until half the window is used: the sender has credit until then. Other streams are left alone. */
 export function holdSmallWindowUpdates(stream: object): void {
   if (!isYamux(stream)) return
   const send = stream.sendWindowUpdate.bind(stream)

@@ -30,7 +30,7 @@ const PeerFacts = z.object({
     .optional(),
 })
 
-/** The peer's refusal; a code unknown to this build becomes `node_lost`. */
+/** Reads the peer's refusal; a code unknown to this build becomes `node_lost`. */
 export function readWireError(frame: Frame): AppError {
   return errorOf(readJson(ErrorBody, frame))
 }
@@ -40,7 +40,7 @@ const HubFacts = z.object({
   retryAfterSeconds: z.int().min(1).max(REJOIN_MAX_SECONDS).optional(),
 })
 
-/** The hub's refusal of this node. */
+/** Reads the hub's refusal of this node. */
 export function readHubError(frame: Frame): AppError {
   const body = readJson(ErrorBody, frame)
   const { code, detail, meta } = errorOf(body)

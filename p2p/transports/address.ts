@@ -5,7 +5,7 @@ import { AppError } from '#shared/base/errors.ts'
 const HOST_NAMES = ['ip4', 'ip6', 'dns', 'dns4', 'dns6']
 const KNOWN_NAMES = [...HOST_NAMES, 'tcp', 'tls', 'sni', 'ws', 'wss', 'http-path', 'p2p']
 
-/** Whether the address is a WebSocket that can be dialled directly, with or without TLS, path and peer id. */
+/** Tells whether the address is a WebSocket that can be dialled directly, with or without TLS, path and peer id. */
 export function isWebSocketAddress(address: Multiaddr): boolean {
   return parts(address) !== undefined
 }

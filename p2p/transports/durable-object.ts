@@ -108,7 +108,7 @@ export function durableObjectTransport(
   return Object.assign(factory, { accept })
 }
 
-/** Libp2p needs an address for every peer; an unknown one is 0.0.0.0. */
+/** Makes an address, which libp2p needs for every peer; an unknown one is 0.0.0.0. */
 function remoteMultiaddr(address = '0.0.0.0'): Multiaddr {
   return multiaddr(`/${address.includes(':') ? 'ip6' : 'ip4'}/${address}/tcp/1/ws`)
 }

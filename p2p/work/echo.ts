@@ -155,7 +155,7 @@ export async function measureStream(stream: Stream, options: EchoRunOptions): Pr
   }
 }
 
-/** The node's end of such a stream; resolves when the anchor closes it. @throws {AppError} what else ended it */
+/** Serves the node's end of such a stream; resolves when the anchor closes it. @throws {AppError} what else ended it */
 export async function serveEchoes(
   stream: Stream,
   parties: EchoParties,

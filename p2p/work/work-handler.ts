@@ -1,4 +1,4 @@
-/** What a node implements for the work protocol. */
+/** The methods that a node implements for the work protocol. */
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import type { Frame } from '#p2p/stream/frames.ts'
@@ -31,7 +31,7 @@ export interface WorkHandler {
   standing?(standing: Standing): void
   /** Signs an anchor's nonce. The place of a node without it cannot be bounded. */
   echo?(frame: Frame, anchorPeerId: string): Promise<Frame>
-  /** Runs one job. What it throws goes to the hub as its code. */
+  /** Runs one job. The code of a thrown error goes to the hub. */
   run(offer: JobOffer, payload: Uint8Array, options: WorkRunOptions): Promise<JobResult>
   /** Loads a model for the hub's jobs, and returns the new presence. A node without it refuses every load. */
   load?(request: LoadRequest, signal: AbortSignal): Promise<LoadOutcome>

@@ -124,7 +124,7 @@ async function sendPending({ frames, handler, receipts, signal }: PendingParts):
   }
 }
 
-/** A hub pings. One that has been silent for three heartbeats is gone. */
+/** Fails the stream of a silent hub: a hub pings, and one that is silent for three heartbeats is gone. */
 function watchSilence(frames: FrameStream, clock: Clock) {
   let heardAtMs = clock.nowMs()
   let cancel = () => {}

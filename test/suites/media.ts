@@ -143,7 +143,7 @@ export function describeMedia(engine: () => Engine): void {
       /cut off/,
     ],
   ]
-  describe('[M1] an unusable file is refused with a pointer to its element', () => {
+  describe('[MS1] an unusable file is refused with a pointer to its element', () => {
     test.each(refused)('%s', async (_, model, file, detail) => {
       const failing = expect(run(model, file)).rejects
       await failing.toMatchObject({

@@ -234,7 +234,7 @@ export interface BatchEntry {
 }
 
 /** The space that a tenant reserves for a batch. */
-export interface BatchPlace {
+export interface BatchReservation {
   readonly eraseAtMs: number
   /** The most that the batch may keep. */
   readonly sizeBytes: number
@@ -243,7 +243,7 @@ export interface BatchPlace {
 /** A tenant's list of its batches; their contents are in objects of their own. */
 export interface TenantBatches {
   /** @throws {AppError} rate_limited when the tenant keeps as many batches or bytes as it may */
-  add(id: BatchId, place: BatchPlace): void
+  add(id: BatchId, reserved: BatchReservation): void
   /** Reduces the reserved space to what an ended batch keeps. */
   resize(id: BatchId, sizeBytes: number): void
   remove(id: BatchId): void

@@ -1,4 +1,4 @@
-/** How much this page requires of a bundle. */
+/** This page's requirements for a bundle. */
 import type { BundleTrust } from '#shared/verify/trust.ts'
 
 /** Accepts simulated and unseen places, which the page labels as such. The page knows no attester's key. */

@@ -12,12 +12,12 @@ export function lead(...text: readonly Child[]): HTMLElement {
   return h('p', { class: 'lead' }, text)
 }
 
-/** A card under a heading. */
+/** Draws a card under a heading. */
 export function card(id: string, title: string, ...content: readonly Child[]): HTMLElement {
   return h('section', { class: 'card', 'aria-labelledby': id }, h('h2', { id }, title), content)
 }
 
-/** A list of terms and what they are; `false` leaves a row out. */
+/** Draws a list of terms and their values; `false` leaves a row out. */
 export function facts(
   ...rows: readonly (readonly [term: string, detail: Child] | false)[]
 ): HTMLElement {
@@ -30,12 +30,12 @@ export function list(items: readonly Child[], kind = ''): HTMLElement {
   return h('ul', { class: kind }, drawn)
 }
 
-/** Content folded away under its summary. */
+/** Folds content away under its summary. */
 export function folded(summary: Child, ...content: readonly Child[]): HTMLElement {
   return h('details', {}, h('summary', {}, summary), content)
 }
 
-/** Explains signs of the map: the class `key-<key>` draws each. */
+/** Explains the map's signs: the class `key-<key>` draws each. */
 export function legend(
   signs: readonly (readonly [key: string, meaning: string])[],
   ...more: readonly Child[]

@@ -22,7 +22,7 @@ export function countryName(code: string): string {
   return (typeof known === 'string' ? known : known?.[0]) ?? code
 }
 
-/** `European Economic Area (EEA)`, `Germany (DE)`. */
+/** Gives `European Economic Area (EEA)` or `Germany (DE)`. */
 export function regionLabel(name: string): string {
   const long = GROUPS[name] ?? countryName(name)
   return long === name ? name : `${long} (${name})`

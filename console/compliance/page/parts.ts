@@ -29,7 +29,7 @@ export function hash(value: string): HTMLElement {
   return h('code', { class: 'hash', title: value }, shortHash(value))
 }
 
-/** Stands where a list has no rows. */
+/** Fills the place of a list without rows. */
 export function emptyNote(title: string, ...more: readonly Child[]): HTMLElement {
   return h('div', { class: 'empty' }, paragraph(h('strong', {}, title)), paragraph(more))
 }
@@ -126,7 +126,7 @@ export function linkButton(text: string, href: string, kind = ''): HTMLAnchorEle
   return h('a', { class: `button ${kind}`, href }, text)
 }
 
-/** A button that looks like a link. */
+/** Draws a button that looks like a link. */
 export function textButton(text: string, onclick: () => void): HTMLButtonElement {
   return h('button', { type: 'button', class: 'to-line', onclick }, text)
 }

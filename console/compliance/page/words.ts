@@ -11,17 +11,17 @@ export function whenUtc(atMs: number): string {
   return `${DATE_TIME.format(atMs)} UTC`
 }
 
-/** `0x1234…cdef` */
+/** Gives `0x1234…cdef`. */
 export function shortHash(hash: string): string {
   return hash.length <= 20 ? hash : `${hash.slice(0, 10)}…${hash.slice(-6)}`
 }
 
-/** `1 node`, `2 nodes`. */
+/** Gives `1 node` or `2 nodes`. */
 export function count(number: number, singular: string, plural = `${singular}s`): string {
   return `${number.toLocaleString('en')} ${number === 1 ? singular : plural}`
 }
 
-/** `in 3 h`, `2 d ago`. */
+/** Gives `in 3 h` or `2 d ago`. */
 export function fromNow(atMs: number, nowMs: number): string {
   const seconds = Math.round(Math.abs(atMs - nowMs) / 1000)
   const [amount, unit] =

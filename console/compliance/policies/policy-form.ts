@@ -134,7 +134,7 @@ function drawControl(
   return input
 }
 
-/** Text that is not a number goes to the server unchanged, which refuses it at this field. */
+/** Leaves text that is not a number unchanged, so that the server refuses it at this field. */
 function daysOf(text: string): unknown {
   const days = Number(text)
   return text.trim() === '' || Number.isNaN(days) ? text : days

@@ -1,4 +1,4 @@
-/** What a draft means: its countries on the map, its assumed fields, and what it changes. */
+/** Shows what a draft means: its countries on the map, its assumed fields, and what it changes. */
 import { PolicyDraft, type Policy } from '#shared/law/policy.ts'
 import { assumptions, completePolicy } from '#shared/law/policy-draft.ts'
 import { groupNotes } from '#shared/law/region-notes.ts'

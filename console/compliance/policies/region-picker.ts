@@ -12,7 +12,7 @@ interface RegionPickerOptions {
 
 export const REGION_LIST_ID = 'regions-known'
 
-/** The suggestions of all pickers; a page needs them once. */
+/** Draws the suggestions of all pickers; a page needs them once. */
 export function regionSuggestions(): HTMLElement {
   return h(
     'datalist',

@@ -94,7 +94,7 @@ interface ISettlement {
 
     /// @notice Poster: settles one batch.
     /// @param expectedId must equal `nextBatchId`, so that a batch can never be posted twice.
-    /// @param parentRoot must equal the receipt root of the previous batch, zero for the first. So a batch lands only on the
+    /// @param parentRoot must equal the receipt root of the previous batch, zero for the first. A batch thus lands only on the
     /// history that its earnings were summed over.
     /// @param receiptRoot Merkle root over the ids of the batch's receipts.
     /// @param logRoot Merkle root over the checkpoints of its tenants' audit logs, so that later changes of a log show; zero
@@ -135,14 +135,14 @@ interface ISettlement {
     /// @notice A consumer's balance and its own limit for one batch.
     function account(address consumer) external view returns (uint256 balanceMicroUsd, uint256 batchLimitMicroUsd);
 
-    /// @notice What a receipt key has been paid, and the nonce of its next payout.
+    /// @notice The amount that a receipt key has been paid, and the nonce of its next payout.
     function payee(PublicKey calldata key) external view returns (uint256 paidMicroUsd, uint256 nonce);
 
     function isPoster(address poster) external view returns (bool);
 
     function isHubKey(bytes32 x, bytes32 y) external view returns (bool);
 
-    /// @notice Whether a receipt stands in a posted batch.
+    /// @notice Tells whether a receipt stands in a posted batch.
     function isSettled(uint64 batchId, bytes32 receiptId, bytes32[] calldata proof) external view returns (bool);
 
     /// @notice The 32 bytes whose sha256 a receipt key signs for its next payout to `to`.

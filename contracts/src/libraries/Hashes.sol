@@ -51,7 +51,7 @@ struct Ticket {
     uint64 expiresAtMs;
 }
 
-/// @notice What a node did under a ticket; its struct hash is the receipt's id and its Merkle leaf.
+/// @notice The work that a node did under a ticket; its struct hash is the receipt's id and its Merkle leaf.
 struct Receipt {
     bytes32 ticketHash;
     bytes32 jobId;

@@ -19,7 +19,7 @@ interface Vm {
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
 }
 
-/// @notice What forge needs in a test contract; the npm registry has no forge-std of this version.
+/// @notice The parts that forge needs in a test contract; the npm registry has no forge-std of this version.
 abstract contract ForgeTest {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     bool public constant IS_TEST = true;

@@ -73,7 +73,7 @@ export function evaluate(expression: Expression, scope: ConstantScope): Value {
   }
 }
 
-/** The value of a declaration, in its written type if it has one. @throws {Uncomputed} */
+/** Evaluates a declaration, in its written type if it has one. @throws {Uncomputed} */
 export function evaluateAs(
   { type, value }: { readonly type: Expression | undefined; readonly value: Expression },
   scope: ConstantScope,
@@ -149,7 +149,7 @@ const SUFFIXES: Readonly<Record<string, ScalarKind>> = { i: 'i32', u: 'u32', f: 
 const VECTOR = /^vec([234])([iufh]?)$/
 const MATRIX = /^mat([234])x([234])([fh]?)$/
 
-/** The type that a name with its template list denotes, or undefined. */
+/** Finds the type that a name with its template list denotes, or undefined. */
 export function typeOf(expression: Expression, scope: ConstantScope): ConstantType | undefined {
   if (expression.kind !== 'name') return undefined
   const { name, args } = expression

@@ -70,7 +70,7 @@ export function float(kind: FloatKind, exact: number, slack = 0): Float {
 /** Relative rounding step of each type. */
 const PRECISION = { float: 2 ** -52, f32: 2 ** -23, f16: 2 ** -10 } as const
 
-/** Compilers' libraries may differ by this much in a function like `sin`. */
+/** Adds the slack by which compilers' libraries may differ in a function like `sin`. */
 export function approximate(kind: FloatKind, value: number): Float {
   const spread = kind === 'float' ? 2 ** -40 : 2 ** -14
   return float(kind, value, Math.abs(value) * spread + spread * 2 ** -20)
@@ -102,7 +102,7 @@ export function toScalar(value: Value): Scalar {
   return isScalar(value) ? value : uncomputed(`a ${value.kind} stands where one number is needed`)
 }
 
-/** Implicit conversion of an abstract number. https://www.w3.org/TR/WGSL/#conversion-rank */
+/** Converts an abstract number implicitly. https://www.w3.org/TR/WGSL/#conversion-rank */
 export function become(scalar: Scalar, kind: ScalarKind): Scalar {
   if (scalar.kind === kind) return scalar
   if (scalar.kind === 'int') {
@@ -116,7 +116,7 @@ export function become(scalar: Scalar, kind: ScalarKind): Scalar {
   return uncomputed(`${describe(scalar)} does not convert to ${kind}`)
 }
 
-/** Explicit conversion such as `u32(x)`: https://www.w3.org/TR/WGSL/#value-constructor-builtin-function */
+/** Converts explicitly, as in `u32(x)`: https://www.w3.org/TR/WGSL/#value-constructor-builtin-function */
 export function convert(scalar: Scalar, kind: ScalarKind): Scalar {
   if (scalar.kind === kind) return scalar
   if (kind === 'bool')
@@ -134,7 +134,7 @@ export function convert(scalar: Scalar, kind: ScalarKind): Scalar {
   return integer(kind, BigInt(scalar.value))
 }
 
-/** The type in which an operation computes. @throws {Uncomputed} when there is none */
+/** Finds the type in which an operation computes. @throws {Uncomputed} when there is none */
 export function commonKind(kinds: readonly ScalarKind[]): ScalarKind {
   const concrete = new Set(kinds.filter((kind) => kind !== 'int' && kind !== 'float'))
   const [found] = concrete

@@ -40,7 +40,7 @@ ${four(['o0', 'o1', 'o2', 'o3'], ['v1', 'v3', 'v5', 'v7'], 'b')}
   let r7 = e3 - t3;`
 }
 
-/** Powers of w1 by products, at most three deep. */
+/** Writes powers of w1 as products, at most three deep. */
 function powers(radix: Radix): string {
   const steps: Readonly<Record<number, string>> = {
     2: 'times(w1, w1)',
@@ -56,7 +56,7 @@ function powers(radix: Radix): string {
   ).join('\n  ')
 }
 
-/** One pass. The first needs no phases and may read real numbers. */
+/** Writes one pass. The first needs no phases and may read real numbers. */
 function source(radix: Radix, kind: 'real' | 'complex' | 'later'): string {
   const many = Array.from({ length: radix }, (_, q) => q)
   const isLater = kind === 'later'
@@ -97,7 +97,7 @@ function sources(): Record<string, string> {
   return all
 }
 
-/** Passes of eight; the smaller pass is first, where no phases are needed. */
+/** Plans passes of eight; the smaller pass is first, where no phases are needed. */
 function radicesOf(n: number): Radix[] {
   const bits = Math.log2(n)
   const eights = Array.from({ length: Math.floor(bits / 3) }, () => 8 as const)
@@ -105,7 +105,7 @@ function radicesOf(n: number): Radix[] {
   return n === 1 ? [1] : [...first, ...eights]
 }
 
-/** exp(i·2π·k/n) as re, im, for all k below n. */
+/** Computes exp(i·2π·k/n) as re, im, for all k below n. */
 function phases(n: number): Float32Array<ArrayBuffer> {
   const table = new Float32Array(2 * n)
   for (let k = 0; k < n; k += 1) {

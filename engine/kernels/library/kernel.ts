@@ -41,7 +41,7 @@ export interface LibraryKernel {
 /** Workgroup size of kernels with one linear range of threads. */
 export const THREADS = 64
 
-/** Dispatch of at least `threads` threads, in two axes when one is too short. */
+/** Sizes a dispatch of at least `threads` threads, in two axes when one is too short. */
 export function threadGroups(threads: number): [number, number, number] {
   const groups = Math.ceil(threads / THREADS)
   const x = Math.min(groups, 32_768)
@@ -63,7 +63,7 @@ export function floatWord(value: number): number {
   return word.getUint32(0)
 }
 
-/** Shape of a tensor that is processed along its last axis. */
+/** Gives the shape of a tensor that is processed along its last axis. */
 export function rowsOf(shape: readonly number[]): {
   readonly rows: number
   readonly length: number

@@ -24,7 +24,7 @@ export const LIBRARY: readonly LibraryKernel[] = [
   HISTOGRAM,
 ]
 
-/** sha-256 over a kernel's specification and its WGSL texts in order of their names. */
+/** Hashes (SHA-256) a kernel's specification and its WGSL texts in order of their names. */
 export function computeKernelDigest({ name, sources }: LibraryKernel): Bytes32 {
   const { resolve: _, ...spec } = findKernel(name)
   const texts = Object.entries(sources).toSorted(([a], [b]) => (a < b ? -1 : 1))

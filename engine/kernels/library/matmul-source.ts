@@ -123,7 +123,7 @@ ${linearMain}
 `
 }
 
-/** Two results a word. A value that FP16 cannot hold becomes infinity, which the host detects. */
+/** Packs two results into each word. A value that FP16 cannot hold becomes infinity, which the host detects. */
 function narrowSource(linearMain: string): string {
   return `${COPY_BINDINGS('f32', 'u32')}
 fn half(i: u32) -> u32 {

@@ -51,7 +51,7 @@ export interface ReduceOptions {
   readonly scale: number
 }
 
-/** Passes of one reduction and their scratch; each name begins with `to`. */
+/** Plans the passes of one reduction and their scratch; each name begins with `to`. */
 export function planReduce(options: ReduceOptions): {
   passes: Pass[]
   scratch: Record<string, number>

@@ -66,7 +66,7 @@ export interface ScanOptions {
   readonly isExclusive: boolean
 }
 
-/** Passes of one scan and their scratch; each name begins with `to`. */
+/** Plans the passes of one scan and their scratch; each name begins with `to`. */
 export function planScan(options: ScanOptions): {
   passes: Pass[]
   scratch: Record<string, number>

@@ -102,7 +102,7 @@ ${LINEAR_MAIN}
 `
 }
 
-/** Maximum of each row, powers, their sum, quotients: each a pass over segments of many threads. */
+/** Plans maximum, powers, sum and quotients of each row, each as a pass over segments of many threads. */
 function planSegments(rows: number, length: number): Plan {
   const count = rows * length
   const spread = (source: string, buffers: readonly string[]) => ({

@@ -54,7 +54,7 @@ function parsePrimary(cursor: Cursor): Expression {
   return cursor.peek().text === '(' ? parseCall(cursor, name) : name
 }
 
-/** A type or another named thing: `array<vec4f, 8>`. */
+/** Parses the name of a type or of another declaration: `array<vec4f, 8>`. */
 export function parseName(cursor: Cursor): Expression & { kind: 'name' } {
   const { text: name, start } = cursor.expectName()
   const args = cursor.accept(TEMPLATE_OPEN)

@@ -28,7 +28,7 @@ export function countBreaks(text: string): number {
   return text.match(LINE_BREAK)?.length ?? 0
 }
 
-/** More than this node grants now. Another node may grant it, or this one after a new measurement. */
+/** Refuses more than this node grants now. Another node may grant it, or this one after a new measurement. */
 export function tooMuch(what: string, remedy = 'give it less to do in one dispatch'): AppError {
   const detail = `${what}; ${remedy}`
   return new AppError('no_capacity', `The kernel ran out of its budget here: ${detail}.`, {

@@ -135,7 +135,7 @@ function parseLoop(cursor: Cursor, start: number): Loop {
   return { ...BARE_LOOP, line, body, continuing, start, end }
 }
 
-/** A statement without its semicolon, or a part of a `for`. */
+/** Parses a statement without its semicolon, or a part of a `for`. */
 function parseSimple(cursor: Cursor, start: number): Statement {
   const { text } = cursor.peek()
   if (text === 'var' || text === 'let' || text === 'const') return parseDeclaration(cursor)
@@ -174,7 +174,7 @@ function parseAssignmentOrCall(cursor: Cursor, start: number): Statement {
   return { kind: 'call', call: target, start, end: cursor.end }
 }
 
-/** `var`, `let`, `const` or `override`, without its semicolon and leading attributes. */
+/** Parses `var`, `let`, `const` or `override`, without its semicolon and leading attributes. */
 export function parseDeclaration(cursor: Cursor): Declaration {
   const { text, start } = cursor.next()
   const keyword =

@@ -74,7 +74,7 @@ function endOfBlank(source: string, at: number): number | undefined {
   return end ?? (source.startsWith('/*', at) ? endOfBlockComment(source, at) : undefined)
 }
 
-/** Block comments nest: https://www.w3.org/TR/WGSL/#comments */
+/** Finds the end of a block comment; they nest: https://www.w3.org/TR/WGSL/#comments */
 function endOfBlockComment(source: string, start: number): number {
   let depth = 0
   const edge = /\/\*|\*\//g
@@ -86,7 +86,7 @@ function endOfBlockComment(source: string, start: number): number {
   throw refuse('invalid_request', { source, start }, 'a comment has no end')
 }
 
-/** Indices of the tokens that open and close template lists: https://www.w3.org/TR/WGSL/#template-list-discovery */
+/** Finds the tokens that open and close template lists: https://www.w3.org/TR/WGSL/#template-list-discovery */
 function findTemplates(tokens: readonly Token[]): ReadonlyMap<number, string> {
   const found = new Map<number, string>()
   let pending: { readonly index: number; readonly depth: number }[] = []

@@ -40,7 +40,7 @@ export interface Walk {
   branchDepth: number
 }
 
-/** The type of a module-scope value without a written type. */
+/** Infers the type of a module-scope value without a written type. */
 export function inferType(
   value: Expression,
   names: ModuleNames,
@@ -49,7 +49,7 @@ export function inferType(
   return readValue(createWalk(names, weights), value)
 }
 
-/** A named type; its sizes may use constants of the function. */
+/** Resolves a named type; its sizes may use constants of the function. */
 export function typeIn(walk: Walk, expression: Expression): ValueType | undefined {
   const size = (written: Expression) => walk.names.sizeIn(scopeOf(walk), written)
   return typeNamed(expression, { named: walk.names.named, size })

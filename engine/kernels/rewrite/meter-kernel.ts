@@ -45,7 +45,7 @@ const LARGEST = 2 ** 31
 const SIMD_LANES = 4
 /** Cost of clearing one word of workgroup memory when a workgroup begins. */
 const CLEAR_WEIGHT = 8
-/** How far one invocation's share may exceed the mean: few use it up. */
+/** Factor by which one invocation's share may exceed the mean: few use it up. */
 const UNEVEN = 2
 
 /**
@@ -155,7 +155,7 @@ function allotted({ functions, prefix, grant, invocations, idOf }: Parts): Edite
   }
 }
 
-/** A counter for each loop in each place, declared in the entry point and passed down by pointers. */
+/** Gives each loop in each place a counter, declared in the entry point and passed down by pointers. */
 function counted({ functions, entry, place, prefix, grant, invocations, idOf }: Parts): Edited {
   const byName = new Map(functions.map((weight) => [weight.declaration.name, weight]))
   const known = new Map<string, Meters>()

@@ -26,9 +26,9 @@ export interface ModuleNames extends TypeNames {
   readonly values: ReadonlyMap<string, Declaration>
   typeOf(expression: Expression): ValueType | undefined
   readonly scope: ConstantScope
-  /** As {@link TypeNames.size}, in a scope that may add a function's constants. */
+  /** Does the same as {@link TypeNames.size}, in a scope that may add a function's constants. */
   sizeIn(scope: ConstantScope, expression: Expression, what?: string): number
-  /** Type of a module-scope variable or constant. `infer` is called where the source writes none. */
+  /** Gives the type of a module-scope variable or constant. `infer` is called where the source writes none. */
   valueType(name: string, infer: (value: Expression) => ValueType): ValueType | undefined
   placeOf(span: Pick<Span, 'start'>): SourcePosition
 }

@@ -66,7 +66,7 @@ interface Field {
   readonly member: string | undefined
 }
 
-/** Built-in values that a parameter brings, itself or as members of its structure. */
+/** Lists the built-in values that a parameter brings, itself or as members of its structure. */
 function fieldsOf(parameter: Parameter, named: Named): Field[] {
   const builtin = builtinOf(parameter)
   if (builtin !== undefined) return [{ builtin, type: parameter.type, member: undefined }]
@@ -81,7 +81,7 @@ function builtinOf({ attributes }: Pick<Parameter, 'attributes'>): string | unde
   return value?.kind === 'name' ? value.name : undefined
 }
 
-/** Members of a structure, also through aliases; else none. The compiler refuses circles. */
+/** Lists the members of a structure, also through aliases; else none. The compiler refuses circles. */
 function membersOf(type: Parameter['type'], named: Named): readonly Parameter[] {
   let found = type.kind === 'name' ? named.get(type.name) : undefined
   for (let layers = 0; found?.kind === 'alias' && layers < WGSL_DEPTH; layers += 1)

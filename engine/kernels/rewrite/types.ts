@@ -49,7 +49,7 @@ export function typeNamed(expression: Expression, names: TypeNames): ValueType |
   return /^(?:bool|[iu]32|f16|f32|atomic)$/.test(name) ? SCALAR : undefined
 }
 
-/** The type of a struct's member or of a vector's components. */
+/** Finds the type of a struct's member or of a vector's components. */
 export function memberOf(type: ValueType, member: string): ValueType {
   const found = type.members?.get(member)
   if (found !== undefined) return found

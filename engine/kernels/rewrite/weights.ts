@@ -13,7 +13,7 @@ export const LOOP_ENTRY_WEIGHT = 24
 const DIVISION_WEIGHT = 4
 
 /**
- * What only compilation pays, beside the operations themselves. Measured on SwiftShader, the slowest compiler of all
+ * The weight that only compilation has, beside the operations themselves. Measured on SwiftShader, the slowest compiler of all
  * nodes. 400 branches or 100 loops in a row took 2 to 4 s, one switch of 200 clauses 4 s. An array of 4,000 words
  * took 6 s, one of 1,000 half a second.
  */

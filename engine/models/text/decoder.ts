@@ -88,7 +88,7 @@ function cacheNames({ num_hidden_layers: layers }: DecoderConfig): CacheName[] {
   ).flat()
 }
 
-/** `[1, kv heads, 0, head size]` for every cache input, in the graph's type. */
+/** Makes a tensor `[1, kv heads, 0, head size]` for every cache input, in the graph's type. */
 function emptyCache(
   config: DecoderConfig,
   inputs: ReadonlyMap<string, InputInfo>,

@@ -260,7 +260,7 @@ describe('[A3] an invalid request', () => {
   })
 })
 
-describe('[A4] an oversized body', () => {
+describe('[H1] an oversized body', () => {
   const chunk = new Uint8Array(1024 * 1024).fill(0x20)
 
   it('is refused by its declared length', async () => {

@@ -130,7 +130,7 @@ describe('[A7] a name that is misspelt', () => {
   })
 })
 
-describe('[A8] what is hardly HTTP', () => {
+describe('[H3] what is hardly HTTP', () => {
   const head = (...lines: string[]) => `${lines.join('\r\n')}\r\n\r\n`
   const withKey = () => `authorization: Bearer ${key}`
   const CHUNKED = 'transfer-encoding: chunked'

@@ -321,7 +321,7 @@ describe('the examples', () => {
 })
 
 describe('a batch that is no longer wanted', () => {
-  it('[G8] is erased with the receipts of its items by an admin key, and the log proves it', async () => {
+  it('[AU8] is erased with the receipts of its items by an admin key, and the log proves it', async () => {
     const own = await stack.createTenant('eraser', ['infer', 'policy', 'audit', 'admin'])
     await stack.pin(own, openPolicy('EU'))
     const taken = await stack.post(own, '/v1/jobs', batchOf(4))

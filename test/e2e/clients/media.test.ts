@@ -58,7 +58,7 @@ describe('a base64 file is answered in JSON with', () => {
 })
 
 describe('a file that cannot be used', () => {
-  it('[M1] is refused by the node, by its element', async () => {
+  it('[MS1] is refused by the node, by its element', async () => {
     const half = example('nameplate.png').subarray(0, 5_000)
     const detail = expect.stringContaining('cut off') as unknown
     expect(await infer('pp-ocr', 'image', half)).toMatchObject({
@@ -67,7 +67,7 @@ describe('a file that cannot be used', () => {
     })
   })
 
-  it('[M2] is refused by the Worker when it is larger than the model takes', async () => {
+  it('[MS2] is refused by the Worker when it is larger than the model takes', async () => {
     const detail = `is longer than ${MEDIA_BYTES} bytes`
     const large = new Uint8Array(MEDIA_BYTES + 1)
     expect(await infer('nanodet-g', 'image', large)).toMatchObject({

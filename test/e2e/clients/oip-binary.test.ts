@@ -144,13 +144,13 @@ describe('the binary tensor extension', () => {
       '/inputs/0/parameters/binary_data_size',
     ],
     ['an unknown parameter', texts, { parameters: { shm: 1 } }, '/inputs/0/parameters/shm'],
-  ])('[B1] refuses %s, with a pointer', async (_, binary, part, pointer) => {
+  ])('[H4] refuses %s, with a pointer', async (_, binary, part, pointer) => {
     const { status, json } = await infer({ inputs: [{ ...binaryTensor, ...part }] }, binary)
     expect(status).toBe(400)
     expect(JSON.stringify(json['errors'])).toContain(`"pointer":"${pointer}"`)
   })
 
-  it.each(['0', '-1', 'x', '999999', '1e3'])('[B1] refuses a JSON length of %s', async (length) => {
+  it.each(['0', '-1', 'x', '999999', '1e3'])('[H4] refuses a JSON length of %s', async (length) => {
     const headers = { 'inference-header-content-length': length }
     const { status, json } = await infer({ inputs: [binaryTensor] }, texts, headers)
     expect(status).toBe(400)

@@ -230,7 +230,7 @@ describe('a job in the audit log', () => {
     expect(adequate?.notes.join()).toMatch(/holds GB: .* end on 27 December 2031/)
   })
 
-  it('[G8] can be erased while its receipt is still at the hub', async () => {
+  it('[AU8] can be erased while its receipt is still at the hub', async () => {
     const { headers } = await stack.post(tenant, '/v1/embeddings', EMBEDDING)
     const id = headers.get('x-littoral-receipt') ?? ''
     const fresh = ReceiptDocument.parse((await stack.get(tenant, `/v1/receipts/${id}`)).body)
@@ -241,7 +241,7 @@ describe('a job in the audit log', () => {
     expect(await events(`job=${freshJob}`)).toEqual([])
   })
 
-  it('[G8] is erased with its receipt, and the log proves the erasure', async () => {
+  it('[AU8] is erased with its receipt, and the log proves the erasure', async () => {
     const remove = (by: Tenant) => stack.delete(by, `/v1/jobs/${jobId}`)
     expect((await remove(other)).status).toBe(403)
     const { status, body } = await remove(tenant)

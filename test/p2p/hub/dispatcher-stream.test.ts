@@ -99,14 +99,14 @@ describe('a streamed answer', () => {
     ['a token for each letter', [{ type: 'delta', text: 'five5', tokens: [1, 2, 3, 4, 5] }, END]],
     ['no token at all', [{ type: 'delta', text: 'five5', tokens: [] }, END]],
     ['a piece for each letter', [...['f', 'i', 'v', 'e', '5'].map((letter) => delta(letter)), END]],
-  ])('[F3] costs the same however it is written: %s', async (_, events) => {
+  ])('[O8] costs the same however it is written: %s', async (_, events) => {
     await hub.join({ country: 'DE', engine: writer(events) })
     const answer = await start(await tell(512))
     await readAll(answer)
     expect((await answer.outcome).units).toBe(Math.ceil(payload.length / 4) + 2)
   })
 
-  it('[F3] costs at most what was asked for, however long its tokens are', async () => {
+  it('[O8] costs at most what was asked for, however long its tokens are', async () => {
     await hub.join({ country: 'DE', engine: writer([delta('x'.repeat(400)), END]) })
     const request = await tell()
     const answer = await start(request)

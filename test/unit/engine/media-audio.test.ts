@@ -94,7 +94,7 @@ describe('a WAV', () => {
     ['arecord', 0x80000000],
     ['arecord, three channels', 0x80000000 - (0x80000000 % 6)],
   ]
-  test.each(unknown)('[M5] of unknown length: %s', async (_, sizeBytes) => {
+  test.each(unknown)('[MS5] of unknown length: %s', async (_, sizeBytes) => {
     const file = Buffer.from(wav(PCM16, VALUES))
     file.writeUInt32LE(sizeBytes, 40)
     file.writeUInt32LE(Math.min(sizeBytes + 36, 0xffffffff), 4)
@@ -103,7 +103,7 @@ describe('a WAV', () => {
     expect(await listen(new Uint8Array(file.subarray(0, -1)))).toHaveLength(3)
   })
 
-  test('[M5] whose length is in another chunk, as in RF64', async () => {
+  test('[MS5] whose length is in another chunk, as in RF64', async () => {
     const long = (sizeBytes: bigint, kind: string) => {
       const sizes = Buffer.alloc(36)
       sizes.write('ds64', 0, 'latin1')
@@ -122,7 +122,7 @@ describe('a WAV', () => {
   })
 
   test.each([10, 1_000_000, 0x10000000, 0x40000000])(
-    '[M5] that is %i bytes long and was cut is refused',
+    '[MS5] that is %i bytes long and was cut is refused',
     async (sizeBytes) => {
       const file = Buffer.from(wav(PCM16, VALUES))
       file.writeUInt32LE(sizeBytes, 40)
@@ -174,7 +174,7 @@ describe('a WAV', () => {
 })
 
 describe('a FLAC', () => {
-  test('[M5] of unknown length', async () => {
+  test('[MS5] of unknown length', async () => {
     const file = readFileSync(new URL('../../fixtures/clip.flac', import.meta.url))
     const whole = await listen(new Uint8Array(file))
     // The low half of the 13th byte and four more count the samples; sixteen bytes of a digest follow.

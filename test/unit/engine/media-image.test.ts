@@ -170,7 +170,7 @@ describe('a PNG', () => {
       [9, 3, 1, 2, 3, 4, 5, 6],
     ]
     test.each(LOOKS)(
-      '[M3] is turned upright: orientation %i',
+      '[MS3] is turned upright: orientation %i',
       async (orientation, width, ...grey) => {
         const upright = {
           width,
@@ -182,7 +182,7 @@ describe('a PNG', () => {
       },
     )
 
-    test('[M3] is not turned when its EXIF is unreadable', async () => {
+    test('[MS3] is not turned when its EXIF is unreadable', async () => {
       const plain = await decode(held([]))
       const [whole = new Uint8Array()] = exifOf(6)
       for (let length = 0; length < 20; length++)
@@ -227,7 +227,7 @@ describe('a PNG', () => {
       /decompresses to 128004000/,
     ],
   ]
-  test.each(wrong)('[M3] with %s is refused', async (_, rows, detail) => {
+  test.each(wrong)('[MS3] with %s is refused', async (_, rows, detail) => {
     await expect(decode(png(rows))).rejects.toMatchObject({
       code: 'invalid_request',
       detail: expect.stringMatching(detail) as unknown,
@@ -237,7 +237,7 @@ describe('a PNG', () => {
 
 describe('a JPEG', () => {
   test.each([1, 2, 3, 4, 5, 6, 7, 8])(
-    '[M4] is turned as its camera says it was held: orientation %i',
+    '[MS4] is turned as its camera says it was held: orientation %i',
     async (orientation) => {
       const photo = at('examples/cat.jpg')
       const plain = await decode(photo)
@@ -250,7 +250,7 @@ describe('a JPEG', () => {
     },
   )
 
-  test('[M4] of an arithmetic, lossless or CMYK kind is refused', async () => {
+  test('[MS4] of an arithmetic, lossless or CMYK kind is refused', async () => {
     for (const [marker, components] of [
       [0xc9, 3],
       [0xc3, 3],

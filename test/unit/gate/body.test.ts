@@ -38,7 +38,7 @@ function createReader(limitBytes = 10) {
 
 const silent = () => new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) })
 
-describe('[A4] reading a body', () => {
+describe('[H1] reading a body', () => {
   it('stops at the bound, declared or not', async () => {
     const read = createReader()
     expect(await read('{"a":1}')).toBe('read')
@@ -127,7 +127,7 @@ describe('the declared type of a body', () => {
   })
 })
 
-describe('[A6] the time of a body', () => {
+describe('[H2] the time of a body', () => {
   beforeEach(() => {
     vi.useFakeTimers()
   })
@@ -156,7 +156,7 @@ describe('[A6] the time of a body', () => {
   })
 })
 
-describe('[A6] the memory of unfinished bodies', () => {
+describe('[H2] the memory of unfinished bodies', () => {
   /** Opens bodies that pause after their first part, until one is refused. */
   async function fill(read: ReturnType<typeof createReader>, keyId: string, partBytes: number) {
     for (let count = 0; count < 10_000; count += 1) {

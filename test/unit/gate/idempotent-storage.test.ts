@@ -21,7 +21,7 @@ const RECEIPT = `0x${'ab'.repeat(32)}`
 beforeEach(() => Object.assign(globalThis, { __SIMULATED_PLACES__: false }))
 afterEach(() => Reflect.deleteProperty(globalThis, '__SIMULATED_PLACES__'))
 
-it('[G8] a kept answer stores no receipt or node in the clear, and replays both', async () => {
+it('[AU8] a kept answer stores no receipt or node in the clear, and replays both', async () => {
   const storage = createSqliteStorage()
   const core = createTenantCore({ storage, nowMs: Date.now, random: randomBytes })
   await core.keys.create({ tenant: acme, scopes: ['infer'], networks: [] })

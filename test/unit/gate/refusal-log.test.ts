@@ -35,7 +35,7 @@ beforeEach(() => {
 const send = async (refusals: readonly Refusal[]) => void sent.push([...refusals])
 
 describe('refusals before a job', () => {
-  it('[G5] are sent together by the first request, equal ones as one with a count', async () => {
+  it('[AU5] are sent together by the first request, equal ones as one with a count', async () => {
     const first = log.note(acme, refusal('compute.allow'), send)
     for (let i = 0; i < 999; i += 1) {
       nowMs += 1

@@ -66,7 +66,7 @@ describe('the heads of the audit logs', () => {
     ['shrank', ['a', 'b']],
     ['has another root at the same size', ['a', 'b', 'x']],
     ['has another past and is longer', ['a', 'x', 'c', 'd', 'e']],
-  ])('[G7] of a log that %s are not posted', async (_case, entries) => {
+  ])('[AU7] of a log that %s are not posted', async (_case, entries) => {
     answer = logOf(['a', 'b', 'c'])
     const before = await ask()
     answer = logOf(entries)

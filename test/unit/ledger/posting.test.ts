@@ -27,7 +27,7 @@ describe('what a Ledger posts', () => {
     ])
   })
 
-  it('[G6] [L10] has the root over its tenants’ logs, unchanged by a restart and by their growth', async () => {
+  it('[AU6] [L10] has the root over its tenants’ logs, unchanged by a restart and by their growth', async () => {
     const receipt = await bench.maker.make()
     const tenant = nameHash(receipt.receipt.ticket.tenant)
     const head = (size: number) => ({ tenant, size, root: receipt.id })

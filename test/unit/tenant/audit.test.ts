@@ -102,7 +102,7 @@ const nameOf = (entry: LogEntry) => toHex(leafHash(leafBytes(entry)))
 const typesOf = (entries: readonly LogEntry[]) => entries.map(({ type }) => type)
 
 describe('the log', () => {
-  it('[G4] has an admission and a placement for each receipt, and none for a repeated one', async () => {
+  it('[AU4] has an admission and a placement for each receipt, and none for a repeated one', async () => {
     const receipt = await maker.make()
     core.receipts.record([{ receipt, salt: SALT }])
     core.receipts.record([{ receipt, salt: SALT }])
@@ -119,7 +119,7 @@ describe('the log', () => {
     expect(JSON.stringify(entries)).not.toContain(SALT)
   })
 
-  it('[G2] proves every entry and every earlier state under one signed checkpoint', async () => {
+  it('[AU2] proves every entry and every earlier state under one signed checkpoint', async () => {
     const heads = [core.log.head()]
     for (let i = 0; i < 9; i += 1) {
       await place()
@@ -145,7 +145,7 @@ describe('the log', () => {
     expect(rootOf(size)).toBe(root)
   })
 
-  it('[G2] continues after a restart, and does not depend on how many receipts came at once', async () => {
+  it('[AU2] continues after a restart, and does not depend on how many receipts came at once', async () => {
     const random = createRandom(11)
     const receipts = await Promise.all(Array.from({ length: 300 }, () => maker.make()))
     const entries = receipts.map((receipt) => ({ receipt, salt: SALT }))
@@ -165,7 +165,7 @@ describe('the log', () => {
     }
   })
 
-  it('[G3] adds nothing when the logged change fails', () => {
+  it('[AU3] adds nothing when the logged change fails', () => {
     const before = core.log.head()
     storage.beforeStatement = () => {
       throw new AppError('internal', 'the disk is full')
@@ -176,7 +176,7 @@ describe('the log', () => {
     expect(core.log.head()).toEqual(before)
   })
 
-  it('[G3] never goes back in time, whatever the clock does', async () => {
+  it('[AU3] never goes back in time, whatever the clock does', async () => {
     nowMs -= 60_000
     await place()
     const times = rangeOf(core, 0, 10).map(({ atMs }) => atMs)
@@ -227,7 +227,7 @@ describe('the search', () => {
 })
 
 describe('refusals', () => {
-  it('[G5] are logged one by one up to a limit per key and minute, and the rest as one count', () => {
+  it('[AU5] are logged one by one up to a limit per key and minute, and the rest as one count', () => {
     const flood = AUDIT_REFUSALS_PER_MINUTE + 70
     for (let i = 0; i < flood; i += 1) core.log.recordRefusals([refusal({})])
     core.log.recordRefusals([refusal({ by: 'key_b', count: 4 })])
@@ -246,7 +246,7 @@ describe('refusals', () => {
 })
 
 describe('erasure', () => {
-  it('[G1] [G8] removes receipt, detail and salt, keeps every leaf, and returns its proof', async () => {
+  it('[AU1] [AU8] removes receipt, detail and salt, keeps every leaf, and returns its proof', async () => {
     const jobId = await place()
     const other = await place()
     const before = core.log.head()
@@ -272,7 +272,7 @@ describe('erasure', () => {
     expect(codeOf(() => core.receipts.erase(jobId, null))).toBe('not_found')
   })
 
-  it('[G8] of a batch is one entry for all its jobs, and none when nothing is kept', async () => {
+  it('[AU8] of a batch is one entry for all its jobs, and none when nothing is kept', async () => {
     const receipts = await Promise.all([maker.make(), maker.make(), maker.make()])
     core.receipts.record(receipts.map((receipt) => ({ receipt, salt: SALT })))
     const [first, second, third] = receipts.map(({ id }) => id)
@@ -284,7 +284,7 @@ describe('erasure', () => {
     expect(core.receipts.eraseReceipts('batch_1', ids, null)).toBeNull()
   })
 
-  it('[G8] is not undone when a node sends its receipt again', async () => {
+  it('[AU8] is not undone when a node sends its receipt again', async () => {
     const receipt = await maker.make()
     const { jobId } = receipt.receipt.ticket
     core.receipts.record([{ receipt, salt: SALT }])
@@ -295,7 +295,7 @@ describe('erasure', () => {
     expect(core.log.head()).toEqual(before)
   })
 
-  it('[G10] of a phi job keeps its refusals', () => {
+  it('[AU10] of a phi job keeps its refusals', () => {
     const clinic = { id: 'clinic', compute: { allow: ['EU'] } }
     core.policies.publish(asPolicy({ ...clinic, dataClass: 'phi', nodeTrust: 'dedicated' }))
     const jobId = newJobId()
@@ -305,7 +305,7 @@ describe('erasure', () => {
     expect(kept?.opening?.detail).toMatchObject({ rule: 'data_class.phi' })
   })
 
-  it('[G10] of a phi job removes the receipt and keeps the audit events six years', async () => {
+  it('[AU10] of a phi job removes the receipt and keeps the audit events six years', async () => {
     const jobId = await place({ dataClass: 'phi' })
     const untilMs = ISSUED_MS + PHI_AUDIT_DAYS * DAY_MS
     const erased = core.receipts.erase(jobId, null)
@@ -321,7 +321,7 @@ describe('erasure', () => {
 })
 
 describe('retention', () => {
-  it('[G9] erases what is due at its time, and logs which entries were erased', async () => {
+  it('[AU9] erases what is due at its time, and logs which entries were erased', async () => {
     await place()
     const dueMs = ISSUED_MS + EU_POLICY.retentionDays * DAY_MS
     expect(Math.min(...wakes)).toBe(dueMs)

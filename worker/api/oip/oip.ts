@@ -92,7 +92,8 @@ export interface EncodedInfer {
   readonly binary: readonly Uint8Array[]
 }
 
-export interface TensorBatch {
+/** A request's tensors: their headers, and their bytes in the same order. */
+export interface RequestTensors {
   readonly headers: TensorHeader[]
   readonly payload: Uint8Array
 }
@@ -106,7 +107,7 @@ export function decodeInfer(
   manifest: ModelManifest,
   request: InferRequest,
   binary: Uint8Array = new Uint8Array(),
-): TensorBatch {
+): RequestTensors {
   const faults: FieldFault[] = []
   const cut = cutBinary(request.inputs, binary, faults)
   const ordered = orderInputs(manifest.inputs, request.inputs, faults)
@@ -137,7 +138,7 @@ export function decodeInfer(
 }
 
 /** A model job's work, and the most that it can cost. */
-export function priceModel(manifest: ModelManifest, { headers, payload }: TensorBatch) {
+export function priceModel(manifest: ModelManifest, { headers, payload }: RequestTensors) {
   const digest = manifestDigest(manifest)
   return {
     work: { kind: 'model' as const, model: manifest.id, digest, inputs: headers },
@@ -221,7 +222,8 @@ function orderInputs(
     const isKnown = expected.some((tensor) => tensor.name === name)
     const isFirst = given.findIndex((tensor) => tensor.name === name) === index
     if (!isKnown) faults.push({ pointer: `/inputs/${index}/name`, detail: `no input "${name}"` })
-    if (!isFirst) faults.push({ pointer: `/inputs/${index}/name`, detail: `"${name}" appears twice` })
+    if (!isFirst)
+      faults.push({ pointer: `/inputs/${index}/name`, detail: `"${name}" appears twice` })
   }
   return expected.flatMap(({ name, datatype }) => {
     const index = given.findIndex((tensor) => tensor.name === name)

@@ -9,7 +9,7 @@ import { encodeBase64 } from '#shared/base/base64.ts'
 import { LittoralMember } from './dialect.ts'
 import { LabelFields } from './sampling.ts'
 import { invalidAt, refuseAt, tooLarge } from '#worker/body/faults.ts'
-import type { TensorBatch } from '#worker/api/oip/oip.ts'
+import type { RequestTensors } from '#worker/api/oip/oip.ts'
 import { ResidencyFields } from '#worker/body/residency.ts'
 
 /** Far above LIMITS.embeddingInputs, which has its own error; bounds the number of faults. */
@@ -52,7 +52,10 @@ export type EmbeddingsResponse = z.infer<typeof EmbeddingsResponse>
  * @throws {AppError} invalid_request, too_large for too many texts, context_length_exceeded for a
  * text that is too long
  */
-export function decodeEmbeddings(manifest: ModelManifest, request: EmbeddingsRequest): TensorBatch {
+export function decodeEmbeddings(
+  manifest: ModelManifest,
+  request: EmbeddingsRequest,
+): RequestTensors {
   const [input] = manifest.inputs
   if (manifest.task !== 'embedding' || input === undefined) {
     throw invalidAt('/model', `${manifest.id} makes no embeddings; see GET /v1/models`)
