@@ -19,7 +19,7 @@ const worker = useWorker('development', {
 const acme = openOnce(() =>
   worker.operator.createKey({ tenant: 'acme', scopes: ['infer', 'audit'] }),
 )
-const node = openOnce(
+openOnce(
   async () =>
     startNodeProcess({
       hub: worker.workerd.url,
