@@ -94,7 +94,9 @@ describe('[B7] built-in reductions', () => {
     const reducer = createReducer('sum', 'UINT16')
     reducer.add(bytes)
     expect([...new Float64Array(reducer.finish().bytes.slice().buffer)]).toEqual([511, 0])
-    expect(() => createReducer('sum', 'UINT32').add(new Uint8Array(6))).toThrow('not a multiple of the size of UINT32')
+    expect(() => createReducer('sum', 'UINT32').add(new Uint8Array(6))).toThrow(
+      'not a multiple of the size of UINT32',
+    )
   })
 })
 
