@@ -21,16 +21,8 @@ export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
     nowMs,
     random: randomBytes,
     log: createLog(),
-    tenants: createTenantCache({
-      maxAgeMs: AUTH_CACHE_MS,
-      size: TENANTS_CACHED,
-      nowMs,
-    }),
-    admissions: createRateLimit({
-      perMinute: ADMISSIONS_PER_MINUTE,
-      keys: RATE_LIMIT_KEYS,
-      nowMs,
-    }),
+    tenants: createTenantCache({ maxAgeMs: AUTH_CACHE_MS, size: TENANTS_CACHED, nowMs }),
+    admissions: createRateLimit({ perMinute: ADMISSIONS_PER_MINUTE, keys: RATE_LIMIT_KEYS, nowMs }),
     refusals: createRefusalLog({
       nowMs,
       wait: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),

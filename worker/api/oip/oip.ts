@@ -222,8 +222,7 @@ function orderInputs(
     const isKnown = expected.some((tensor) => tensor.name === name)
     const isFirst = given.findIndex((tensor) => tensor.name === name) === index
     if (!isKnown) faults.push({ pointer: `/inputs/${index}/name`, detail: `no input "${name}"` })
-    if (!isFirst)
-      faults.push({ pointer: `/inputs/${index}/name`, detail: `"${name}" appears twice` })
+    if (!isFirst) faults.push({ pointer: `/inputs/${index}/name`, detail: 'appears twice' })
   }
   return expected.flatMap(({ name, datatype }) => {
     const index = given.findIndex((tensor) => tensor.name === name)

@@ -164,10 +164,7 @@ async function look(
   if ((await rpc.request('eth_getCode', [settlement, 'latest'])) === '0x')
     return found('contract.missing', `Chain ${chainId} has no contract at ${settlement}.`)
   if (!(await isPoster(rpc, settlement, poster)))
-    return found(
-      'poster.unknown',
-      `The contract ${settlement} does not accept batches from ${poster}.`,
-    )
+    return found('poster.unknown', `Contract ${settlement} accepts no batches from ${poster}.`)
   const neededWei = RESERVE_GAS * (await readFees(rpc)).maxFeePerGas
   if (balanceWei < neededWei)
     return found(

@@ -46,9 +46,7 @@ export function createOwnKeys(keys: KeyStore, { nowMs }: Pick<TenantDeps, 'nowMs
           `${id} is this tenant's last admin key: without it only the operator can make keys. Make another first, or add ?last_admin=true.`,
           {
             meta: {
-              errors: [
-                { pointer: '/last_admin', detail: 'must be true to revoke the last admin key' },
-              ],
+              errors: [{ pointer: '/last_admin', detail: 'must be true to revoke this key' }],
             },
           },
         )
