@@ -294,8 +294,7 @@ function otherClaim({ presence, admission }: Member): string | null {
   return `The presence record claims ${presence.claim}; the node was admitted with ${admission.claim}.`
 }
 
-export function factsOf(member: Member): NodeView['facts'] {
-  const place = member.evidence.place()
+export function factsOf(member: Member, place = member.evidence.place()): NodeView['facts'] {
   return {
     country: place.country,
     evidence: place.evidence,
