@@ -46,7 +46,7 @@ export async function measureTail({ quick }: BenchContext): Promise<BenchResult>
   for (const load of LOADS) {
     sections.push(
       await measureSection({
-        name: `${MIX.nodes} nodes at ${load * 100} % load, ${jobs} jobs; each round is a seed`,
+        name: `${MIX.nodes} nodes at ${Math.round(load * 100)} % load, ${jobs} jobs; each round is a seed`,
         contenders: Object.entries(RULES).map(([name, rule]) =>
           simulated(name, (seed) => simulate({ mix: MIX, rule, seed, load, jobs })),
         ),
