@@ -106,9 +106,8 @@ function cheapest(nodes: readonly NodeView[], { from, isFit: fits, job }: Pass) 
   let leastMs = Infinity
   for (let n = 0; n < nodes.length; n += 1) {
     const node = nodes[from + n < nodes.length ? from + n : from + n - nodes.length]
-    if (node === undefined) continue
     // Most nodes are too far already.
-    if (node.rttMs >= leastMs) continue
+    if (node === undefined || node.rttMs >= leastMs) continue
     const ms = costMs(node)
     if (ms >= leastMs || !fits(node, job)) continue
     best = node

@@ -294,7 +294,14 @@ function otherClaim({ presence, admission }: Member): string | null {
   return `The presence record claims ${presence.claim}; the node was admitted with ${admission.claim}.`
 }
 
-export function factsOf({ evidence, admission, quarantine }: Member): NodeView['facts'] {
-  const { networks } = admission
-  return { ...evidence.place(), networks, quarantined: quarantine !== null }
+export function factsOf(member: Member, place = member.evidence.place()): NodeView['facts'] {
+  return {
+    country: place.country,
+    evidence: place.evidence,
+    possible: place.possible,
+    trust: place.trust,
+    voucher: place.voucher,
+    networks: member.admission.networks,
+    quarantined: member.quarantine !== null,
+  }
 }

@@ -2,6 +2,7 @@
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Work } from '#shared/job/job.ts'
 import type { NodeFacts } from '#shared/law/decide.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
 import type { NodeView } from '#worker/hub/choice/choice.ts'
 import type { Member } from './directory.ts'
 import { expectedMs, middleOf, timeOf, workKey, type ServiceTime } from './service-times.ts'
@@ -16,7 +17,7 @@ const MOST_DOUBLINGS = Math.log2(LIMITS.nodeJobsInFlight)
 
 export interface RosterDeps {
   readonly slots: Slots
-  factsOf(member: Member): NodeFacts
+  factsOf(member: Member, place: Place): NodeFacts
   isSuspect(member: Member): boolean
   isBehind(member: Member): boolean
   /** @param answers number of the node's recent answers to this work */
@@ -62,7 +63,7 @@ class Candidate implements NodeView {
   readonly #key: string
   readonly #time: ServiceTime | undefined
   readonly #taken: NodeSlots
-  #place: unknown
+  #place: Place | undefined
   #facts: NodeFacts | undefined
 
   constructor(roster: Roster, member: Member, work: Work) {
@@ -79,7 +80,7 @@ class Candidate implements NodeView {
     const place = this.#member.evidence.place()
     const isOut = this.#member.quarantine !== null
     if (this.#facts === undefined || place !== this.#place || isOut !== this.#facts.quarantined)
-      this.#facts = this.#roster.deps.factsOf(this.#member)
+      this.#facts = this.#roster.deps.factsOf(this.#member, place)
     this.#place = place
     return this.#facts
   }
