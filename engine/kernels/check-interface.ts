@@ -27,10 +27,10 @@ export function checkInterface({ module, resources }: KernelReport, work: Kernel
 }
 
 function checkResource(
-  { name, place, group, binding, access }: Resource,
+  { name, position, group, binding, access }: Resource,
   { buffers }: KernelWork,
 ): void {
-  const fault = (detail: string) => refuse('invalid_request', place, `${name} ${detail}`)
+  const fault = (detail: string) => refuse('invalid_request', position, `${name} ${detail}`)
   if (access === undefined) throw fault('is not a buffer, and a kernel gets only buffers')
   if (group !== 0) throw fault('is not in @group(0), where the buffers are')
   const buffer = buffers.find((candidate) => candidate.binding === binding)

@@ -7,13 +7,13 @@ export interface SourcePosition {
   readonly start: number
 }
 
-/** @param place undefined when the whole kernel is at fault */
+/** @param position undefined when the whole kernel is at fault */
 export function refuse(
   code: 'too_large' | 'invalid_request',
-  place: SourcePosition | undefined,
+  position: SourcePosition | undefined,
   detail: string,
 ): AppError {
-  const text = place === undefined ? detail : `line ${lineOf(place)}: ${detail}`
+  const text = position === undefined ? detail : `line ${lineOf(position)}: ${detail}`
   return faultsError([{ pointer: '/kernel/wgsl', detail: text }], code)
 }
 

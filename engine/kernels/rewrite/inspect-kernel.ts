@@ -30,7 +30,7 @@ export interface KernelReport {
 /** A module variable that the entry point reaches and the host must bind. */
 export interface Resource {
   readonly name: string
-  readonly place: SourcePosition
+  readonly position: SourcePosition
   readonly group: number | undefined
   readonly binding: number | undefined
   /** `uniform`, `read` or `read_write`; undefined for a texture or sampler. */
@@ -68,7 +68,7 @@ export function inspectKernel(source: string, entryPoint: string): KernelReport 
   const total = functions.reduce((sum, { expanded }) => sum + expanded, 0)
   if (total > 2 * WGSL_EXPANDED) {
     const what = `${total} units of weight with all calls written out`
-    throw tooMany(names.placeOf(entry.declaration), what, 2 * WGSL_EXPANDED)
+    throw tooMany(names.positionOf(entry.declaration), what, 2 * WGSL_EXPANDED)
   }
   const uses = new Set(functions.flatMap((weight) => [...weight.uses]))
   const sharedWords = checkVariables(names, uses, weights.typeOf)
@@ -135,10 +135,10 @@ function checkNames({ declarations }: KernelModule, names: ModuleNames): void {
   for (const declaration of declarations) {
     if (declaration.kind === 'assert') continue
     const { name } = declaration
-    const place = names.placeOf(declaration)
+    const position = names.positionOf(declaration)
     if (NEEDED.includes(name))
-      throw refuse('invalid_request', place, `${name} may not be given another meaning here`)
-    if (seen.has(name)) throw refuse('invalid_request', place, `${name} is declared twice`)
+      throw refuse('invalid_request', position, `${name} may not be given another meaning here`)
+    if (seen.has(name)) throw refuse('invalid_request', position, `${name} is declared twice`)
     seen.add(name)
   }
 }
@@ -159,11 +159,11 @@ function checkVariables(
     const name = space?.kind === 'name' ? space.name : undefined
     if (declaration.keyword !== 'var' || name === 'private') words += found
     else if (name === 'workgroup') sharedWords += found
-    const place = names.placeOf(declaration)
+    const position = names.positionOf(declaration)
     if (words > WGSL_VALUE_WORDS)
-      throw tooMany(place, `${words} words of private variables and constants`, WGSL_VALUE_WORDS)
+      throw tooMany(position, `${words} words of private variables and constants`, WGSL_VALUE_WORDS)
     if (sharedWords > MOST_SHARED_WORDS)
-      throw tooMany(place, `${sharedWords} words of workgroup memory`, MOST_SHARED_WORDS)
+      throw tooMany(position, `${sharedWords} words of workgroup memory`, MOST_SHARED_WORDS)
   }
   return sharedWords
 }
@@ -175,7 +175,7 @@ function checkOverride(
 ): void {
   if (value !== undefined || !uses.has(name)) return
   const detail = `override ${name} has no value: write one here, since a job brings none`
-  throw refuse('invalid_request', names.placeOf({ start }), detail)
+  throw refuse('invalid_request', names.positionOf({ start }), detail)
 }
 
 function resourcesOf(names: ModuleNames, uses: ReadonlySet<string>): Resource[] {
@@ -194,9 +194,9 @@ function resourcesOf(names: ModuleNames, uses: ReadonlySet<string>): Resource[] 
         : Number(value.value)
     }
     const access = space === 'storage' ? (mode ?? 'read') : space
-    const place = names.placeOf(declaration)
+    const position = names.positionOf(declaration)
     const at = { group: numberOf('group'), binding: numberOf('binding') }
-    return [{ name: declaration.name, place, ...at, access }]
+    return [{ name: declaration.name, position, ...at, access }]
   })
 }
 
@@ -208,15 +208,15 @@ function workgroupSize(declaration: FunctionDeclaration, names: ModuleNames): Tr
   const size = [x, y, z] as const
   if (productOf(size) > MOST_INVOCATIONS) {
     const detail = `the workgroup has ${productOf(size)} invocations, at most ${MOST_INVOCATIONS} are allowed`
-    throw refuse('invalid_request', names.placeOf(declaration), detail)
+    throw refuse('invalid_request', names.positionOf(declaration), detail)
   }
   if (z > MOST_DEEP) {
     const detail = `the workgroup is ${z} deep, at most ${MOST_DEEP} are allowed in its third dimension`
-    throw refuse('invalid_request', names.placeOf(declaration), detail)
+    throw refuse('invalid_request', names.positionOf(declaration), detail)
   }
   return size
 }
 
-function tooMany(place: SourcePosition | undefined, what: string, most: number) {
-  return refuse('too_large', place, `the kernel has ${what}, at most ${most} are allowed`)
+function tooMany(position: SourcePosition | undefined, what: string, most: number) {
+  return refuse('too_large', position, `the kernel has ${what}, at most ${most} are allowed`)
 }

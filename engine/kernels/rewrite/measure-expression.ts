@@ -118,7 +118,7 @@ export function boundedWords(
     ? `a value has ${words} words`
     : 'an array without a size is used as a value'
   const detail = `${what}, at most ${WGSL_VALUE_WORDS} are allowed`
-  throw refuse('too_large', names.placeOf(at), detail)
+  throw refuse('too_large', names.positionOf(at), detail)
 }
 
 export function readValue(walk: Walk, expression: Expression): ValueType {

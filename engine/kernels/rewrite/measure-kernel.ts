@@ -18,16 +18,16 @@ export function createKernelWeights(names: ModuleNames): KernelWeights {
       const known = done.get(name)
       const declaration = names.functions.get(name)
       if (known !== undefined || declaration === undefined) return known
-      const place = names.placeOf(declaration)
-      if (open.has(name)) throw refuse('invalid_request', place, `function ${name} calls itself`)
+      const position = names.positionOf(declaration)
+      if (open.has(name)) throw refuse('invalid_request', position, `function ${name} calls itself`)
       if (open.size >= WGSL_DEPTH)
-        throw refuse('too_large', place, `calls nest deeper than ${WGSL_DEPTH} at ${name}`)
+        throw refuse('too_large', position, `calls nest deeper than ${WGSL_DEPTH} at ${name}`)
       open.add(name)
       const weight = measureBody(declaration, names, weights)
       open.delete(name)
       if (weight.expanded > WGSL_EXPANDED) {
         const detail = `${name} weighs ${weight.expanded} with its calls written out, at most ${WGSL_EXPANDED} are allowed`
-        throw refuse('too_large', place, detail)
+        throw refuse('too_large', position, detail)
       }
       done.set(name, weight)
       return weight

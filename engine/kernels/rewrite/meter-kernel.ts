@@ -61,12 +61,12 @@ export function meterKernel(
   invocations: number,
 ): MeteredKernel {
   const { module, source: plain, functions, entry } = report
-  const place = ({ start }: Span): SourcePosition => ({ source: plain, start })
+  const position = ({ start }: Span): SourcePosition => ({ source: plain, start })
   const cleared = (CLEAR_WEIGHT * report.sharedWords) / report.invocations
   const allowed = allowedBy(grant)
   const once = Math.ceil((entry.once + cleared) * invocations)
   if (once > grant.total) {
-    const line = lineOf(place(entry.declaration))
+    const line = lineOf(position(entry.declaration))
     throw tooMuch(
       `line ${line}: the dispatch does ${once} operations outside of loops, over ${allowed}`,
     )
@@ -79,7 +79,7 @@ export function meterKernel(
   const lanes = Math.max(SIMD_LANES, report.invocations)
   // A core that emulates a workgroup processes its invocations a few at a time; a GPU takes all at once.
   const each = grant.isPooled ? grant.each : (grant.each * 64) / lanes
-  const parts = { functions, entry, place, prefix, grant: { ...grant, each }, invocations, idOf }
+  const parts = { functions, entry, position, prefix, grant: { ...grant, each }, invocations, idOf }
   const meter = entry.hasBarrier ? counted : grant.isPooled ? pooled : allotted
   const metered = meter(parts)
   const ends = functions.flatMap((weight, index) => endOf(weight, `${prefix}_zero${index}`, plain))
@@ -101,7 +101,7 @@ function allowedBy({ total, each }: Grant): string {
 }
 
 interface Parts extends Pick<KernelReport, 'functions' | 'entry' | 'invocations'> {
-  readonly place: (span: Span) => SourcePosition
+  readonly position: (span: Span) => SourcePosition
   readonly prefix: string
   readonly grant: Grant
   readonly idOf: (loop: Loop) => number
@@ -156,7 +156,7 @@ function allotted({ functions, prefix, grant, invocations, idOf }: Parts): Edite
 }
 
 /** Gives each loop in each place a counter, declared in the entry point and passed down by pointers. */
-function counted({ functions, entry, place, prefix, grant, invocations, idOf }: Parts): Edited {
+function counted({ functions, entry, position, prefix, grant, invocations, idOf }: Parts): Edited {
   const byName = new Map(functions.map((weight) => [weight.declaration.name, weight]))
   const known = new Map<string, Meters>()
   const metersOf = (weight: FunctionWeight): Meters => {
@@ -174,7 +174,7 @@ function counted({ functions, entry, place, prefix, grant, invocations, idOf }: 
     if (count > MOST_METERS)
       throw refuse(
         'too_large',
-        place(weight.declaration),
+        position(weight.declaration),
         `${name} reaches ${count} loops beside barriers, at most ${MOST_METERS} are allowed`,
       )
     const meters = { count, own: weight.loops.map((_, index) => index), calls }

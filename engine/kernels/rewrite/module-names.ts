@@ -30,7 +30,7 @@ export interface ModuleNames extends TypeNames {
   sizeIn(scope: ConstantScope, expression: Expression, what?: string): number
   /** Gives the type of a module-scope variable or constant. `infer` is called where the source writes none. */
   valueType(name: string, infer: (value: Expression) => ValueType): ValueType | undefined
-  placeOf(span: Pick<Span, 'start'>): SourcePosition
+  positionOf(span: Pick<Span, 'start'>): SourcePosition
 }
 
 export function createModuleNames({ source, declarations }: KernelModule): ModuleNames {
@@ -42,8 +42,8 @@ export function createModuleNames({ source, declarations }: KernelModule): Modul
     else if (declaration.kind === 'declaration') values.set(declaration.name, declaration)
     else if (declaration.kind !== 'assert') types.set(declaration.name, declaration)
   }
-  const placeOf = ({ start }: Pick<Span, 'start'>) => ({ source, start })
-  const once = createOnce(placeOf)
+  const positionOf = ({ start }: Pick<Span, 'start'>) => ({ source, start })
+  const once = createOnce(positionOf)
   const named = once(types, (declaration) => wordsOf(declaration, names))
   const scope = createScope({ functions, values, types, once })
   const inferred = new Map<string, ValueType>()
@@ -52,9 +52,9 @@ export function createModuleNames({ source, declarations }: KernelModule): Modul
     values,
     named,
     scope,
-    placeOf,
+    positionOf,
     size: (expression) => names.sizeIn(scope, expression),
-    sizeIn: (within, expression, what) => sizeOf(expression, within, placeOf(expression), what),
+    sizeIn: (within, expression, what) => sizeOf(expression, within, positionOf(expression), what),
     typeOf: (expression) => typeNamed(expression, names),
     valueType(name, infer) {
       const declaration = values.get(name)
@@ -89,16 +89,16 @@ function wordsOf(
 function sizeOf(
   expression: Expression,
   scope: ConstantScope,
-  place: SourcePosition,
+  position: SourcePosition,
   what = 'the size of this array',
 ): number {
   const value = computed(() => evaluate(expression, scope))
   if (value instanceof Uncomputed)
-    throw refuse('invalid_request', place, `${what} cannot be computed: ${value.message}`)
+    throw refuse('invalid_request', position, `${what} cannot be computed: ${value.message}`)
   if (!isInteger(value) || value.value < 1n)
     throw refuse(
       'invalid_request',
-      place,
+      position,
       `${what} is ${describe(value)}, not a whole number above 0`,
     )
   return Number(value.value)
@@ -156,7 +156,7 @@ export function given<T>(value: T | Uncomputed): T {
 type Once = ReturnType<typeof createOnce>
 
 /** Computes each name once. A name that depends on itself is undefined, and chains of names are bounded. */
-function createOnce(placeOf: ModuleNames['placeOf']) {
+function createOnce(positionOf: ModuleNames['positionOf']) {
   return <D extends Span, T>(
     declarations: ReadonlyMap<string, D>,
     make: (declaration: D) => T,
@@ -171,7 +171,7 @@ function createOnce(placeOf: ModuleNames['placeOf']) {
       if (depth > WGSL_DEPTH)
         throw refuse(
           'too_large',
-          placeOf(declaration),
+          positionOf(declaration),
           `${name} depends on more than ${WGSL_DEPTH} layers of names`,
         )
       const value = make(declaration)
