@@ -54,14 +54,14 @@ export function errorOf(body: ErrorBody): AppError {
 }
 
 /** The error that a node itself sent. It informs the caller; the hub acts on its own clock and this type. */
-export class NodesWord extends AppError {}
+export class NodeError extends AppError {}
 
-export function readNodesWord(frame: Frame): NodesWord {
+export function readNodeError(frame: Frame): NodeError {
   const { code, detail, meta } = said(readJson(ErrorBody, frame))
   // A node that cancels a job unasked has abandoned it.
   return code === 'cancelled'
-    ? new NodesWord('node_lost', 'The node abandoned the job.')
-    : new NodesWord(code, detail, { meta })
+    ? new NodeError('node_lost', 'The node abandoned the job.')
+    : new NodeError(code, detail, { meta })
 }
 
 function said({ code: name, detail, meta }: ErrorBody) {

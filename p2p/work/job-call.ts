@@ -15,7 +15,7 @@ import {
 } from '#p2p/stream/frames.ts'
 import { JobResult, type CancelReason } from '#p2p/stream/messages.ts'
 import { sendData } from '#p2p/stream/send-data.ts'
-import { readNodesWord } from '#p2p/stream/wire-error.ts'
+import { readNodeError } from '#p2p/stream/wire-error.ts'
 
 /** Most frames of one output: many times what the longest text or the largest tensors need. */
 const OUTPUT_FRAMES = 65_536
@@ -98,7 +98,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
       else if (frame.kind === 'credit') upload.grant(readNumber(frame))
       else if (frame.kind === 'result') onResult(frame)
       else if (frame.kind === 'error') {
-        const error = readNodesWord(frame)
+        const error = readNodeError(frame)
         settle(() => outcome.reject(error))
       } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
       return frame.kind === 'result' || frame.kind === 'error' ? 'ended' : 'open'

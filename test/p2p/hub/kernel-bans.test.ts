@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { NodesWord } from '#p2p/stream/wire-error.ts'
+import { NodeError } from '#p2p/stream/wire-error.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 
@@ -85,7 +85,7 @@ describe('a kernel that hangs devices', () => {
           trust: 'public',
           heldMs: LIMITS.kernelRunMs,
         },
-        new NodesWord('node_timeout', 'Hung.'),
+        new NodeError('node_timeout', 'Hung.'),
       )
     const spare = await hub.join({ country: 'DE' })
     gate.resolve()

@@ -30,7 +30,7 @@ const STEERING = [
   'tryHubs',
   'hasNoNodes',
   'lacksFeatures',
-  'isNodesWord',
+  'isNodeError',
   'invalidResult',
 ]
 

@@ -1,6 +1,6 @@
 /** Simulates requests over random policies, nodes and faults, and reports those that reached a node their policy excludes. */
 import { runOffer } from '#node-core/run-offer.ts'
-import { NodesWord } from '#p2p/stream/wire-error.ts'
+import { NodeError } from '#p2p/stream/wire-error.ts'
 import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 import type { RunJobOptions } from '#p2p/work/job-call.ts'
 import { checkContent } from '#shared/receipt/check-receipt.ts'
@@ -196,8 +196,8 @@ async function receive(
   if (random.chance(0.1)) disturb(world)
   const fate = random.below(10)
   if (fate === 0) throw new AppError('node_lost', 'simulated')
-  if (fate === 1) throw new NodesWord('no_capacity', 'simulated')
-  if (fate === 2) throw new NodesWord('invalid_request', 'simulated')
+  if (fate === 1) throw new NodeError('no_capacity', 'simulated')
+  if (fate === 2) throw new NodeError('invalid_request', 'simulated')
   if (fate === 3) await at.member().link.close()
   if (fate === 4 && random.chance(0.2)) return silence(options.signal)
   const result = await runOffer(offer, payload, {

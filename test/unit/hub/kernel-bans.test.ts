@@ -8,7 +8,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { LISTED_KERNELS } from '#shared/kernels/listed-kernels.ts'
 import { silentLog } from '#shared/base/log.ts'
 import type { NodeTrust } from '#shared/law/policy.ts'
-import { NodesWord } from '#p2p/stream/wire-error.ts'
+import { NodeError } from '#p2p/stream/wire-error.ts'
 import { createKernelBans, type KernelAttempt } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister, KERNEL_PUBLIC_BAN_MS } from '#worker/kernels/register.ts'
 import {
@@ -21,7 +21,7 @@ import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { KERNEL_BANS_CACHED_MS, KERNEL_BANS_STALE_MS } from '#worker/hub/bans/ban-list.ts'
 import { KERNEL_TRIALS_PER_HOUR } from '#worker/hub/bans/kernel-trials.ts'
 
-const HUNG = new NodesWord('node_timeout', 'It hung.')
+const HUNG = new NodeError('node_timeout', 'It hung.')
 const LOST = new AppError('node_lost', 'The stream ended.')
 const HOUR_MS = 3_600_000
 
@@ -144,8 +144,8 @@ describe('words of nodes', () => {
     const { bans, attempt, barOf } = setUp()
     const others = [
       new AppError('node_timeout', 'No answer.', { meta: { rule: 'kernels.hang' } }),
-      new NodesWord('too_large', 'Big.', { meta: { rule: 'kernels.hang' } }),
-      new NodesWord('no_capacity', 'Hung.', { meta: { rule: 'kernels.banned' } }),
+      new NodeError('too_large', 'Big.', { meta: { rule: 'kernels.hang' } }),
+      new NodeError('no_capacity', 'Hung.', { meta: { rule: 'kernels.banned' } }),
     ]
     for (const reporter of [1, 2, 3])
       for (const error of others) bans.failed(attempt(1, reporter, 'verified'), error)

@@ -16,7 +16,7 @@ import {
   CONTROL_FRAME_BYTES,
 } from '#p2p/stream/frames.ts'
 import { ReceiptAck } from '#p2p/stream/messages.ts'
-import { errorFrame, readHubError, readNodesWord, readWireError } from '#p2p/stream/wire-error.ts'
+import { errorFrame, readHubError, readNodeError, readWireError } from '#p2p/stream/wire-error.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { codeOf } from '#test/support/storage/code-of.ts'
 
@@ -105,7 +105,7 @@ describe('errors on the wire', () => {
     const meta = { rule: 'seats', retryAfterSeconds: 598 }
     const frame = errorFrame(0, new AppError('no_capacity', 'Not now.', { meta }))
     expect(readHubError(frame).meta).toEqual(meta)
-    expect(readNodesWord(frame).meta).toEqual({ rule: 'seats' })
+    expect(readNodeError(frame).meta).toEqual({ rule: 'seats' })
     const endless = { ...meta, retryAfterSeconds: 10 ** 9 }
     const odd = errorFrame(0, new AppError('no_capacity', 'Not now.', { meta: endless }))
     expect(readHubError(odd).meta).toEqual({ rule: 'seats' })

@@ -1,7 +1,7 @@
 /** Answers one job with one node: choose, attempt, and again elsewhere when a node is lost. */
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
-import { NodesWord } from '#p2p/stream/wire-error.ts'
+import { NodeError } from '#p2p/stream/wire-error.ts'
 import { hungKernel, type KernelAttempt, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import { type DispatchResult, DISPATCH_ATTEMPTS } from '#worker/protocols/hub.ts'
@@ -10,7 +10,7 @@ import type { NodeChoice } from './node-choice.ts'
 import { contradicted, keepEnd } from './ends.ts'
 import type { Job } from './job.ts'
 import { SilenceWatch, type SilenceDeps } from './silence.ts'
-import { tellWords } from './tell-words.ts'
+import { errorForCaller } from './error-for-caller.ts'
 
 export interface AnswerDeps {
   readonly choice: NodeChoice
@@ -64,25 +64,25 @@ function afterFailure(
   { bans, log, attempt: { directory, manifests } }: AnswerDeps,
 ): AppError {
   const error = toAppError(cause)
-  const word = error instanceof NodesWord ? error : undefined
+  const nodeError = error instanceof NodeError ? error : undefined
   const { nodeId } = member.admission
   const { work, jobId } = job.request
   job.failedOn(nodeId)
   // A node's message may quote the job.
-  const detail = word === undefined ? error.detail : undefined
+  const detail = nodeError === undefined ? error.detail : undefined
   log.warn('attempt.failed', { jobId, nodeId, code: error.code, detail })
-  if (word !== undefined) directory.heard(member)
+  if (nodeError !== undefined) directory.heard(member)
   const isHung = bans.failed(tried, error)
   if (job.signal.aborted) throw toAppError(job.signal.reason)
   if (isHung) throw hungKernel(tried.heldMs)
   keepEnd(job, member, { error, isTaken }, directory)
-  const told = tellWords(job.ends, asLost(error), manifestOf(work, manifests))
+  const told = errorForCaller(job.ends, asLost(error), manifestOf(work, manifests))
   if (job.isBegun) throw told
   if (isTaken) return told
   // A silent node that is disconnected loses its other jobs too. A kernel that may have hung it is not passed on.
   if (directory.barredMs(nodeId) > 0 && !bans.hasRun(work))
     throw new AppError('node_timeout', 'The node was silent, and was disconnected.')
-  if (word === undefined && error.code === 'node_timeout') throw error
+  if (nodeError === undefined && error.code === 'node_timeout') throw error
   return told
 }
 

@@ -3,7 +3,7 @@ import type { Bytes32 } from '#shared/base/ids.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchHead, DispatchRequest } from '#worker/protocols/hub.ts'
 import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
-import type { AttemptEnd } from './tell-words.ts'
+import type { AttemptEnd } from './error-for-caller.ts'
 
 /** The end of a node's attempt. While it is open, the node may still prove right. */
 export interface NodeEnd extends AttemptEnd {

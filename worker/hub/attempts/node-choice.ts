@@ -14,7 +14,7 @@ import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
 import { HubRefusal } from '#worker/protocols/steering.ts'
 import type { Job } from './job.ts'
-import { isOfTheWork } from './tell-words.ts'
+import { isOfTheWork } from './error-for-caller.ts'
 
 export interface NodeChoiceDeps {
   readonly directory: Directory

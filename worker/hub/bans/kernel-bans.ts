@@ -9,7 +9,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { LISTED_KERNELS } from '#shared/kernels/listed-kernels.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { NodeTrust } from '#shared/law/policy.ts'
-import { NodesWord } from '#p2p/stream/wire-error.ts'
+import { NodeError } from '#p2p/stream/wire-error.ts'
 import { createBanList, type KernelRegisters } from './ban-list.ts'
 import { createKernelTrials } from './kernel-trials.ts'
 import { KERNEL_REPORTS, KERNEL_REPORT_MS, KERNEL_BAN_MS } from '#worker/protocols/kernels.ts'
@@ -97,7 +97,7 @@ export function createKernelBans({ registers, now, log }: KernelBansDeps): Kerne
     failed(attempt, error) {
       if (!isSubmitted(attempt.work)) return false
       const { code } = error
-      if (error instanceof NodesWord) {
+      if (error instanceof NodeError) {
         const isHung = code === 'node_timeout' && attempt.heldMs >= LIMITS.kernelRunMs
         if (isHung) say(attempt, true)
         return isHung

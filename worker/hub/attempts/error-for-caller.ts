@@ -1,7 +1,7 @@
 /** Chooses the error to report when nodes ended a job with errors of their own. Pure. */
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
-import type { NodesWord } from '#p2p/stream/wire-error.ts'
+import type { NodeError } from '#p2p/stream/wire-error.ts'
 
 /** Errors by which a node may blame the work. Any other error is about the node. */
 const OF_THE_WORK = ['invalid_request', 'too_large', 'context_length_exceeded'] as const
@@ -10,7 +10,7 @@ const WORDS_CHARS = 1_024
 
 export interface AttemptEnd {
   /** The error that the node itself sent, if any. */
-  readonly word: NodesWord | undefined
+  readonly nodeError: NodeError | undefined
   /** True if the node has answered such work before. */
   readonly isMeasured: boolean
 }
@@ -25,27 +25,28 @@ export function isOfTheWork(error: AppError | undefined): boolean {
  * @param lost the last attempt's error, for when no node's error helps the caller
  * @param manifest of the job's model
  */
-export function tellWords(
+export function errorForCaller(
   ends: readonly AttemptEnd[],
   lost: AppError,
   manifest?: ModelManifest,
 ): AppError {
   const known = ends.filter(({ isMeasured }) => isMeasured)
-  const words = (known.length > 0 ? known : ends).flatMap(({ word }) => word ?? [])
-  const mayBlameWork = known.every(({ word }) => isOfTheWork(word))
+  const nodeErrors = (known.length > 0 ? known : ends).flatMap(({ nodeError }) => nodeError ?? [])
+  const mayBlameWork = known.every(({ nodeError }) => isOfTheWork(nodeError))
   for (const code of mayBlameWork ? OF_THE_WORK : []) {
-    const word = words.find((each) => each.code === code)
-    if (word !== undefined)
-      return new AppError(code, boundOf(code, manifest) ?? marked(word), {
-        meta: word.meta,
-        cause: word,
+    const nodeError = nodeErrors.find((each) => each.code === code)
+    if (nodeError !== undefined)
+      return new AppError(code, boundOf(code, manifest) ?? marked(nodeError), {
+        meta: nodeError.meta,
+        cause: nodeError,
       })
   }
-  const full = words.find(({ code }) => code === 'no_capacity')
+  const full = nodeErrors.find(({ code }) => code === 'no_capacity')
   if (full !== undefined)
     return new AppError('no_capacity', marked(full), { meta: full.meta, cause: full })
-  const [word] = words
-  if (word !== undefined) return new AppError('node_lost', marked(word), { cause: word })
+  const [nodeError] = nodeErrors
+  if (nodeError !== undefined)
+    return new AppError('node_lost', marked(nodeError), { cause: nodeError })
   return lost
 }
 
@@ -58,6 +59,6 @@ function boundOf(code: ErrorCode, manifest: ModelManifest | undefined): string |
     : `A text is too long: ${id} takes ${contextTokens} tokens for each text.`
 }
 
-function marked({ detail }: NodesWord): string {
+function marked({ detail }: NodeError): string {
   return `The node gave the job back: ${detail.slice(0, WORDS_CHARS)}`
 }

@@ -1,19 +1,19 @@
 /** Which node's error reaches the caller when nodes have failed a job. */
 import { describe, expect, it } from 'vitest'
 import { AppError, type ErrorCode } from '#shared/base/errors.ts'
-import { NodesWord } from '#p2p/stream/wire-error.ts'
-import { tellWords, type AttemptEnd } from '#worker/hub/attempts/tell-words.ts'
+import { NodeError } from '#p2p/stream/wire-error.ts'
+import { errorForCaller, type AttemptEnd } from '#worker/hub/attempts/error-for-caller.ts'
 
 const LOST = new AppError('node_lost', 'The node left.')
 const stranger = (code: ErrorCode): AttemptEnd => ({
-  word: new NodesWord(code, 'a stranger'),
+  nodeError: new NodeError(code, 'a stranger'),
   isMeasured: false,
 })
 const known = (code?: ErrorCode): AttemptEnd => ({
-  word: code === undefined ? undefined : new NodesWord(code, 'a known node'),
+  nodeError: code === undefined ? undefined : new NodeError(code, 'a known node'),
   isMeasured: true,
 })
-const told = (...ends: readonly AttemptEnd[]) => tellWords(ends, LOST).code
+const told = (...ends: readonly AttemptEnd[]) => errorForCaller(ends, LOST).code
 
 describe('[N11] what nodes say of the work', () => {
   it('reaches the caller if no node has answered such work, or all that have agree', () => {
