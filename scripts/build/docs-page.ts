@@ -50,7 +50,9 @@ function renderContents(description: Description): Html {
         <ul>
           ${routes.map(
             ({ operationId, method, path }) =>
-              html`<li><a href="#${operationId}">${method.toUpperCase()} ${path}</a></li>`,
+              html`<li>
+                <a href="#${operationId}">${method.toUpperCase()} ${breakable(path)}</a>
+              </li>`,
           )}
         </ul>
       </li>`,
@@ -59,6 +61,11 @@ function renderContents(description: Description): Html {
     ${groups}
     <li><a href="#schemas">Schemas</a></li>
   </ul>`
+}
+
+/** A long path breaks before a slash. */
+function breakable(path: string): Html[] {
+  return path.split(/(?=\/)/).map((part) => html`<wbr />${part}`)
 }
 
 function renderRoutes(description: Description): Html {
