@@ -218,8 +218,8 @@ export function predictMs({ rttMs, serviceMs, inFlight }: Timed): number {
 }
 
 /**
- * What the job costs there: its own time, and the time for which it delays the jobs that come after it. With its own
- * time alone, near nodes are filled until waiting there takes as long as the way to a far one.
+ * Cost of the job on a node: its own time, and the delay that it adds to later jobs. Without that delay, near nodes
+ * fill up until waiting there takes as long as reaching a far node.
  */
 export function costMs({ rttMs, serviceMs, inFlight }: Timed): number {
   return rttMs + serviceMs * (1 + QUEUE_WEIGHT * inFlight)

@@ -29,7 +29,7 @@ const FADE_MS = 15_000
 const WEIGHT = 0.1
 /** A sample counts for at most this multiple of the mean, since one straggler says little about the next job. */
 const MOST_TIMES_MEAN = 4
-/** Share of the way to the mean that the best goes with each answer, so that one lucky time does not stay. */
+/** With each answer the best moves this share of the way to the mean, so that one lucky time does not stay. */
 const DRIFT = 0.01
 /** Clocks count in milliseconds, and no work is free. */
 const LEAST_MS = 1
@@ -48,7 +48,7 @@ export function timeOf(times: ServiceTimes, work: Work): ServiceTime | undefined
 interface Measured extends Answered {
   /** The part of the round trip that this job alone took. */
   readonly ownMs: number
-  /** Whether no other answer came during the job. Otherwise the job may have run beside the other, and its own time is too short to be the best. */
+  /** Whether no other answer came during the job. If one did, both may have run together, and `ownMs` may be too short. */
   readonly isAlone: boolean
   readonly atMs: number
 }
