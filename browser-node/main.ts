@@ -1,7 +1,7 @@
 /** The volunteer's page: checks what the browser can do, starts and pauses the node, and shows its reports. */
 import '#shared/base/strict-csp.ts'
 import { toAppError } from '#shared/base/errors.ts'
-import { createSigner } from '#shared/base/signature.ts'
+import { createSigner } from '#shared/proof/signature.ts'
 import { watchEarnings } from './ui/earnings.ts'
 import { createNodeLink } from './node-link.ts'
 import {

@@ -8,7 +8,7 @@ import {
   exportSigningKey,
   generateSigningKey,
   importSigningKey,
-} from '#shared/base/signature.ts'
+} from '#shared/proof/signature.ts'
 
 export type NodeKeys = Awaited<ReturnType<typeof loadKeys>>
 

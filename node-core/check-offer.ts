@@ -1,11 +1,11 @@
 /** The node's checks before it runs a job: the hub's signature, the policy against its own place, the bytes. */
-import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { typedDigest, type Domain } from '#shared/proof/domain.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
 import { decide, type NodeFacts } from '#shared/law/decide.ts'
 import { commitment, digestBytes, ticketHash } from '#shared/receipt/receipt.ts'
 import { countryBit, countryCode } from '#shared/law/region.ts'
-import { verifySignature } from '#shared/base/signature.ts'
+import { verifySignature } from '#shared/proof/signature.ts'
 import { stringToBytes } from 'viem'
 import type { JobOffer, Welcome } from '#p2p/stream/messages.ts'
 

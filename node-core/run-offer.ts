@@ -1,10 +1,10 @@
 /** Runs one checked offer on the engine and signs its receipt. */
 import type { Engine } from '#engine/engine.ts'
-import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { typedDigest, type Domain } from '#shared/proof/domain.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { commitment, digestBytes, receiptHash, type Receipt } from '#shared/receipt/receipt.ts'
-import type { Signer } from '#shared/base/signature.ts'
+import type { Signer } from '#shared/proof/signature.ts'
 import { textUnits } from '#shared/job/text.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
 import { concatBytes } from 'viem'

@@ -1,7 +1,7 @@
 /** Fills the databases of one Tenant and its Ledger with a month of jobs, by their own code, while workerd is down. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Domain } from '#shared/base/eip712.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { randomBytes, type Address, type Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'

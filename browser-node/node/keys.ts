@@ -6,7 +6,7 @@ import {
   generateSigningKey,
   type Signer,
   type SigningKeyPair,
-} from '#shared/base/signature.ts'
+} from '#shared/proof/signature.ts'
 import type { NodeStorage } from './storage.ts'
 
 export interface NodeKeys {

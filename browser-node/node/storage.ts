@@ -2,7 +2,7 @@
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { SigningKeyPair } from '#shared/base/signature.ts'
+import type { SigningKeyPair } from '#shared/proof/signature.ts'
 
 export type KeptName = 'identity' | 'receiptKey' | 'claim'
 

@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { EarningsReply } from '#shared/api/network.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 
 const Earnings = EarningsReply.pick({ pendingMicroUsd: true, settledMicroUsd: true })
 export type Earnings = z.infer<typeof Earnings>

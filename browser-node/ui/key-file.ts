@@ -2,7 +2,7 @@
 import { decodeBase64, encodeBase64 } from '#shared/base/base64.ts'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
-import { exportSigningKey, importSigningKey, type SigningKeyPair } from '#shared/base/signature.ts'
+import { exportSigningKey, importSigningKey, type SigningKeyPair } from '#shared/proof/signature.ts'
 
 /** Part of NodeStorage, without IndexedDB's types, so that tests in Node can use this file. */
 interface KeyStorage {

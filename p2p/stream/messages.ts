@@ -1,13 +1,13 @@
 /** JSON bodies of the work stream's control frames, one schema each. */
 import { z } from 'zod'
-import { Domain } from '#shared/base/eip712.ts'
+import { Domain } from '#shared/proof/domain.ts'
 import { Bytes32, Signature } from '#shared/base/ids.ts'
 import { Answer, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import { CompiledPolicy, NetworkId } from '#shared/law/policy.ts'
 import { Place, Receipt, Ticket } from '#shared/receipt/receipt.ts'
-import { PublicKey } from '#shared/base/signature.ts'
+import { PublicKey } from '#shared/proof/signature.ts'
 
 /** The version of the work protocol that this build speaks. A hub also speaks the one before. */
 export const WORK_VERSION = 1

@@ -7,7 +7,7 @@ import {
   exportSigningKey,
   generateSigningKey,
   type Signer,
-} from '#shared/base/signature.ts'
+} from '#shared/proof/signature.ts'
 import { flag, need, number, readCommands, runCommand, text } from '#scripts/base/arguments.ts'
 import { readSigner } from '#scripts/stack/read-signer.ts'
 import { findInstance } from '#scripts/stack/find-instance.ts'

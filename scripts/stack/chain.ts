@@ -16,7 +16,7 @@ import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from 
 import { z } from 'zod'
 import { Address, type Bytes32 } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import { digestSources, readArtifact, type ContractName } from '#scripts/base/forge.ts'
 
 export { startAnvil, type Chain } from './anvil.ts'

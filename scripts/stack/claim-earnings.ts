@@ -1,11 +1,11 @@
 /** Pays out a node's earnings: its receipt key signs the address, and anyone can send the claim. */
 import { privateKeyToAccount } from 'viem/accounts'
 import type { Hex } from 'viem'
-import { typedDigest } from '#shared/base/eip712.ts'
+import { typedDigest } from '#shared/proof/domain.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import { payoutHash } from '#shared/receipt/settlement.ts'
-import type { Signer } from '#shared/base/signature.ts'
+import type { Signer } from '#shared/proof/signature.ts'
 import { connect, send } from './chain.ts'
 
 export interface ClaimOptions {

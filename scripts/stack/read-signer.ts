@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { AppError } from '#shared/base/errors.ts'
 import { fileFault } from '#shared/base/file-fault.ts'
-import { createSigner, importSigningKey, type Signer } from '#shared/base/signature.ts'
+import { createSigner, importSigningKey, type Signer } from '#shared/proof/signature.ts'
 
 /** @throws {AppError} invalid_request where the file cannot be read */
 export async function readSigner(path: string): Promise<Signer> {

@@ -4,7 +4,7 @@ import { NetworkReply } from '#shared/api/network.ts'
 import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import { PAGES_DIR, SIMULATED_WORKER_DIR } from '#scripts/build/build.ts'
 import {
   deploySettlement,

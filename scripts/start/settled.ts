@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { EarningsReply } from '#shared/api/network.ts'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { callApi } from '#scripts/stack/operator.ts'
 

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { Address, Bytes32, NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { PublicKey } from '#shared/base/signature.ts'
+import { PublicKey } from '#shared/proof/signature.ts'
 import {
   EVIDENCE_CLASSES,
   EVIDENCE_SOURCES,

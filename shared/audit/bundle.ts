@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { AUDIT_TYPES, LogEntry, TenantCheckpoint } from './entries.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
-import { Domain } from '#shared/base/eip712.ts'
+import { Domain } from '#shared/proof/domain.ts'
 import { Bytes32, JobId, TenantId } from '#shared/base/ids.ts'
 import { Policy, PolicyId } from '#shared/law/policy.ts'
 import { Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'

@@ -2,11 +2,14 @@
  * Entries of a tenant's audit log. Each leaf commits to its entry's detail under a salt of its own. Once salt and detail
  * are erased, the leaf tells only the type of the event and its time, and links to nobody.
  */
-import { stringToBytes } from 'viem'
+import { bytesToHex, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { canonicalJson } from '#shared/base/strict-json.ts'
 import { Bytes32, JobId, nameHash, NodeId } from '#shared/base/ids.ts'
-import { structHash, type Domain } from '#shared/base/eip712.ts'
+import { NO_DOMAIN, type Domain } from '#shared/proof/domain.ts'
+import { struct, uint, word } from '#shared/proof/encoding.ts'
+import { layout } from '#shared/proof/layout.ts'
+import { leafHash } from '#shared/proof/tree.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/law/policy.ts'
 import { commitment, Place } from '#shared/receipt/receipt.ts'
@@ -149,8 +152,6 @@ export function logOrigin({ chainId, verifyingContract }: Domain, tenant: string
   return `littoral/${chainId}/${verifyingContract.toLowerCase().slice(2)}/${hash}`
 }
 
-const LOG_CHECKPOINT_TYPE = 'LogCheckpoint(bytes32 tenant,uint64 size,bytes32 root)'
-
 /** State of a tenant's log; a leaf under a settlement batch's log root. */
 export const TenantCheckpoint = z.strictObject({
   tenant: Bytes32,
@@ -165,7 +166,13 @@ export interface LogProgress extends TenantCheckpoint {
   readonly consistency: readonly Bytes32[]
 }
 
-/** Leaf of a settlement batch's log root: an EIP-712 struct hash, like the leaves of receipts. */
-export function checkpointLeaf({ tenant, size, root }: TenantCheckpoint): Bytes32 {
-  return structHash(LOG_CHECKPOINT_TYPE, [tenant, size, root])
+export const CHECKPOINT_LAYOUT = layout(
+  'log checkpoint',
+  1,
+  struct<TenantCheckpoint>({ tenant: word, size: uint(8), root: word }),
+)
+
+/** Leaf of a settlement batch's log root. */
+export function checkpointLeaf(checkpoint: TenantCheckpoint): Bytes32 {
+  return bytesToHex(leafHash(CHECKPOINT_LAYOUT.encode(NO_DOMAIN, checkpoint)))
 }

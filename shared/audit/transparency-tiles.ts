@@ -1,6 +1,6 @@
 /** A log's hashes in tiles of 256, as C2SP tlog-tiles (https://c2sp.org/tlog-tiles) cuts them: few rows to keep and read. */
 import { invariant } from '#shared/base/errors.ts'
-import { nodeHash, type HashReader } from './transparency-log.ts'
+import { nodeHash, type HashReader } from '#shared/proof/tree.ts'
 
 /** Tile `position` of `level`: up to 256 hashes, each the root over 256^level leaves. */
 export interface TileStore {

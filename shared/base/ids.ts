@@ -1,7 +1,8 @@
 /** Identifiers as branded strings, and how new ones are drawn. */
-import { keccak256, stringToBytes, toHex, type Hex } from 'viem'
+import { stringToBytes, toHex, type Hex } from 'viem'
 import { z } from 'zod'
 import { memoize } from './memoize.ts'
+import { sha256Hex } from './native-crypto.ts'
 
 export const JobId = z
   .string()
@@ -55,5 +56,5 @@ export function newRequestId(random: RandomBytes = randomBytes): string {
   return `req_${toHex(random(12)).slice(2)}`
 }
 
-/** The form of a name (job, tenant, node, policy) in a struct: keccak-256 of its UTF-8 bytes. */
-export const nameHash = memoize((name): Bytes32 => keccak256(stringToBytes(name)), 1_024)
+/** The form of a name (tenant, policy, network) where the name itself must not stand: SHA-256 of its UTF-8 bytes. */
+export const nameHash = memoize((name): Bytes32 => sha256Hex(stringToBytes(name)), 1_024)

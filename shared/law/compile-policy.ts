@@ -1,5 +1,4 @@
 /** Compiles a written policy into the bits and flags that decisions use, and the hash that names them for ever. */
-import { structHash } from '#shared/base/eip712.ts'
 import { nameHash, ZERO_BYTES32, type Bytes32, type TenantId } from '#shared/base/ids.ts'
 import {
   DATA_CLASSES,
@@ -8,9 +7,16 @@ import {
   NODE_TRUSTS,
   VERIFICATION_LEVELS,
   type CompiledPolicy,
+  type EvidenceClass,
+  type Jurisdiction,
+  type NodeTrust,
   type Policy,
   type PolicyPlaces,
 } from './policy.ts'
+import { sha256Hex } from '#shared/base/native-crypto.ts'
+import { NO_DOMAIN } from '#shared/proof/domain.ts'
+import { bits, flag, oneOf, struct, uint, word } from '#shared/proof/encoding.ts'
+import { layout } from '#shared/proof/layout.ts'
 import { countrySet, intersect, without, type CountrySet } from './region.ts'
 
 export function compilePolicy(
@@ -35,38 +41,68 @@ export function placeSet({ allow, deny }: PolicyPlaces, regions: number): Countr
   return without(countrySet(allow, regions), countrySet(deny, regions))
 }
 
-export const POLICY_TYPE =
-  'Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,' +
-  'uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays,' +
-  'uint8 verification,bytes32 network,uint32 regions,bytes32 vouchers)'
+/** A compiled policy with its names hashed, as the contract gets it: a chain is no place for a tenant's names. */
+export interface PolicyWords {
+  readonly tenant: Bytes32
+  readonly id: Bytes32
+  readonly version: number
+  readonly ingress: Bytes32
+  readonly compute: Bytes32
+  readonly storage: Jurisdiction
+  readonly minEvidence: EvidenceClass
+  readonly dataClass: CompiledPolicy['dataClass']
+  readonly personalOnPublicNodes: boolean
+  readonly nodeTrust: NodeTrust
+  readonly retentionDays: number
+  readonly verification: CompiledPolicy['verification']
+  readonly network: Bytes32
+  readonly regions: number
+  readonly vouchers: Bytes32
+}
 
-/** EIP-712 struct hash of a compiled policy; the contract computes the same hash from the same fields. */
+export const POLICY_LAYOUT = layout(
+  'policy',
+  1,
+  struct<PolicyWords>({
+    tenant: word,
+    id: word,
+    version: uint(4),
+    ingress: bits,
+    compute: bits,
+    storage: oneOf(JURISDICTIONS),
+    minEvidence: oneOf(EVIDENCE_CLASSES),
+    dataClass: oneOf(DATA_CLASSES),
+    personalOnPublicNodes: flag,
+    nodeTrust: oneOf(NODE_TRUSTS),
+    retentionDays: uint(2),
+    verification: oneOf(VERIFICATION_LEVELS),
+    network: word,
+    regions: uint(4),
+    vouchers: word,
+  }),
+)
+
+/** SHA-256 of a compiled policy's bytes, for every chain; the contract computes the same hash from the same words. */
 export function policyHash(policy: Omit<CompiledPolicy, 'hash'>): Bytes32 {
-  return structHash(POLICY_TYPE, [
-    nameHash(policy.tenant),
-    nameHash(policy.id),
-    policy.version,
-    policy.ingress,
-    policy.compute,
-    JURISDICTIONS.indexOf(policy.storage),
-    EVIDENCE_CLASSES.indexOf(policy.minEvidence),
-    DATA_CLASSES.indexOf(policy.dataClass),
-    policy.personalOnPublicNodes,
-    NODE_TRUSTS.indexOf(policy.nodeTrust),
-    policy.retentionDays,
-    VERIFICATION_LEVELS.indexOf(policy.verification),
-    networkHash(policy.network),
-    policy.regions,
-    vouchersHash(policy.vouchers),
-  ])
+  return sha256Hex(POLICY_LAYOUT.encode(NO_DOMAIN, policyWords(policy)))
+}
+
+export function policyWords(policy: Omit<CompiledPolicy, 'hash'>): PolicyWords {
+  return {
+    ...policy,
+    tenant: nameHash(policy.tenant),
+    id: nameHash(policy.id),
+    network: networkHash(policy.network),
+    vouchers: vouchersHash(policy.vouchers),
+  }
 }
 
 /** Hashes the names joined by spaces. */
-export function vouchersHash(vouchers: readonly string[]): Bytes32 {
+function vouchersHash(vouchers: readonly string[]): Bytes32 {
   return nameHash(vouchers.join(' '))
 }
 
-export function networkHash(network: string | null): Bytes32 {
+function networkHash(network: string | null): Bytes32 {
   return network === null ? ZERO_BYTES32 : nameHash(network)
 }
 

@@ -133,7 +133,7 @@ export const CompiledPolicy = z.strictObject({
   verification: z.enum(VERIFICATION_LEVELS),
   network: NetworkId.nullable(),
   regions: z.int(),
-  /** EIP-712 struct hash of all the fields above. */
+  /** SHA-256 of all the fields above, by the layout in `compile-policy.ts`. */
   hash: Bytes32,
 })
 export type CompiledPolicy = z.infer<typeof CompiledPolicy>

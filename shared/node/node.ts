@@ -4,7 +4,7 @@ import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { Adapter, FeatureName, PROVIDERS } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { COUNTRIES } from '#shared/law/region.ts'
-import { PublicKey } from '#shared/base/signature.ts'
+import { PublicKey } from '#shared/proof/signature.ts'
 
 export const CountryCode = z
   .string()

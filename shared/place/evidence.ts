@@ -9,7 +9,7 @@ import { CountryCode } from '#shared/node/node.ts'
 import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, OPERATOR_TENANT } from '#shared/law/policy.ts'
 import type { Place } from '#shared/receipt/receipt.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { PublicKey, verifySignature, type Signer } from '#shared/base/signature.ts'
+import { PublicKey, verifySignature, type Signer } from '#shared/proof/signature.ts'
 
 /** Kind of network that a connection came from. `residential` is any known network that is not on the hosting list. */
 export const NETWORK_KINDS = ['residential', 'hosting', 'tor', 'unknown'] as const

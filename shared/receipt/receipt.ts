@@ -1,18 +1,8 @@
-/** Ticket and receipt as EIP-712 structs: the hub's permission, and the node's work. */
+/** Ticket and receipt: the hub's permission, and the node's work. */
 import { bytesToHex, concat, hexToBytes } from 'viem'
 import { z } from 'zod'
-import { Domain, structHash } from '#shared/base/eip712.ts'
-import {
-  Bytes32,
-  JobId,
-  nameHash,
-  NodeId,
-  Signature,
-  TenantId,
-  ZERO_BYTES32,
-} from '#shared/base/ids.ts'
+import { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
-import { memoizeByObject } from '#shared/base/memoize.ts'
 import { MicroUsd } from './money.ts'
 import { nativeCrypto, sha256Hex } from '#shared/base/native-crypto.ts'
 import { SignedPresence } from '#shared/node/node.ts'
@@ -22,7 +12,21 @@ import {
   EVIDENCE_SOURCES,
   NODE_TRUSTS,
 } from '#shared/law/policy.ts'
-import { PublicKey } from '#shared/base/signature.ts'
+import { Domain } from '#shared/proof/domain.ts'
+import {
+  amount,
+  bits,
+  oneOf,
+  optionalText,
+  struct,
+  text,
+  uint,
+  word,
+} from '#shared/proof/encoding.ts'
+import { layout } from '#shared/proof/layout.ts'
+import { PublicKey } from '#shared/proof/signature.ts'
+import { leafHash } from '#shared/proof/tree.ts'
+import { TreeSignature } from '#shared/proof/tree-signature.ts'
 
 /** Where a node stands, as its hub saw it at dispatch. `country` is a bit of the table in `region.ts`. */
 export const Place = z.strictObject({
@@ -40,7 +44,7 @@ export const Place = z.strictObject({
 })
 export type Place = z.infer<typeof Place>
 
-/** Permission to run one attempt of one job on one node, signed by the hub. */
+/** A hub's permission to run one attempt of one job on one node. It is part of the receipt that both sign. */
 export const Ticket = z.strictObject({
   jobId: JobId,
   attempt: z.int().min(1),
@@ -61,41 +65,7 @@ export const Ticket = z.strictObject({
 })
 export type Ticket = z.infer<typeof Ticket>
 
-export const TICKET_TYPE =
-  'Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,' +
-  'uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 voucher,bytes32 workDigest,' +
-  'bytes32 inputCommitment,uint64 units,uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)'
-
-/** Remembered, because hub and node need it several times a job; the ticket must not be changed. */
-export const ticketHash = memoizeByObject((ticket: Ticket): Bytes32 =>
-  structHash(TICKET_TYPE, [
-    nameHash(ticket.jobId),
-    ticket.attempt,
-    nameHash(ticket.hub),
-    nameHash(ticket.nodeId),
-    nameHash(ticket.tenant),
-    ticket.policyHash,
-    ticket.allowed,
-    ...placeWords(ticket.place),
-    ticket.place.possible,
-    ticket.place.evidenceHash,
-    voucherHash(ticket.place.voucher),
-    ticket.workDigest,
-    ticket.inputCommitment,
-    ticket.units,
-    ticket.priceMicroUsd,
-    ticket.issuedAtMs,
-    ticket.expiresAtMs,
-  ]),
-)
-
-export function voucherHash(voucher: string | null): Bytes32 {
-  return voucher === null ? ZERO_BYTES32 : nameHash(voucher)
-}
-
-export const VERIFICATIONS = ['none', 'replicated', 'canary'] as const
-
-/** A node's work under a ticket, signed by its receipt key. */
+/** A node's work under a ticket. The node signs it by its receipt key, then the hub. */
 export const Receipt = z.strictObject({
   ticket: Ticket,
   receiptKey: PublicKey,
@@ -105,41 +75,56 @@ export const Receipt = z.strictObject({
   startedAtMs: z.int(),
   finishedAtMs: z.int(),
   provider: z.enum(PROVIDERS),
-  verification: z.enum(VERIFICATIONS),
 })
 export type Receipt = z.infer<typeof Receipt>
 
-export const RECEIPT_TYPE =
-  'Receipt(bytes32 ticketHash,bytes32 jobId,uint32 attempt,bytes32 tenant,bytes32 policyHash,uint8 country,' +
-  'uint8 evidence,uint8 source,uint8 trust,bytes32 node,bytes32 receiptKeyX,bytes32 receiptKeyY,bytes32 workDigest,' +
-  'bytes32 inputCommitment,bytes32 outputCommitment,uint64 units,uint64 priceMicroUsd,uint64 amountMicroUsd,' +
-  'uint64 startedAtMs,uint64 finishedAtMs,uint8 provider,uint8 verification)'
-
-/** The receipt's id and Merkle leaf: its EIP-712 struct hash. The receipt must not be changed. */
-export const receiptHash = memoizeByObject((receipt: Receipt): Bytes32 => {
-  const { ticket } = receipt
-  return structHash(RECEIPT_TYPE, [
-    ticketHash(ticket),
-    nameHash(ticket.jobId),
-    ticket.attempt,
-    nameHash(ticket.tenant),
-    ticket.policyHash,
-    ...placeWords(ticket.place),
-    nameHash(ticket.nodeId),
-    receipt.receiptKey.x,
-    receipt.receiptKey.y,
-    ticket.workDigest,
-    ticket.inputCommitment,
-    receipt.outputCommitment,
-    receipt.units,
-    ticket.priceMicroUsd,
-    BigInt(receipt.amountMicroUsd),
-    receipt.startedAtMs,
-    receipt.finishedAtMs,
-    PROVIDERS.indexOf(receipt.provider),
-    VERIFICATIONS.indexOf(receipt.verification),
-  ])
+const PLACE = struct<Place>({
+  country: uint(1),
+  evidence: oneOf(EVIDENCE_CLASSES),
+  source: oneOf(EVIDENCE_SOURCES),
+  trust: oneOf(NODE_TRUSTS),
+  voucher: optionalText(),
+  possible: bits,
+  evidenceHash: word,
 })
+
+const TICKET = struct<Ticket>({
+  jobId: text(),
+  attempt: uint(4),
+  hub: text(),
+  nodeId: text(),
+  tenant: text(),
+  policyHash: word,
+  allowed: bits,
+  place: PLACE,
+  workDigest: word,
+  inputCommitment: word,
+  units: uint(8),
+  priceMicroUsd: uint(8),
+  issuedAtMs: uint(8),
+  expiresAtMs: uint(8),
+})
+
+/** Once published, it changes only with its version. */
+export const RECEIPT_LAYOUT = layout(
+  'receipt',
+  1,
+  struct<Receipt>({
+    ticket: TICKET,
+    receiptKey: struct<PublicKey>({ x: word, y: word }),
+    outputCommitment: word,
+    units: uint(8),
+    amountMicroUsd: amount,
+    startedAtMs: uint(8),
+    finishedAtMs: uint(8),
+    provider: oneOf(PROVIDERS),
+  }),
+)
+
+/** A receipt's id: the hash of the RFC 9162 leaf whose entry are the receipt's bytes. It is the leaf in every tree. */
+export function receiptId(receiptBytes: Uint8Array): Bytes32 {
+  return bytesToHex(leafHash(receiptBytes))
+}
 
 /** Commits to bytes that are never stored: `sha256(salt ‖ sha256(bytes))`. Without the salt it links to nothing. */
 export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {
@@ -159,13 +144,13 @@ export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
 
 /** A receipt with everything that a stranger needs to check it offline, except its settlement. */
 export const SignedReceipt = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   id: Bytes32,
   domain: Domain,
   receipt: Receipt,
-  nodeSignature: Signature,
-  ticketSignature: Signature,
-  hubSignature: Signature,
+  nodeSignature: TreeSignature,
+  /** The hub issued the ticket and checked the answer: both are in the receipt. */
+  hubSignature: TreeSignature,
   hubKey: PublicKey,
   policy: CompiledPolicy,
   /** Binds the receipt key to the node's libp2p identity. */
@@ -177,6 +162,10 @@ export type SignedReceipt = z.infer<typeof SignedReceipt>
 export const Settlement = z.strictObject({
   batchId: z.int().min(0),
   receiptRoot: Bytes32,
+  /** The receipt's place among the batch's receipts, from 0, and their number. */
+  index: z.int().min(0),
+  receiptCount: z.int().min(1),
+  /** Sibling hashes from the receipt up. */
   proof: z.array(Bytes32).max(64),
   transactionHash: Bytes32,
   blockNumber: z.int().min(0),
@@ -195,12 +184,3 @@ export const ReceiptDocument = z.strictObject({
   settlesByMs: z.int().nullable(),
 })
 export type ReceiptDocument = z.infer<typeof ReceiptDocument>
-
-function placeWords(place: Place): [number, number, number, number] {
-  return [
-    place.country,
-    EVIDENCE_CLASSES.indexOf(place.evidence),
-    EVIDENCE_SOURCES.indexOf(place.source),
-    NODE_TRUSTS.indexOf(place.trust),
-  ]
-}

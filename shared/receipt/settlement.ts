@@ -1,23 +1,48 @@
-/** Structs of the Settlement contract besides receipts: a node's earnings, and its payout address. */
-import { structHash } from '#shared/base/eip712.ts'
+/** What the Settlement contract hashes besides policies and receipts: a node's earnings, and its payout address. */
+import { bytesToHex, hashTypedData } from 'viem'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import { NO_DOMAIN, type Domain } from '#shared/proof/domain.ts'
+import { amount, struct, word } from '#shared/proof/encoding.ts'
+import { layout } from '#shared/proof/layout.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
+import { leafHash } from '#shared/proof/tree.ts'
 
-export const EARNINGS_TYPE = 'Earnings(bytes32 keyX,bytes32 keyY,uint256 cumulativeMicroUsd)'
-
-/** Leaf of the earnings tree: everything that a receipt key has ever earned. */
-export function earningsLeaf(key: PublicKey, cumulativeMicroUsd: bigint): Bytes32 {
-  return structHash(EARNINGS_TYPE, [key.x, key.y, cumulativeMicroUsd])
+interface Earned {
+  readonly x: Bytes32
+  readonly y: Bytes32
+  readonly cumulativeMicroUsd: string
 }
 
-export const PAYOUT_TYPE = 'Payout(bytes32 keyX,bytes32 keyY,address to,uint256 nonce)'
+export const EARNINGS_LAYOUT = layout(
+  'earnings',
+  1,
+  struct<Earned>({ x: word, y: word, cumulativeMicroUsd: amount }),
+)
 
-/** Hash that a receipt key signs to name its payout address. @param nonce the contract's next nonce for this key */
-export function payoutHash(key: PublicKey, to: Address, nonce: bigint): Bytes32 {
-  return structHash(PAYOUT_TYPE, [
-    key.x,
-    key.y,
-    `0x${to.slice(2).toLowerCase().padStart(64, '0')}`,
-    nonce,
-  ])
+/** Leaf of the earnings tree: everything that a receipt key has ever earned. */
+export function earningsLeaf({ x, y }: PublicKey, cumulativeMicroUsd: bigint): Bytes32 {
+  const earned = { x, y, cumulativeMicroUsd: cumulativeMicroUsd.toString() }
+  return bytesToHex(leafHash(EARNINGS_LAYOUT.encode(NO_DOMAIN, earned)))
+}
+
+const PAYOUT = {
+  Payout: [
+    { name: 'keyX', type: 'bytes32' },
+    { name: 'keyY', type: 'bytes32' },
+    { name: 'to', type: 'address' },
+    { name: 'nonce', type: 'uint256' },
+  ],
+} as const
+
+/** EIP-712 digest that a receipt key signs to name its payout address. @param nonce the contract's next for this key */
+export function payoutDigest(
+  domain: Domain,
+  { key, to, nonce }: { readonly key: PublicKey; readonly to: Address; readonly nonce: bigint },
+): Bytes32 {
+  return hashTypedData({
+    domain: { name: 'Littoral', version: '1', ...domain },
+    types: PAYOUT,
+    primaryType: 'Payout',
+    message: { keyX: key.x, keyY: key.y, to, nonce },
+  })
 }

@@ -4,7 +4,7 @@ import type { BundledBatch, BundledJob, BundleHead } from '#shared/audit/bundle.
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { verifyMerkleProof } from '#shared/receipt/merkle.ts'
-import { verifyConsistency } from '#shared/audit/transparency-log.ts'
+import { verifyConsistency } from '#shared/proof/tree.ts'
 import { isNoChain, isUnread, type ChainAccess } from './chain-view.ts'
 import { nameEntry } from './job-check.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'

@@ -11,7 +11,7 @@ import {
   type ProvenEntry,
 } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
-import { NO_DOMAIN } from '#shared/base/eip712.ts'
+import { NO_DOMAIN } from '#shared/proof/domain.ts'
 import type { JsonPart } from '#shared/audit/json-parts.ts'
 import { createBatchCheck } from './batches.ts'
 import { accessFor, isNoChain, type ChainAccess } from './chain-view.ts'

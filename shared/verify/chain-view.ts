@@ -10,10 +10,10 @@ import {
   type Log,
 } from 'viem'
 import { z } from 'zod'
-import type { Domain } from '#shared/base/eip712.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 
 const TIMEOUT_MS = 10_000
 const ANSWER_BYTES = 4 * 1024 * 1024

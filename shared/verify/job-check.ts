@@ -2,7 +2,7 @@
 import { isAddress } from 'viem'
 import type { BundledJob, BundleHead } from '#shared/audit/bundle.ts'
 import { admissionOf, placementOf } from '#shared/audit/receipt.ts'
-import { isNoDomain } from '#shared/base/eip712.ts'
+import { isNoDomain } from '#shared/proof/domain.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Place, SignedReceipt } from '#shared/receipt/receipt.ts'
 import { countryCode, hasCountry, isSubset, type CountrySet } from '#shared/law/region.ts'

@@ -10,12 +10,7 @@ import {
   type SignedNote,
 } from '#shared/audit/checkpoint.ts'
 import { ZERO_BYTES32, type Bytes32 } from '#shared/base/ids.ts'
-import {
-  leafHash,
-  rootUpTo,
-  verifyInclusion,
-  type Inclusion,
-} from '#shared/audit/transparency-log.ts'
+import { leafHash, rootUpTo, verifyInclusion, type Inclusion } from '#shared/proof/tree.ts'
 import { lineAbout as line, type BundleLine, type LineName } from './line.ts'
 import type { BundleTrust } from './trust.ts'
 

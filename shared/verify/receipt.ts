@@ -1,9 +1,9 @@
 /** Checks a receipt document against the chain alone, and says what each check compared. */
 import type { z } from 'zod'
 import { checkReceipt } from '#shared/receipt/check-receipt.ts'
-import { isNoDomain, NO_DOMAIN } from '#shared/base/eip712.ts'
+import { isNoDomain, NO_DOMAIN } from '#shared/proof/domain.ts'
 import { memoize } from '#shared/base/memoize.ts'
-import { verifyMerkleProof } from '#shared/receipt/merkle.ts'
+import { rootOf } from '#shared/proof/tree.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
 import { ReceiptDocument, type SignedReceipt } from '#shared/receipt/receipt.ts'
 import { countryCode } from '#shared/law/region.ts'
@@ -17,7 +17,7 @@ export async function verifyReceipt(document: unknown, trust: ReceiptTrust) {
   const parsed = ReceiptDocument.safeParse(document)
   const lines = parsed.success
     ? [
-        line('schema', true, 'a receipt document, version 1'),
+        line('schema', true, 'a receipt document, version 2'),
         ...(await checkDocument(parsed.data, trust)),
       ]
     : [line('schema', false, describeFault(parsed.error))]
@@ -140,10 +140,12 @@ async function checkSettlement(
         : line('settlement.status', false, `${status}: ${refusal ?? 'without a batch'}`),
     ]
   const settled = line('settlement.status', refusal === null, 'settled')
-  const { batchId, receiptRoot, proof, transactionHash, blockNumber } = settlement
-  const under = `receipt ${receipt.id} under that root, ${proof.length} siblings`
+  const { batchId, receiptRoot, index, receiptCount, proof, transactionHash, blockNumber } =
+    settlement
+  const reached = rootOf({ index, size: receiptCount, leaf: receipt.id, proof })
+  const under = `receipt ${receipt.id} is number ${index} of ${receiptCount} under that root`
   if (isUnread(chain)) {
-    const isUnder = verifyMerkleProof(receiptRoot, receipt.id, proof)
+    const isUnder = reached === receiptRoot
     return [
       settled,
       line('settlement.root', 'open', `batch ${batchId}, root ${receiptRoot}; ${chain.unread}`),
@@ -160,7 +162,7 @@ async function checkSettlement(
   return [
     settled,
     line('settlement.root', root === receiptRoot, `batch ${batchId} has root ${root} on the chain`),
-    line('settlement.inclusion', verifyMerkleProof(root, receipt.id, proof), under),
+    line('settlement.inclusion', reached === root, under),
     line('settlement.transaction', isPosted, `${transactionHash} in block ${blockNumber}`),
   ]
 }

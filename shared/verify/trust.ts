@@ -2,7 +2,7 @@
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { CountrySet } from '#shared/law/region.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import type { ChainAccess, ChainView, NoChain, UnreadChain } from './chain-view.ts'
 
 export interface ReceiptTrust {

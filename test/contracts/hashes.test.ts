@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { connect } from '#scripts/stack/chain.ts'
-import { typedDigest } from '#shared/base/eip712.ts'
+import { typedDigest } from '#shared/proof/domain.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'

@@ -1,5 +1,5 @@
 /** Composes a hub from its parts. Holds no platform object, so plain Node tests can drive it. */
-import type { Domain } from '#shared/base/eip712.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import type { AnchorPlace, SignedAttestation } from '#shared/place/evidence.ts'
 import { randomBytes, type NodeId, type Bytes32, type TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -15,7 +15,7 @@ import { createHubNetwork, type HubNetwork } from '#worker/hub/mesh/hub-network.
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { Outbox, type OutboxEntry } from '#worker/hub/receipts/outbox.ts'
 import type { HubGauges, HubStatus } from '#worker/protocols/hub.ts'

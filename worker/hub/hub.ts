@@ -1,7 +1,7 @@
 /** The Hub as a Durable Object: a thin shell over `core.ts`. */
 import { DurableObject } from 'cloudflare:workers'
 import { AppError, ERRORS, toAppError } from '#shared/base/errors.ts'
-import { domainOf } from '#shared/base/eip712.ts'
+import { domainOf } from '#shared/proof/domain.ts'
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
@@ -11,7 +11,7 @@ import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import {
   homeOf,
   openHub,

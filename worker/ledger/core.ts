@@ -6,7 +6,7 @@ import { nameHash, type Bytes32, type TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import { buildMerkleTree, type MerkleTree } from '#shared/receipt/merkle.ts'
 import type { Settlement } from '#shared/receipt/receipt.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import { earningsTree, logTree } from '#worker/ledger/intake/settlement-batch.ts'
 import { createLogHeads } from '#worker/ledger/batches/log-heads.ts'
 import {

@@ -7,7 +7,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { JURISDICTIONS, type Jurisdiction } from '#shared/law/policy.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { PublicKey } from '#shared/base/signature.ts'
+import { PublicKey } from '#shared/proof/signature.ts'
 
 /** The used part of a Durable Object namespace, typed structurally so that plain Node can run the app. */
 export interface ObjectNamespace {

@@ -7,7 +7,7 @@ import type {
   BundleNarrowing,
   ProvenEntry,
 } from '#shared/audit/bundle.ts'
-import type { Domain } from '#shared/base/eip712.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { EVIDENCE_CLASSES, NODE_TRUSTS } from '#shared/law/policy.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'

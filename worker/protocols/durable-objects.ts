@@ -9,7 +9,7 @@ import type { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.t
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import { batchJurisdiction, type BatchApi, type BatchSpec } from './batch.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
 import type { HubGauges, HubStatus, NodeStanding } from './hub.ts'

@@ -5,7 +5,7 @@ import type { TenantCheckpoint } from '#shared/audit/entries.ts'
 import type { Address, Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { MicroUsd } from '#shared/receipt/money.ts'
 import type { Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 
 export interface LedgerEntry {
   readonly receipt: SignedReceipt

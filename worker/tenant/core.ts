@@ -1,5 +1,5 @@
 /** A Tenant without its runtime: storage, clock and randomness are passed in. */
-import { NO_DOMAIN } from '#shared/base/eip712.ts'
+import { NO_DOMAIN } from '#shared/proof/domain.ts'
 import { Address } from '#shared/base/ids.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
 import { openDatabase, type TenantDeps } from '#worker/tenant/log/database.ts'

@@ -1,7 +1,7 @@
 import type { Engine } from '#engine/engine.ts'
 import { standsAt } from '#test/support/hub/place.ts'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { typedDigest } from '#shared/base/eip712.ts'
+import { typedDigest } from '#shared/proof/domain.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { newJobId } from '#shared/base/ids.ts'
 import { manifestDigest } from '#shared/job/model.ts'
@@ -13,7 +13,7 @@ import {
   type Ticket,
 } from '#shared/receipt/receipt.ts'
 import { countryBit, countrySet } from '#shared/law/region.ts'
-import { verifySignature } from '#shared/base/signature.ts'
+import { verifySignature } from '#shared/proof/signature.ts'
 import { encodeBytes } from '#shared/job/tensor.ts'
 import {
   createHubBench,

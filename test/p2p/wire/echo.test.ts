@@ -19,7 +19,7 @@ import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
+import { createSigner, generateSigningKey } from '#shared/proof/signature.ts'
 import {
   createMemoryNetwork,
   type ConnectedNode,

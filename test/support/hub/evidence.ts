@@ -2,7 +2,7 @@
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { signEcho, type PlaceObservation, type SignedEcho } from '#shared/place/evidence.ts'
 import type { NodeId } from '#shared/base/ids.ts'
-import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
+import { createSigner, generateSigningKey } from '#shared/proof/signature.ts'
 
 export const CITIES = {
   frankfurt: { lat: 50.11, lon: 8.68 },

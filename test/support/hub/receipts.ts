@@ -2,7 +2,7 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { signPresence } from '#p2p/peers/presence.ts'
 import { peerIdOf } from '#p2p/peers/node.ts'
-import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { typedDigest, type Domain } from '#shared/proof/domain.ts'
 import { newJobId, NodeId, ZERO_BYTES32, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { CompiledPolicy, Policy } from '#shared/law/policy.ts'
@@ -15,7 +15,7 @@ import {
   type Ticket,
 } from '#shared/receipt/receipt.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
-import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/proof/signature.ts'
 import { voucherFor } from './place.ts'
 import { TENANT } from './policies.ts'
 import { asPolicy } from './as-policy.ts'

@@ -1,10 +1,10 @@
 /** An in-memory model of the settlement contract and its chain, with nonces, a mempool, reverts and reorganisations. */
 import { decodeFunctionData, keccak256, stringToHex, type Hex } from 'viem'
-import type { Domain } from '#shared/base/eip712.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import type {
   ConsumerAccount,
   LedgerChain,

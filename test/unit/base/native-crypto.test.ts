@@ -6,7 +6,7 @@ import {
   generateSigningKey,
   verifySignature,
   type Signer,
-} from '#shared/base/signature.ts'
+} from '#shared/proof/signature.ts'
 
 const DIGEST = `0x${'5a'.repeat(32)}` as const
 

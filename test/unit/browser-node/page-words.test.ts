@@ -6,7 +6,7 @@ import { readKeyFile } from '../../../browser-node/ui/key-file.ts'
 import { failureOf } from '#node-core/job-failure.ts'
 import { identityToBytes, newIdentity, peerIdOf } from '#p2p/peers/identity.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { exportSigningKey, generateSigningKey } from '#shared/base/signature.ts'
+import { exportSigningKey, generateSigningKey } from '#shared/proof/signature.ts'
 
 describe('a failed job', () => {
   it('is attributed to the customer only if the customer ended it', () => {

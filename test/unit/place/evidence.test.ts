@@ -15,7 +15,7 @@ import {
 } from '#shared/place/evidence.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countrySet, countryBit, isSubset, onlyCountry } from '#shared/law/region.ts'
-import { createSigner, generateSigningKey, type Signer } from '#shared/base/signature.ts'
+import { createSigner, generateSigningKey, type Signer } from '#shared/proof/signature.ts'
 import { createEchoMaker, NOW_MS, seenIn, type EchoMaker } from '#test/support/hub/evidence.ts'
 
 let maker: EchoMaker

@@ -1,6 +1,6 @@
 /** Versions of a Durable Object's tables, over real SQLite. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { NO_DOMAIN } from '#shared/base/eip712.ts'
+import { NO_DOMAIN } from '#shared/proof/domain.ts'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { dropTables, hasTables, openSchema, type Schema } from '#worker/platform/schema.ts'

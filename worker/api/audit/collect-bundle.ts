@@ -6,7 +6,7 @@ import type {
   BundleList,
   BUNDLE_LISTS,
 } from '#shared/audit/bundle.ts'
-import { isNoDomain } from '#shared/base/eip712.ts'
+import { isNoDomain } from '#shared/proof/domain.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'

@@ -1,7 +1,7 @@
 /** Checks a node's answer before anybody sees it: the receipt fits the ticket, the bytes fit the work. */
 import { checkAnswer } from '#shared/receipt/check-answer.ts'
 import { timesFault } from '#shared/receipt/check-receipt.ts'
-import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { typedDigest, type Domain } from '#shared/proof/domain.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { TensorHeader, Work } from '#shared/job/job.ts'
@@ -13,7 +13,7 @@ import {
   type Receipt,
   type Ticket,
 } from '#shared/receipt/receipt.ts'
-import { verifySignature, type PublicKey } from '#shared/base/signature.ts'
+import { verifySignature, type PublicKey } from '#shared/proof/signature.ts'
 import { textUnits } from '#shared/job/text.ts'
 import type { TextMeter } from '#shared/job/text-meter.ts'
 import type { JobResult } from '#p2p/stream/messages.ts'

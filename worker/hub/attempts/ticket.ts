@@ -1,9 +1,9 @@
 /** Issues dispatch tickets, one for each attempt, signed by the hub. */
-import { typedDigest, type Domain } from '#shared/base/eip712.ts'
+import { typedDigest, type Domain } from '#shared/proof/domain.ts'
 import { NodeId, type Bytes32, type Signature } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { commitment, ticketHash, type Ticket } from '#shared/receipt/receipt.ts'
-import type { Signer } from '#shared/base/signature.ts'
+import type { Signer } from '#shared/proof/signature.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { invariant } from '#shared/base/errors.ts'

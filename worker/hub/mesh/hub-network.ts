@@ -8,7 +8,7 @@ import {
 } from '#p2p/transports/durable-object.ts'
 import { NodeId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { Signer } from '#shared/base/signature.ts'
+import type { Signer } from '#shared/proof/signature.ts'
 import type { SqlStorage } from '#worker/platform/storage.ts'
 import { Directory } from '#worker/hub/members/directory.ts'
 import { loadIdentity } from './identity.ts'

@@ -7,7 +7,7 @@ import {
   generateSigningKey,
   importSigningKey,
   type Signer,
-} from '#shared/base/signature.ts'
+} from '#shared/proof/signature.ts'
 import { bytesToHex, hexToBytes, type Hex } from 'viem'
 import type { SqlStorage } from '#worker/platform/storage.ts'
 

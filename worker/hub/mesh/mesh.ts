@@ -12,7 +12,7 @@ import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { PublicKey, Signer } from '#shared/base/signature.ts'
+import type { PublicKey, Signer } from '#shared/proof/signature.ts'
 import { HUBS_TOPIC, packNotice, readNotice, type HubNotice } from './notice.ts'
 
 /** Period of a hub's checks of its connections to other hubs. */

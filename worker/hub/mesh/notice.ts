@@ -7,7 +7,7 @@ import { FeatureName } from '#shared/job/job.ts'
 import { LIMITS, KIB } from '#shared/base/limits.ts'
 import { NetworkId } from '#shared/law/policy.ts'
 import { Place } from '#shared/receipt/receipt.ts'
-import { verifySignature, type PublicKey, type Signer } from '#shared/base/signature.ts'
+import { verifySignature, type PublicKey, type Signer } from '#shared/proof/signature.ts'
 
 /** One message from another hub. */
 export const HUB_NOTICE_BYTES = 32 * KIB

@@ -8,7 +8,7 @@ import { signEcho, type AnchorPlace, type SignedEcho } from '#shared/place/evide
 import { randomBytes, type NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { Signer } from '#shared/base/signature.ts'
+import type { Signer } from '#shared/proof/signature.ts'
 import type { Admission } from '#worker/protocols/hub.ts'
 
 export interface AnchorDeps {

@@ -3,7 +3,7 @@ import { TenantCheckpoint, type LogProgress } from '#shared/audit/entries.ts'
 import { beforeDeadline } from '#shared/base/deadline.ts'
 import { nameHash, type TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import { verifyConsistency } from '#shared/audit/transparency-log.ts'
+import { verifyConsistency } from '#shared/proof/tree.ts'
 import type { Rows } from '#worker/ledger/intake/database.ts'
 
 /** Time that the Ledger waits for the head of one tenant's audit log. */

@@ -2,7 +2,7 @@
 import type { Hex } from 'viem'
 import { z } from 'zod'
 import { TenantCheckpoint } from '#shared/audit/entries.ts'
-import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
+import { domainSeparator, type Domain } from '#shared/proof/domain.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { SettlementBatch } from '#worker/ledger/intake/settlement-batch.ts'
 import type { SignedTransaction } from '#worker/ledger/chain/chain.ts'

@@ -1,5 +1,5 @@
 /** Updates receipts and earnings when a batch lands, reverts or is lost. */
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import {
   addEarnings,
   keyName,

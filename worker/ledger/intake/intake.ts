@@ -1,6 +1,6 @@
 /** Takes receipts in: checks their authenticity and content, and that a job is paid once. */
 import { checkAuthenticity, checkContent, type Check } from '#shared/receipt/check-receipt.ts'
-import type { Domain } from '#shared/base/eip712.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { DUPLICATE_JOB, type AcceptOutcome, type LedgerEntry } from '#worker/protocols/ledger.ts'
 import type { KeptReceipt, ReceiptStore } from './receipt-store.ts'

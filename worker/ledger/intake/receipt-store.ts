@@ -1,9 +1,9 @@
 /** The Ledger's receipts: what a batch and a payout need, without payload, salt or signature. */
-import { domainSeparator } from '#shared/base/eip712.ts'
+import { domainSeparator } from '#shared/proof/domain.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { CompiledPolicy } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import { keyName } from './settlement-batch.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'

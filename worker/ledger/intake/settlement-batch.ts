@@ -15,7 +15,7 @@ import {
 } from '#shared/law/policy.ts'
 import { earningsLeaf } from '#shared/receipt/settlement.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 
 /** The facts about a receipt that a batch needs. */
 export interface WaitingReceipt {

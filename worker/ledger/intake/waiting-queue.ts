@@ -1,7 +1,7 @@
 /** The receipts that wait for a batch: whose turn it is, and who is put off for a while. */
-import { domainSeparator, type Domain } from '#shared/base/eip712.ts'
+import { domainSeparator, type Domain } from '#shared/proof/domain.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import { toKey, type WaitingReceipt } from './settlement-batch.ts'
 import type { Row } from '#worker/platform/storage.ts'
 import type { Rows } from './database.ts'

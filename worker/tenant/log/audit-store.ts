@@ -12,7 +12,7 @@ import { canonicalJson } from '#shared/base/strict-json.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { leafHash, treeRoot, type HashReader } from '#shared/audit/transparency-log.ts'
+import { leafHash, treeRoot, type HashReader } from '#shared/proof/tree.ts'
 import {
   appendToTiles,
   createTileReader,

@@ -1,6 +1,6 @@
 /** Reads the domain and the signing key that all logs of this deployment share. */
 import { z } from 'zod'
-import { domainOf } from '#shared/base/eip712.ts'
+import { domainOf } from '#shared/proof/domain.ts'
 import { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { LogIdentity } from './tenant-log.ts'
 

@@ -1,10 +1,10 @@
 /** A tenant's log as others see it: signed checkpoints, proofs and searches. */
 import { logOrigin } from '#shared/audit/entries.ts'
 import { createLogSigner, type LogSigner } from '#shared/audit/checkpoint.ts'
-import type { Domain } from '#shared/base/eip712.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
-import { consistencyProof, inclusionProof } from '#shared/audit/transparency-log.ts'
+import { consistencyProof, inclusionProof } from '#shared/proof/tree.ts'
 import {
   type SignedCheckpoint,
   type TenantLog,

@@ -2,7 +2,7 @@
 import type { BundleNarrowing, ProvenEntry } from '#shared/audit/bundle.ts'
 import { ERASURE_TYPES, parseDetail, receiptIdOf, type LogEntry } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
-import { inclusionProof } from '#shared/audit/transparency-log.ts'
+import { inclusionProof } from '#shared/proof/tree.ts'
 import { checkSizes, type OwnLog } from '#worker/tenant/log/tenant-log.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { PolicyStore } from '#worker/tenant/policies/policy-store.ts'

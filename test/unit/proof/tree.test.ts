@@ -10,7 +10,7 @@ import {
   verifyConsistency,
   verifyInclusion,
   type HashReader,
-} from '#shared/audit/transparency-log.ts'
+} from '#shared/proof/tree.ts'
 import { createRandom } from '#test/support/random.ts'
 
 /** The reference data of Certificate Transparency: eight leaves, the roots of their logs, and some proofs. */

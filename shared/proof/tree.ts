@@ -1,6 +1,6 @@
 /**
- * Merkle tree of an append-only log by RFC 9162, section 2.1 (https://www.rfc-editor.org/rfc/rfc9162#section-2.1):
- * SHA-256, 0x00 before a leaf, 0x01 before a pair. The caller keeps the hashes and gives a reader for them.
+ * Merkle trees by RFC 9162, section 2.1 (https://www.rfc-editor.org/rfc/rfc9162#section-2.1): SHA-256, 0x00 before a leaf,
+ * 0x01 before a pair. {@link buildTree} holds a tree in memory. For a log, the caller keeps the hashes and gives a reader.
  */
 import { bytesToHex, hexToBytes } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
@@ -31,6 +31,53 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
 /** The root of the log's first `size` leaves. */
 export function treeRoot(size: number, read: HashReader): Bytes32 {
   return bytesToHex(size === 0 ? EMPTY_LOG_ROOT : rangeHash(0, size, read))
+}
+
+/** A whole tree in memory. */
+export interface Tree {
+  readonly size: number
+  readonly root: Bytes32
+  /** Sibling hashes from the leaf up. @throws when there is no such leaf */
+  proof(index: number): Bytes32[]
+}
+
+/** @param leaves hashes of leaves, as {@link leafHash} gives them; not their bytes */
+export function buildTree(leaves: readonly Bytes32[]): Tree {
+  const size = leaves.length
+  const levels = [flatten(leaves)]
+  for (let level = levels[0]; level !== undefined && level.length >= 2 * HASH_BYTES;) {
+    level = parentsOf(level)
+    levels.push(level)
+  }
+  const read: HashReader = (level, index) => {
+    const start = index * HASH_BYTES
+    return levels[level]?.subarray(start, start + HASH_BYTES) ?? EMPTY_LOG_ROOT
+  }
+  return {
+    size,
+    root: treeRoot(size, read),
+    proof: (index) => inclusionProof({ index, size }, read),
+  }
+}
+
+/** Parents of the complete pairs of a level; one flat array each. */
+function parentsOf(level: Uint8Array): Uint8Array {
+  const count = Math.floor(level.length / (2 * HASH_BYTES))
+  const parents = new Uint8Array(count * HASH_BYTES)
+  const pair = new Uint8Array(1 + 2 * HASH_BYTES)
+  pair[0] = 1
+  for (let index = 0; index < count; index += 1) {
+    const start = index * 2 * HASH_BYTES
+    pair.set(level.subarray(start, start + 2 * HASH_BYTES), 1)
+    parents.set(sha256Bytes(pair), index * HASH_BYTES)
+  }
+  return parents
+}
+
+function flatten(leaves: readonly Bytes32[]): Uint8Array {
+  const flat = new Uint8Array(leaves.length * HASH_BYTES)
+  for (const [index, leaf] of leaves.entries()) flat.set(hexToBytes(leaf), index * HASH_BYTES)
+  return flat
 }
 
 /** Sibling hashes from the leaf up. @throws when the leaf is not among the first `size` */
@@ -90,9 +137,14 @@ export interface Inclusion {
 
 /** RFC 9162, section 2.1.3.2. */
 export function verifyInclusion({ index, size, root, leaf, proof }: Inclusion): boolean {
-  if (!isSize(index) || !isSize(size) || index >= size) return false
+  return rootOf({ index, size, leaf, proof }) === root
+}
+
+/** The root that a proof leads to; undefined for a proof that cannot be of that leaf in a tree of that size. */
+export function rootOf({ index, size, leaf, proof }: Omit<Inclusion, 'root'>): Bytes32 | undefined {
+  if (!isSize(index) || !isSize(size) || index >= size) return undefined
   const path = siblings(index, size - 1, proof)
-  return path !== undefined && bytesToHex(fold(hexToBytes(leaf), path)) === root
+  return path === undefined ? undefined : bytesToHex(fold(hexToBytes(leaf), path))
 }
 
 /** Root of the log's first `index + 1` leaves, from a proof of leaf `index` in a longer log that was verified. */

@@ -6,9 +6,9 @@
  */
 import { hexToBytes, toHex, type Hex } from 'viem'
 import { z } from 'zod'
-import { Bytes32, type Signature } from './ids.ts'
-import { memoize } from './memoize.ts'
-import { nativeCrypto } from './native-crypto.ts'
+import { Bytes32, type Signature } from '#shared/base/ids.ts'
+import { memoize } from '#shared/base/memoize.ts'
+import { nativeCrypto } from '#shared/base/native-crypto.ts'
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const
 const SIGN = { name: 'ECDSA', hash: 'SHA-256' } as const

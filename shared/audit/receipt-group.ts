@@ -1,0 +1,108 @@
+/**
+ * Receipts on their way from a hub to Tenant and Ledger. A receipt's bytes are the node's and the hub's own; nobody between
+ * them reads or rewrites them. What several receipts share stands in a group once.
+ */
+import type { Address, Bytes32 } from '#shared/base/ids.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
+import type { SignedPresence } from '#shared/node/node.ts'
+import type { EvidenceRecord } from '#shared/place/evidence.ts'
+import {
+  account,
+  bytes,
+  list,
+  optional,
+  struct,
+  uint,
+  word,
+  type Field,
+} from '#shared/proof/encoding.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
+import { TREE_SIGNATURE, type TreeSignature } from '#shared/proof/tree-signature.ts'
+import { RECEIPT_LAYOUT, type SignedReceipt } from '#shared/receipt/receipt.ts'
+
+export interface GroupedReceipt {
+  readonly id: Bytes32
+  /** By {@link RECEIPT_LAYOUT}. */
+  readonly receipt: Uint8Array
+  readonly nodeSignature: TreeSignature
+  readonly hubSignature: TreeSignature
+  /** Opens the commitments to input and output. */
+  readonly salt: Bytes32
+  /** The account that pays, as the request named it; null to ask the tenant. */
+  readonly consumer: Address | null
+  /** Index into the group's presences. */
+  readonly presence: number
+}
+
+export interface ReceiptGroup {
+  readonly hubKey: PublicKey
+  /** Each policy that a receipt names by its hash. */
+  readonly policies: readonly CompiledPolicy[]
+  /** Each presence record that binds a receipt key to its node. */
+  readonly presences: readonly SignedPresence[]
+  /** Each record of evidence that a receipt names by its hash. */
+  readonly evidence: readonly EvidenceRecord[]
+  readonly receipts: readonly GroupedReceipt[]
+}
+
+/** The group as bytes, for the hub's storage. */
+export const RECEIPT_GROUP: Field<ReceiptGroup> = struct<ReceiptGroup>({
+  hubKey: struct<PublicKey>({ x: word, y: word }),
+  policies: jsonList<CompiledPolicy>(),
+  presences: jsonList<SignedPresence>(),
+  evidence: jsonList<EvidenceRecord>(),
+  receipts: list(
+    struct<GroupedReceipt>({
+      id: word,
+      receipt: bytes,
+      nodeSignature: TREE_SIGNATURE,
+      hubSignature: TREE_SIGNATURE,
+      salt: word,
+      consumer: optional(account),
+      presence: uint(4),
+    }),
+  ),
+})
+
+/** The whole document of one receipt of a group. */
+export function signedReceipt(
+  {
+    id,
+    receipt,
+    nodeSignature,
+    hubSignature,
+  }: Omit<GroupedReceipt, 'salt' | 'consumer' | 'presence'>,
+  shared: {
+    readonly hubKey: PublicKey
+    readonly policy: CompiledPolicy
+    readonly presence: SignedPresence
+  },
+): SignedReceipt {
+  const { domain, value } = RECEIPT_LAYOUT.decode(receipt)
+  const { hubKey, policy, presence } = shared
+  return {
+    version: 2,
+    id,
+    domain,
+    receipt: value,
+    nodeSignature,
+    hubSignature,
+    hubKey,
+    policy,
+    presence,
+  }
+}
+
+/** Our own objects wrote it, so it is read back without a schema. */
+function jsonList<T>(): Field<readonly T[]> {
+  const texts = list(bytes)
+  return {
+    solidity: 'bytes',
+    write: (into, values) =>
+      texts.write(
+        into,
+        values.map((value) => new TextEncoder().encode(JSON.stringify(value))),
+      ),
+    read: (from) => texts.read(from).map((text) => JSON.parse(new TextDecoder().decode(text)) as T),
+  }
+}
