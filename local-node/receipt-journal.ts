@@ -9,12 +9,11 @@ import { AppError } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { ReceiptStore } from '#node-core/receipt-store.ts'
-import { StoredReceipt } from '#p2p/stream/messages.ts'
+import { StoredReceipt, type ReceiptStore } from '#node-core/receipt-store.ts'
 
 /** One line of the file. */
 const Entry = z.union([
-  z.strictObject({ id: Bytes32, stored: StoredReceipt }),
+  z.strictObject({ stored: z.array(StoredReceipt) }),
   z.strictObject({ gone: z.array(Bytes32) }),
 ])
 type Entry = z.infer<typeof Entry>
@@ -62,7 +61,7 @@ export async function openReceiptJournal(
           goneBytes = 0
         } else {
           await file.appendFile(lines.map(({ entry }) => toLine(entry)).join(''))
-          if (lines.some(({ entry }) => 'id' in entry)) await file.datasync()
+          if (lines.some(({ entry }) => 'stored' in entry)) await file.datasync()
         }
         for (const { written } of lines) written.resolve()
       } catch (error) {
@@ -81,24 +80,24 @@ export async function openReceiptJournal(
   }
 
   return {
-    async put(id, stored) {
-      if (kept.size >= LIMITS.receiptsKept)
+    async put(stored) {
+      if (kept.size + stored.length > LIMITS.receiptsKept)
         throw new AppError(
           'no_capacity',
           `${kept.size} receipts wait for a hub; no more work until one takes them.`,
         )
-      kept.set(id, stored)
+      for (const receipt of stored) kept.set(receipt.receiptId, receipt)
       try {
-        await append({ id, stored })
+        await append({ stored: [...stored] })
       } catch (error) {
-        kept.delete(id)
+        for (const { receiptId } of stored) kept.delete(receiptId)
         throw error
       }
     },
     async remove(ids) {
       const gone = ids.filter((id) => {
         const stored = kept.get(id)
-        if (stored !== undefined) goneBytes += toLine({ id, stored }).length
+        if (stored !== undefined) goneBytes += toLine({ stored: [stored] }).length
         return kept.delete(id)
       })
       if (gone.length > 0) await append({ gone })
@@ -114,7 +113,7 @@ async function rewrite(
   kept: ReadonlyMap<Bytes32, StoredReceipt>,
 ): Promise<FileHandle> {
   const file = await open(`${path}.new`, 'w', 0o600)
-  const lines = [...kept].map(([id, stored]) => toLine({ id, stored }))
+  const lines = [...kept.values()].map((stored) => toLine({ stored: [stored] }))
   await file.writeFile(lines.join(''))
   await file.datasync()
   await rename(`${path}.new`, path)
@@ -137,7 +136,7 @@ function readEntries(text: string, log: Pick<Log, 'warn'>): Map<Bytes32, StoredR
     const entry = parseLine(line)
     if (entry === undefined) log.warn('receipts.line-unreadable', { sizeBytes: line.length })
     else if ('gone' in entry) for (const id of entry.gone) kept.delete(id)
-    else kept.set(entry.id, entry.stored)
+    else for (const stored of entry.stored) kept.set(stored.receiptId, stored)
   }
   return kept
 }

@@ -1,11 +1,9 @@
-/** The node's checks before it runs a job: the hub's signature, the policy against its own place, the bytes. */
-import { typedDigest, type Domain } from '#shared/proof/domain.ts'
+/** The node's checks before it runs a job: the ticket, the policy against its own place, the bytes. */
 import { AppError } from '#shared/base/errors.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
 import { decide, type NodeFacts } from '#shared/law/decide.ts'
-import { commitment, digestBytes, ticketHash } from '#shared/receipt/receipt.ts'
+import { commitment, digestBytes } from '#shared/receipt/receipt.ts'
 import { countryBit, countryCode } from '#shared/law/region.ts'
-import { verifySignature } from '#shared/proof/signature.ts'
 import { stringToBytes } from 'viem'
 import type { JobOffer, Welcome } from '#p2p/stream/messages.ts'
 
@@ -26,7 +24,7 @@ export async function checkOffer(
   payload: Uint8Array,
   self: NodeSelf,
 ): Promise<void> {
-  await checkTicket(offer, self)
+  checkTicket(offer, self)
   checkResidency(offer, self)
   const { ticket, work, salt } = offer
   const digest = work.kind === 'kernel' ? await digestBytes(stringToBytes(work.wgsl)) : work.digest
@@ -37,14 +35,12 @@ export async function checkOffer(
   }
 }
 
-async function checkTicket({ ticket, ticketSignature }: JobOffer, self: NodeSelf): Promise<void> {
-  const { hubKey, domain, hub } = self.welcome
+/** The hub's encrypted stream brought the ticket, so it needs no signature of its own. */
+function checkTicket({ ticket }: JobOffer, self: NodeSelf): void {
+  const { hub } = self.welcome
   if (ticket.nodeId !== self.nodeId) refuse(`the ticket is for node ${ticket.nodeId}`)
   if (ticket.hub !== hub) refuse(`the ticket is from hub ${ticket.hub}`)
   if (ticket.expiresAtMs < self.nowMs) refuse('the ticket has expired')
-  const digest = typedDigest(domain as Domain, ticketHash(ticket))
-  if (!(await verifySignature(hubKey, digest, ticketSignature)))
-    refuse('the ticket is not signed by the hub')
 }
 
 /** The node enforces the policy against its own claim; it does not trust the hub's filter. */

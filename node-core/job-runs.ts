@@ -5,13 +5,13 @@ import type { WorkRunOptions } from '#p2p/work/work-handler.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Signer } from '#shared/proof/signature.ts'
-import type { SignedPresence } from '#shared/node/node.ts'
-import { receiptHash } from '#shared/receipt/receipt.ts'
+import { isSameDomain, type Domain } from '#shared/proof/domain.ts'
+import { receiptOf } from '#shared/receipt/receipt.ts'
 import { checkOffer } from './check-offer.ts'
 import { holdOutput } from './hold-output.ts'
 import type { ModelShelf } from './model-shelf.ts'
 import type { OwnState } from './node-state.ts'
-import type { ReceiptStore } from './receipt-store.ts'
+import { createReceiptSigning, type ReceiptSigning, type ReceiptStore } from './receipt-store.ts'
 import { runOffer } from './run-offer.ts'
 
 export interface JobRunsDeps {
@@ -22,8 +22,6 @@ export interface JobRunsDeps {
   readonly receipts: ReceiptStore
   /** Offers are checked against it, and jobs change it. */
   readonly state: OwnState
-  /** The presence record that the hub has of this node. */
-  readonly presence: () => Promise<SignedPresence>
   readonly offerChanged: () => void
   readonly now: () => number
   readonly log: Log
@@ -33,6 +31,7 @@ export class JobRuns {
   readonly #deps: JobRunsDeps
   readonly #running = new Map<string, AbortController>()
   #isLeaving = false
+  #signing: ReceiptSigning | undefined
   #onIdle = () => {}
 
   constructor(deps: JobRunsDeps) {
@@ -68,6 +67,7 @@ export class JobRuns {
     } finally {
       letGo?.()
       this.#count(() => this.#running.delete(key))
+      this.#signing?.left()
       if (this.#running.size === 0) this.#onIdle()
     }
   }
@@ -103,12 +103,29 @@ export class JobRuns {
     await checkOffer(offer, payload, { nodeId, claim, welcome, nowMs: now() })
     await this.#warm(offer, signal)
     const output = holdOutput(emit, offer.work.kind === 'text')
-    const { domain } = welcome
-    const own = { engine, signer, domain, now, takenAtMs, signal, emit: output.emit }
-    const result = await runOffer(offer, payload, own)
-    await this.#keep(offer, result)
+    const own = { engine, now, takenAtMs, signal, emit: output.emit }
+    const { answer, work } = await runOffer(offer, payload, own)
+    const receipt = receiptOf(offer.ticket, signer.publicKey, work)
+    const nodeSignature = await this.#signingFor(welcome.domain).add({ receipt, salt: offer.salt })
+    state.jobDone({
+      jobId: receipt.ticket.jobId,
+      work: 'model' in offer.work ? offer.work.model : 'kernel',
+      provider: answer.provider,
+      computeMs: answer.computeMs,
+      amountMicroUsd: receipt.amountMicroUsd,
+      finishedAtMs: receipt.finishedAtMs,
+    })
     await output.release()
-    return result
+    return { answer, work, nodeSignature }
+  }
+
+  /** The next hub may settle elsewhere. */
+  #signingFor(domain: Domain): ReceiptSigning {
+    const { signer, receipts: store } = this.#deps
+    if (this.#signing !== undefined && isSameDomain(this.#signing.domain, domain))
+      return this.#signing
+    const running = () => this.#running.size
+    return (this.#signing = createReceiptSigning({ signer, store, domain, running }))
   }
 
   /** A hub may send a job for a model that was just unloaded. */
@@ -118,27 +135,6 @@ export class JobRuns {
     if (engine.models.some(({ digest }) => digest === work.digest)) return
     await shelf.load(work.digest, { signal })
     offerChanged()
-  }
-
-  async #keep(offer: JobOffer, { receipt, nodeSignature, answer }: JobResult): Promise<void> {
-    const { ticketSignature, policy, salt, work } = offer
-    const { receipts, presence, state } = this.#deps
-    await receipts.put(receiptHash(receipt), {
-      receipt,
-      nodeSignature,
-      ticketSignature,
-      policy,
-      salt,
-      presence: await presence(),
-    })
-    state.jobDone({
-      jobId: receipt.ticket.jobId,
-      work: 'model' in work ? work.model : 'kernel',
-      provider: answer.provider,
-      computeMs: answer.computeMs,
-      amountMicroUsd: receipt.amountMicroUsd,
-      finishedAtMs: receipt.finishedAtMs,
-    })
   }
 
   #failed(key: string, cause: unknown): AppError {

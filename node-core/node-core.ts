@@ -84,7 +84,6 @@ export class NodeCore implements WorkHandler {
       signer: deps.signer,
       receipts: deps.receipts,
       state: this.#state,
-      presence: () => this.#lastPresence,
       offerChanged: () => this.offerChanged(),
       now: deps.now,
       log: deps.log,
@@ -230,7 +229,7 @@ export class NodeCore implements WorkHandler {
   async pendingReceipts() {
     const pending = await this.#deps.receipts.pending()
     this.#state.update({ unacknowledged: pending.length })
-    return pending
+    return pending.map(({ receiptId, jobId, hub }) => ({ receiptId, jobId, hub }))
   }
 
   #presence(): Promise<SignedPresence> {

@@ -1,10 +1,63 @@
-/** Where a node keeps receipts until a hub has stored them. Each is delivered at least once. */
-import type { Bytes32 } from '#shared/base/ids.ts'
-import type { StoredReceipt } from '#p2p/stream/messages.ts'
+/** A node's receipts: signed in groups, and kept until their hub says that they may be forgotten. */
+import { z } from 'zod'
+import { encodeBase64 } from '#shared/base/base64.ts'
+import { Bytes32 } from '#shared/base/ids.ts'
+import type { Domain } from '#shared/proof/domain.ts'
+import { createGroup } from '#shared/proof/group.ts'
+import type { Signer } from '#shared/proof/signature.ts'
+import { signLeaves, TreeSignature } from '#shared/proof/tree-signature.ts'
+import { RECEIPT_LAYOUT, receiptId, type Receipt } from '#shared/receipt/receipt.ts'
+import { KeptReceipt } from '#p2p/stream/messages.ts'
+
+/** A receipt that the node has signed. */
+export const StoredReceipt = KeptReceipt.extend({
+  /** The receipt's canonical bytes, in base64. */
+  receipt: z.base64(),
+  salt: Bytes32,
+  nodeSignature: TreeSignature,
+})
+export type StoredReceipt = z.infer<typeof StoredReceipt>
 
 export interface ReceiptStore {
-  /** Resolves once the receipt would survive the end of this process. */
-  put(id: Bytes32, stored: StoredReceipt): Promise<void>
+  /** Resolves once all of them would survive the end of this process; they are written together. */
+  put(receipts: readonly StoredReceipt[]): Promise<void>
   remove(ids: readonly Bytes32[]): Promise<void>
   pending(): Promise<readonly StoredReceipt[]>
 }
+
+export interface SigningDeps {
+  readonly signer: Signer
+  readonly store: ReceiptStore
+  readonly domain: Domain
+  /** Number of jobs that run on the node. */
+  readonly running: () => number
+}
+
+interface Unsigned {
+  readonly receipt: Receipt
+  readonly salt: Bytes32
+}
+
+/** Signs and keeps receipts, together with those of other jobs that end at the same time. */
+export function createReceiptSigning({ signer, store, domain, running }: SigningDeps) {
+  const take = async (items: readonly Unsigned[]): Promise<TreeSignature[]> => {
+    const encoded = items.map(({ receipt }) => RECEIPT_LAYOUT.encode(domain, receipt))
+    const ids = encoded.map((bytes) => receiptId(bytes))
+    const signatures = await signLeaves(ids, { by: 'node', domain, signer })
+    const stored = items.flatMap(({ receipt: { ticket }, salt }, index): StoredReceipt[] => {
+      const [receiptId, bytes, nodeSignature] = [ids[index], encoded[index], signatures[index]]
+      if (receiptId === undefined || bytes === undefined || nodeSignature === undefined) return []
+      const { jobId, hub } = ticket
+      return [{ receiptId, jobId, hub, receipt: encodeBase64(bytes), salt, nodeSignature }]
+    })
+    await store.put(stored)
+    return signatures
+  }
+  const after = (ms: number, call: () => void) => {
+    const timer = setTimeout(call, ms)
+    return () => clearTimeout(timer)
+  }
+  return { domain, ...createGroup({ take, running, after }) }
+}
+
+export type ReceiptSigning = ReturnType<typeof createReceiptSigning>

@@ -1,19 +1,16 @@
-/** Runs one checked offer on the engine and signs its receipt. */
+/** Runs one checked offer on the engine and writes down what was done. */
 import type { Engine } from '#engine/engine.ts'
-import { typedDigest, type Domain } from '#shared/proof/domain.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { commitment, digestBytes, receiptHash, type Receipt } from '#shared/receipt/receipt.ts'
-import type { Signer } from '#shared/proof/signature.ts'
+import { commitment, digestBytes, type NodeWork } from '#shared/receipt/receipt.ts'
 import { textUnits } from '#shared/job/text.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
 import { concatBytes } from 'viem'
-import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
+import type { Answer } from '#shared/job/job.ts'
+import type { JobOffer } from '#p2p/stream/messages.ts'
 
 export interface RunDeps {
   readonly engine: Engine
-  readonly signer: Signer
-  readonly domain: Domain
   readonly now: () => number
   /** When the offer came, by `now`. */
   readonly takenAtMs: number
@@ -26,7 +23,7 @@ export async function runOffer(
   offer: JobOffer,
   payload: Uint8Array,
   deps: RunDeps,
-): Promise<JobResult> {
+): Promise<{ answer: Answer; work: NodeWork }> {
   const { work, ticket, salt } = offer
   // The hub's time, counted from the ticket, so a wrong clock on the node does no harm.
   const hubTime = () => ticket.issuedAtMs + Math.max(0, deps.now() - deps.takenAtMs)
@@ -49,19 +46,16 @@ export async function runOffer(
     meter === undefined || work.kind !== 'text'
       ? ticket.units
       : Math.min(ticket.units, textUnits(work.inputBytes, meter.finish().textBytes))
-  const receipt: Receipt = {
-    ticket,
-    receiptKey: deps.signer.publicKey,
-    outputCommitment: commitment(salt, await digestBytes(concatBytes(chunks))),
-    units,
-    amountMicroUsd: (BigInt(units) * BigInt(ticket.priceMicroUsd)).toString(),
-    startedAtMs,
-    finishedAtMs: Math.max(startedAtMs, hubTime()),
-    provider: answer.provider,
-    verification: 'none',
+  return {
+    answer,
+    work: {
+      outputCommitment: commitment(salt, await digestBytes(concatBytes(chunks))),
+      units,
+      startedAtMs,
+      finishedAtMs: Math.max(startedAtMs, hubTime()),
+      provider: answer.provider,
+    },
   }
-  const nodeSignature = await deps.signer.sign(typedDigest(deps.domain, receiptHash(receipt)))
-  return { answer, receipt, nodeSignature }
 }
 
 /** @throws {AppError} internal: unreadable events are the engine's fault, not the job's */

@@ -1,12 +1,11 @@
 /** The tab's receipt store: keeps receipts in IndexedDB until a hub has acknowledged them. */
-import type { ReceiptStore } from '#node-core/receipt-store.ts'
-import { StoredReceipt } from '#p2p/stream/messages.ts'
+import { StoredReceipt, type ReceiptStore } from '#node-core/receipt-store.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { NodeStorage } from './storage.ts'
 
 export function createReceiptStore(storage: NodeStorage, log: Log): ReceiptStore {
   return {
-    put: (id, stored) => storage.putReceipt(id, stored),
+    put: (receipts) => storage.putReceipts(receipts),
     remove: (ids) => storage.removeReceipts(ids),
     async pending() {
       const rows = await storage.readReceipts()

@@ -1,13 +1,14 @@
 /** JSON bodies of the work stream's control frames, one schema each. */
 import { z } from 'zod'
 import { Domain } from '#shared/proof/domain.ts'
-import { Bytes32, Signature } from '#shared/base/ids.ts'
+import { Bytes32, JobId } from '#shared/base/ids.ts'
 import { Answer, Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import { CompiledPolicy, NetworkId } from '#shared/law/policy.ts'
-import { Place, Receipt, Ticket } from '#shared/receipt/receipt.ts'
+import { NodeWork, Place, Ticket } from '#shared/receipt/receipt.ts'
 import { PublicKey } from '#shared/proof/signature.ts'
+import { TreeSignature } from '#shared/proof/tree-signature.ts'
 
 /** The version of the work protocol that this build speaks. A hub also speaks the one before. */
 export const WORK_VERSION = 1
@@ -23,7 +24,7 @@ export type Hello = z.infer<typeof Hello>
 export const Welcome = z.strictObject({
   version: z.int().min(1),
   hub: z.string().max(64),
-  /** The hub's P-256 key: signs tickets and countersigns receipts. */
+  /** The hub's P-256 key: signs receipts after the node. */
   hubKey: PublicKey,
   domain: Domain,
   place: Place,
@@ -41,10 +42,12 @@ export const Standing = Welcome.pick({ place: true, quarantine: true }).extend({
 })
 export type Standing = z.infer<typeof Standing>
 
-/** hub → node: run this. The payload follows in data frames. */
+/** Policies of one stream that hub and node both remember, the newest. */
+export const POLICIES_KEPT = 64
+
+/** hub → node: run this. The payload follows in data frames. The stream's encryption shows that the ticket is the hub's. */
 export const JobOffer = z.strictObject({
   ticket: Ticket,
-  ticketSignature: Signature,
   policy: CompiledPolicy,
   work: Work,
   /** Salt of the commitments to input and output. */
@@ -54,6 +57,9 @@ export const JobOffer = z.strictObject({
 })
 export type JobOffer = z.infer<typeof JobOffer>
 
+/** An offer on the wire: null for a policy that the hub sent before on this stream, among the newest {@link POLICIES_KEPT}. */
+export const SentOffer = JobOffer.extend({ policy: CompiledPolicy.nullable() })
+
 /** hub → node: end this job, and why. */
 export const Cancel = z.strictObject({
   /** Nobody waits for it; its time is over; the node was silent; its data is unacceptable. */
@@ -61,24 +67,22 @@ export const Cancel = z.strictObject({
 })
 export type CancelReason = z.infer<typeof Cancel>['reason']
 
-/** node → hub, last frame of a job, after the output's data frames. */
+/** node → hub, last frame of a job, after the output's data frames. The hub writes the receipt from its own ticket. */
 export const JobResult = z.strictObject({
   answer: Answer,
-  receipt: Receipt,
-  nodeSignature: Signature,
+  work: NodeWork,
+  nodeSignature: TreeSignature,
 })
 export type JobResult = z.infer<typeof JobResult>
 
-/** node → hub after a reconnect: a receipt not yet acknowledged, with what the hub needs to accept it. */
-export const StoredReceipt = z.strictObject({
-  receipt: Receipt,
-  nodeSignature: Signature,
-  ticketSignature: Signature,
-  policy: CompiledPolicy,
-  presence: SignedPresence,
-  salt: Bytes32,
+/** node → hub after a reconnect: a receipt that the node keeps until the hub says that it may forget it. */
+export const KeptReceipt = z.strictObject({
+  receiptId: Bytes32,
+  jobId: JobId,
+  /** The hub that issued the ticket. */
+  hub: z.string().max(64),
 })
-export type StoredReceipt = z.infer<typeof StoredReceipt>
+export type KeptReceipt = z.infer<typeof KeptReceipt>
 
 /** hub → node: these receipts are stored durably and may be forgotten. */
 export const ReceiptAck = z.strictObject({ receiptIds: z.array(Bytes32).max(256) })

@@ -1,12 +1,22 @@
 /** The jobs of one work stream at the node: payload in, output out, each ended once. */
+import type { z } from 'zod'
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { payloadBytes } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, readNumber, type Frame } from '#p2p/stream/frames.ts'
-import { Cancel, JobOffer, type CancelReason } from '#p2p/stream/messages.ts'
+import {
+  Cancel,
+  POLICIES_KEPT,
+  SentOffer,
+  type CancelReason,
+  type JobOffer,
+} from '#p2p/stream/messages.ts'
 import { sendData } from '#p2p/stream/send-data.ts'
 import { errorFrame } from '#p2p/stream/wire-error.ts'
 import type { WorkHandler } from './work-handler.ts'
@@ -42,6 +52,7 @@ const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
 
 export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
   const jobs = new Map<number, Job>()
+  const policies = new BoundedMap<Bytes32, CompiledPolicy>(POLICIES_KEPT)
   /** Cancelled jobs whose handlers still run. They still count as held. */
   let unwinding = 0
   let lastNumber = 0
@@ -52,6 +63,14 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
     jobs.delete(number)
   }
   const endWith = (number: number, error: unknown) => end(number, errorFrame(number, error))
+
+  const whole = ({ policy, ...offer }: z.infer<typeof SentOffer>): JobOffer => {
+    const { policyHash } = offer.ticket
+    if (policy !== null) policies.set(policy.hash, policy)
+    const found = policy ?? policies.get(policyHash)
+    if (found !== undefined) return { ...offer, policy: found }
+    throw new AppError('invalid_request', `The hub never sent policy ${policyHash}.`)
+  }
 
   const run = async (job: Job) => {
     const { number, offer, payload, abort } = job
@@ -79,7 +98,7 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
     if (frame.job <= lastNumber)
       throw new AppError('invalid_request', `Job number ${frame.job} was used before.`)
     lastNumber = frame.job
-    const offer = readJson(JobOffer, frame)
+    const offer = whole(readJson(SentOffer, frame))
     const refusal = refuse(payloadBytes(offer.work), jobs.size + unwinding)
     if (refusal === undefined) jobs.set(frame.job, createJob(frame.job, offer))
     else frames.send(errorFrame(frame.job, refusal))

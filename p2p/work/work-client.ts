@@ -2,10 +2,11 @@
 import type { Stream } from '@libp2p/interface'
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { LIMITS } from '#shared/base/limits.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
-import { receiptHash } from '#shared/receipt/receipt.ts'
 import { createAckCoalescer } from '#p2p/stream/ack-coalescer.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createReceiveWindow, frameCost } from '#p2p/stream/credit.ts'
@@ -19,7 +20,8 @@ import { readWireError } from '#p2p/stream/wire-error.ts'
 import {
   Greeting,
   Hello,
-  StoredReceipt,
+  KeptReceipt,
+  POLICIES_KEPT,
   WORK_VERSION,
   type JobOffer,
   type JobResult,
@@ -42,8 +44,8 @@ export const OLDEST_WORK_VERSION = Math.max(1, WORK_VERSION - 1)
 export interface OpenWorkOptions {
   /** Checks the node and returns its welcome; a throw refuses the node with that error. */
   readonly welcome: (hello: Hello) => Promise<Welcome>
-  /** Takes a receipt from an earlier connection. When it resolves, the node is told that it may forget it. */
-  readonly onReceipt: (stored: StoredReceipt) => Promise<void>
+  /** Looks at a receipt from an earlier connection. When it resolves, the node is told that it may forget it. */
+  readonly onReceipt: (kept: KeptReceipt) => Promise<void>
   /** Takes the newer presence record that comes with the reply to a load. */
   readonly onPresence?: (signed: SignedPresence) => Promise<void>
   /** Called for each valid frame, which does not count against what the node may send besides its work. */
@@ -117,6 +119,8 @@ type LinkFrames = ReturnType<typeof createLink>
 
 function createLink({ frames, hello, clock, options }: LinkParts) {
   const calls = new Map<number, JobCall>()
+  /** What the node remembers of the policies that it was sent. */
+  const policies = new BoundedMap<Bytes32, CompiledPolicy>(POLICIES_KEPT)
   const receipts = createReceiptIntake(frames, clock, options)
   const heartbeat = createHeartbeat({
     frames,
@@ -195,8 +199,11 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
       if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
       if (calls.size - running() >= CANCELLED_JOBS)
         throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
-      const offerFrame = jsonFrame('job', lastJob + 1, offer)
+      const { policy } = offer
+      const isKnown = policies.has(policy.hash)
+      const offerFrame = jsonFrame('job', lastJob + 1, isKnown ? { ...offer, policy: null } : offer)
       encodeHeader(offerFrame)
+      if (!isKnown) policies.set(policy.hash, policy)
       lastJob = offerFrame.job
       const call = createJobCall({ job: lastJob, frames, clock }, runOptions)
       calls.set(lastJob, call)
@@ -236,12 +243,12 @@ function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {
   }
 }
 
-/** Receipts that a node may submit, at once and per second; each costs a hash. */
+/** Receipts that a node may name, at once and per second. */
 const RECEIPTS_AT_ONCE = 1024
 const RECEIPTS_PER_SECOND = 64
 
 /**
- * Takes receipts one by one, each stored before more credit is granted. A malformed one ends the stream. An unwanted
+ * Looks at receipts one by one, and grants more credit after each. A malformed one ends the stream. An unwanted
  * one only gets no acknowledgement.
  */
 function createReceiptIntake(frames: FrameStream, clock: Clock, options: OpenWorkOptions) {
@@ -249,12 +256,12 @@ function createReceiptIntake(frames: FrameStream, clock: Clock, options: OpenWor
   const window = createReceiveWindow()
   const most = RECEIPTS_AT_ONCE
   const budget = createBudget({ most, perSecond: RECEIPTS_PER_SECOND, clock })
-  const inTurn = createInTurn<{ stored: StoredReceipt; bodyBytes: number }>(async (next) => {
+  const inTurn = createInTurn<{ kept: KeptReceipt; bodyBytes: number }>(async (next) => {
     while (frames.isOpen() && !budget.spend(1)) await sleep(clock, budget.waitMs(1))
     if (!frames.isOpen()) return
     try {
-      await onReceipt(next.stored)
-      frames.send(jsonFrame('ack', 0, { receiptIds: [receiptHash(next.stored.receipt)] }))
+      await onReceipt(next.kept)
+      frames.send(jsonFrame('ack', 0, { receiptIds: [next.kept.receiptId] }))
     } catch (error) {
       log.warn('receipt.refused', { code: toAppError(error).code })
     }
@@ -265,7 +272,7 @@ function createReceiptIntake(frames: FrameStream, clock: Clock, options: OpenWor
     onFrame(frame: Frame) {
       const bodyBytes = frame.body.byteLength
       window.receive(bodyBytes)
-      inTurn.push({ stored: readJson(StoredReceipt, frame), bodyBytes })
+      inTurn.push({ kept: readJson(KeptReceipt, frame), bodyBytes })
     },
   }
 }

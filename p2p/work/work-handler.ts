@@ -8,7 +8,7 @@ import type {
   JobOffer,
   JobResult,
   Standing,
-  StoredReceipt,
+  KeptReceipt,
   Welcome,
 } from '#p2p/stream/messages.ts'
 
@@ -38,5 +38,5 @@ export interface WorkHandler {
   /** The hub has stored these receipts; they may be forgotten. */
   acknowledged(ids: readonly Bytes32[]): void
   /** Receipts that no hub has acknowledged; sent after each welcome. */
-  pendingReceipts(): Promise<readonly StoredReceipt[]>
+  pendingReceipts(): Promise<readonly KeptReceipt[]>
 }

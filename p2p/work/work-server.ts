@@ -113,10 +113,10 @@ interface PendingParts {
   readonly signal: AbortSignal
 }
 
-/** Sends kept receipts as fast as the hub stores them. */
+/** Names the kept receipts, as fast as the hub looks at them. */
 async function sendPending({ frames, handler, receipts, signal }: PendingParts): Promise<void> {
-  for (const stored of await handler.pendingReceipts()) {
-    const frame = jsonFrame('receipt', 0, stored)
+  for (const kept of await handler.pendingReceipts()) {
+    const frame = jsonFrame('receipt', 0, kept)
     encodeHeader(frame)
     await receipts.takeAll(frame.body.byteLength, signal)
     await frames.writable()

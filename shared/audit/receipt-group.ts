@@ -2,10 +2,11 @@
  * Receipts on their way from a hub to Tenant and Ledger. A receipt's bytes are the node's and the hub's own; nobody between
  * them reads or rewrites them. What several receipts share stands in a group once.
  */
+import { invariant } from '#shared/base/errors.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
-import type { EvidenceRecord } from '#shared/place/evidence.ts'
+import { evidenceHash, type EvidenceRecord } from '#shared/place/evidence.ts'
 import {
   account,
   bytes,
@@ -18,7 +19,7 @@ import {
 } from '#shared/proof/encoding.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import { TREE_SIGNATURE, type TreeSignature } from '#shared/proof/tree-signature.ts'
-import { RECEIPT_LAYOUT, type SignedReceipt } from '#shared/receipt/receipt.ts'
+import { RECEIPT_LAYOUT, type SignedReceipt, type Ticket } from '#shared/receipt/receipt.ts'
 
 export interface GroupedReceipt {
   readonly id: Bytes32
@@ -91,6 +92,57 @@ export function signedReceipt(
     policy,
     presence,
   }
+}
+
+/** One receipt of a group with everything that it names. */
+export interface WholeReceipt extends Omit<GroupedReceipt, 'presence'> {
+  readonly ticket: Ticket
+  readonly policy: CompiledPolicy
+  readonly presence: SignedPresence
+  /** Null where the ticket names none. */
+  readonly evidence: EvidenceRecord | null
+}
+
+export function groupOf(hubKey: PublicKey, receipts: readonly WholeReceipt[]): ReceiptGroup {
+  const policies = new Map(receipts.map(({ policy }) => [policy.hash, policy]))
+  const presences = new Map(receipts.map(({ presence }) => [presence.signature, presence]))
+  const evidence = new Map(
+    receipts.map((receipt) => [receipt.ticket.place.evidenceHash, receipt.evidence]),
+  )
+  const positions = new Map([...presences.keys()].map((name, index) => [name, index]))
+  return {
+    hubKey,
+    policies: [...policies.values()],
+    presences: [...presences.values()],
+    evidence: [...evidence.values()].filter((record) => record !== null),
+    receipts: receipts.map(({ presence, ...receipt }) => ({
+      id: receipt.id,
+      receipt: receipt.receipt,
+      nodeSignature: receipt.nodeSignature,
+      hubSignature: receipt.hubSignature,
+      salt: receipt.salt,
+      consumer: receipt.consumer,
+      presence: positions.get(presence.signature) ?? 0,
+    })),
+  }
+}
+
+/** The reverse of {@link groupOf}. @throws {AppError} internal for a group that lacks what a receipt names */
+export function receiptsOf({
+  policies,
+  presences,
+  evidence,
+  receipts,
+}: ReceiptGroup): WholeReceipt[] {
+  const byHash = new Map(policies.map((policy) => [policy.hash, policy]))
+  const records = new Map(evidence.map((record) => [evidenceHash(record), record]))
+  return receipts.map((receipt) => {
+    const { ticket } = RECEIPT_LAYOUT.decode(receipt.receipt).value
+    const [policy, presence] = [byHash.get(ticket.policyHash), presences[receipt.presence]]
+    invariant(policy && presence, 'a group holds the policies and presences of its receipts')
+    const found = records.get(ticket.place.evidenceHash) ?? null
+    return { ...receipt, ticket, policy, presence, evidence: found }
+  })
 }
 
 /** Our own objects wrote it, so it is read back without a schema. */

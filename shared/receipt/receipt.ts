@@ -105,6 +105,22 @@ const TICKET = struct<Ticket>({
   expiresAtMs: uint(8),
 })
 
+/** What a node adds to its ticket. The rest of the receipt follows from ticket, key and price. */
+export const NodeWork = Receipt.pick({
+  outputCommitment: true,
+  units: true,
+  startedAtMs: true,
+  finishedAtMs: true,
+  provider: true,
+})
+export type NodeWork = z.infer<typeof NodeWork>
+
+/** The receipt that node and hub both write down, each for itself. */
+export function receiptOf(ticket: Ticket, receiptKey: PublicKey, work: NodeWork): Receipt {
+  const amountMicroUsd = (BigInt(work.units) * BigInt(ticket.priceMicroUsd)).toString()
+  return { ...work, ticket, receiptKey, amountMicroUsd }
+}
+
 /** Once published, it changes only with its version. */
 export const RECEIPT_LAYOUT = layout(
   'receipt',

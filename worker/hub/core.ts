@@ -1,7 +1,7 @@
 /** Composes a hub from its parts. Holds no platform object, so plain Node tests can drive it. */
 import type { Domain } from '#shared/proof/domain.ts'
 import type { AnchorPlace, SignedAttestation } from '#shared/place/evidence.ts'
-import { randomBytes, type NodeId, type Bytes32, type TenantId } from '#shared/base/ids.ts'
+import { randomBytes, type NodeId, type TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import type { KernelRegisters } from '#worker/hub/bans/ban-list.ts'
@@ -9,7 +9,7 @@ import { createAnchor } from '#worker/hub/place/anchor.ts'
 import { openSchema } from '#worker/platform/schema.ts'
 import { HUB_SCHEMA } from './schema.ts'
 import { createAttestations, type Attestations } from '#worker/hub/place/attestations.ts'
-import { createDelivery, type Delivery } from '#worker/hub/receipts/delivery.ts'
+import { createDelivery, type Delivery, type Receivers } from '#worker/hub/receipts/delivery.ts'
 import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createHubNetwork, type HubNetwork } from '#worker/hub/mesh/hub-network.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
@@ -17,7 +17,8 @@ import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
-import { Outbox, type OutboxEntry } from '#worker/hub/receipts/outbox.ts'
+import { Outbox } from '#worker/hub/receipts/outbox.ts'
+import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
 import type { HubGauges, HubStatus } from '#worker/protocols/hub.ts'
 import { createVouchers } from '#worker/hub/entrance/vouchers.ts'
 import { createSessionGate, type SessionGate, type SessionTenant } from './session/session-gate.ts'
@@ -29,8 +30,7 @@ export interface HubCoreDeps {
   readonly manifests: readonly ModelManifest[]
   /** Registers that count reports of hanging kernels and ban them. */
   readonly registers: KernelRegisters
-  /** Hands receipts to their tenants and the ledger. @returns the ids that both now have */
-  readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
+  readonly receivers: Receivers
   /** Reads a tenant's current state, which may change while a session is open. */
   readonly openTenant: (tenant: TenantId) => SessionTenant
   /** Schedules a later call of {@link Delivery.flush}. */
@@ -72,16 +72,27 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const { name, storage, domain, openTenant, now, log } = deps
   storage.transactionSync(() => openSchema(storage, HUB_SCHEMA))
   const outbox = new Outbox(storage)
-  const delivery = createDelivery(outbox, { deliver: deps.deliver, wake: deps.wake, log })
   const network = await createHubNetwork({ name, storage, peers: deps.peers, now, log })
   const { libp2p, signer, peerId, directory, neighbours, mesh } = network
   const attestations = createAttestations(storage, now)
-  const dispatcher = new Dispatcher({
-    hub: name,
+  const signing = createReceiptSigning({
     signer,
     domain,
-    directory,
     outbox,
+    onReceipts: () => delivery.onReceipts(),
+  })
+  const { running } = signing
+  const delivery = createDelivery(outbox, {
+    receivers: deps.receivers,
+    running,
+    wake: deps.wake,
+    log,
+  })
+  const dispatcher = new Dispatcher({
+    hub: name,
+    domain,
+    directory,
+    signing,
     bans: createKernelBans({ registers: deps.registers, now, log }),
     manifests: deps.manifests,
     neighbours,
@@ -89,7 +100,6 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     random: deps.random,
     randomBytes,
     log,
-    onReceipt: () => delivery.onReceipt(),
   })
   const gate = createGate(deps, network, { attestations, dispatcher })
   const sessions = createSessionGate({
@@ -148,7 +158,7 @@ function createGate(
     transport,
     directory,
     greeting: { hub, hubKey: signer.publicKey, domain: deps.domain },
-    onReceipt: (stored) => dispatcher.redeliver(stored),
+    onReceipt: (kept) => dispatcher.redeliver(kept),
     onChange: () => dispatcher.capacity.notify(),
     evidence: {
       anchor:

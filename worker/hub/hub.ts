@@ -22,13 +22,11 @@ import {
 } from '#worker/protocols/durable-objects.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { DUPLICATE_JOB } from '#worker/protocols/ledger.ts'
-import type { LedgerEntry } from '#worker/protocols/ledger.ts'
-import type { TenantApi } from '#worker/protocols/tenant.ts'
+import type { ReceiptGroup } from '#shared/audit/receipt-group.ts'
 import { createHubCore, type HubCore } from './core.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import type { KernelRegisters } from '#worker/hub/bans/ban-list.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
-import type { OutboxEntry } from '#worker/hub/receipts/outbox.ts'
 import { packRefusal } from '#worker/protocols/steering.ts'
 import { writeStream } from '#worker/protocols/stream-envelope.ts'
 import {
@@ -160,7 +158,11 @@ export class Hub extends DurableObject<Env> implements HubApi {
       domain: domainOf(Number(this.env.CHAIN_ID), this.env.SETTLEMENT_ADDRESS),
       manifests: MANIFESTS,
       registers: this.#registers(),
-      deliver: (entries) => this.#deliver(entries),
+      receivers: {
+        record: (tenant, group) =>
+          openTenant(this.env, tenant, readConfig(this.env)).receipts.record(group),
+        accept: (group, later) => this.#accept(group, later),
+      },
       openTenant: (tenant) => openTenant(this.env, tenant, readConfig(this.env)),
       wake: (delayMs) => void this.ctx.storage.setAlarm(Date.now() + delayMs),
       now: Date.now,
@@ -206,21 +208,10 @@ export class Hub extends DurableObject<Env> implements HubApi {
       })
   }
 
-  /** Delivers to the tenant first, then to the ledger. Both are idempotent, so a failure only repeats. */
-  async #deliver(entries: readonly OutboxEntry[]): Promise<readonly Bytes32[]> {
+  async #accept(group: ReceiptGroup, later: readonly Bytes32[]): Promise<readonly Bytes32[]> {
     const config = readConfig(this.env)
-    const byTenant = Map.groupBy(entries, (entry) => entry.receipt.receipt.ticket.tenant)
-    const recorded: LedgerEntry[] = []
-    for (const [tenant, own] of byTenant) {
-      try {
-        recorded.push(...(await this.#record(openTenant(this.env, tenant, config), own)))
-      } catch (error) {
-        // One failing tenant must not hold up the others. Its entries stay in the outbox.
-        this.#log.warn('outbox.tenant-failed', { tenant, cause: String(error) })
-      }
-    }
     const ledger = openLedger(this.env, homeOf(this.#jurisdiction(), config), config)
-    const outcomes = await ledger.accept(recorded)
+    const outcomes = await ledger.accept(group, later)
     for (const { id, status, refusal } of outcomes) {
       if (status === 'refused')
         this.#log[refusal === DUPLICATE_JOB ? 'info' : 'error']('receipt.refused', {
@@ -229,22 +220,6 @@ export class Hub extends DurableObject<Env> implements HubApi {
         })
     }
     return outcomes.map(({ id }) => id)
-  }
-
-  /** Records receipts with the tenant, and looks up who pays if the request did not say. */
-  async #record(tenant: TenantApi, entries: readonly OutboxEntry[]): Promise<LedgerEntry[]> {
-    const later = await tenant.receipts.record(
-      entries.map(({ receipt, salt, evidence }) => ({ receipt, salt, evidence })),
-    )
-    const snapshot = entries.some(({ consumer }) => consumer === null)
-      ? await tenant.snapshot()
-      : null
-    return entries.map(({ receipt, consumer }) => ({
-      receipt,
-      consumer: consumer ?? snapshot?.consumer ?? null,
-      isLater: later.includes(receipt.id),
-      trust: receipt.receipt.ticket.place.trust,
-    }))
   }
 }
 

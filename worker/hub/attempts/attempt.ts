@@ -1,37 +1,33 @@
 /** One attempt at a job on one node: ticket, run, check, and the receipt into the outbox before anybody has the whole answer. */
 import { bytesToHex } from 'viem'
-import { typedDigest, type Domain } from '#shared/proof/domain.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { EvidenceRecord } from '#shared/place/evidence.ts'
-import type { Address, Bytes32, RandomBytes } from '#shared/base/ids.ts'
+import type { Address, RandomBytes } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { decide } from '#shared/law/decide.ts'
-import type { SignedReceipt, Ticket } from '#shared/receipt/receipt.ts'
-import type { Signer } from '#shared/proof/signature.ts'
+import type { Ticket } from '#shared/receipt/receipt.ts'
 import type { TextEvent } from '#shared/job/text.ts'
 import { createTextMeter, type TextMeter } from '#shared/job/text-meter.ts'
 import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 import type { Job } from './job.ts'
 import { createByteSink, type ByteSink } from './byte-sink.ts'
-import { checkResult, UnacceptableAnswer } from './check-result.ts'
+import { checkResult, UnacceptableAnswer, type CheckedReceipt } from './check-result.ts'
 import { factsOf, type Directory, type Member } from '#worker/hub/members/directory.ts'
-import type { Outbox } from '#worker/hub/receipts/outbox.ts'
+import type { ReceiptSigning } from '#worker/hub/receipts/signing.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { SilenceWatch } from './silence.ts'
 import { issueTicket } from './ticket.ts'
 
 export interface AttemptDeps {
   readonly hub: string
-  readonly signer: Signer
   readonly domain: Domain
   readonly directory: Directory
-  readonly outbox: Outbox
+  readonly signing: ReceiptSigning
   readonly manifests: readonly ModelManifest[]
   readonly now: () => number
   readonly randomBytes: RandomBytes
-  /** Called when the outbox has something new. */
-  readonly onReceipt: () => void
 }
 
 export interface Attempt {
@@ -50,33 +46,52 @@ export async function attemptJob(
   const salt = bytesToHex(deps.randomBytes(32))
   // Read once: the receipt must name the record that the ticket was written from.
   const evidence = member.evidence.record()
-  const { ticketSignature, ticket } = await issueTicket(
+  const ticket = issueTicket(
     { request, member, attempt, salt, inputDigest: job.inputDigest },
-    { hub: deps.hub, signer: deps.signer, domain: deps.domain, nowMs: deps.now() },
+    { hub: deps.hub, nowMs: deps.now() },
   )
   const { policy, work, traceparent } = request
-  const offer: JobOffer = { ticket, ticketSignature, policy, work, salt, traceparent }
+  const offer: JobOffer = { ticket, policy, work, salt, traceparent }
   checkStill(request, member, ticket)
   const sentAtMs = deps.now()
-  const run = askNode(job, { member, watch, offer }, deps)
-  const { result, payload, receiptId, roundTripMs } = await watch.answer(run)
-  const { consumer } = request
-  await keepReceipt(deps, { id: receiptId, offer, result, member, consumer, evidence })
-  member.jobsDone += 1
-  member.link.acknowledge([receiptId])
+  const ended = deps.signing.begin()
+  try {
+    const run = askNode(job, { member, watch, offer }, deps)
+    const answered = await watch.answer(run)
+    const { consumer } = request
+    await keepReceipt(deps.signing, { answered, offer, member, consumer, evidence })
+    member.jobsDone += 1
+    return outcomeOf(job, { attempt, sentAtMs, answered })
+  } finally {
+    ended()
+  }
+}
+
+interface Answered {
+  readonly attempt: number
+  readonly sentAtMs: number
+  readonly answered: NodesAnswer
+}
+
+function outcomeOf(
+  { request, arrivedAtMs, loadMs }: Job,
+  { attempt, sentAtMs, answered: { result, payload, checked, roundTripMs } }: Answered,
+): DispatchResult {
+  const { id, receipt } = checked
+  const { ticket } = receipt
   const computeMs = Math.min(result.answer.computeMs, roundTripMs)
   return {
     payload,
     outcome: {
-      receiptId,
+      receiptId: id,
       nodeId: ticket.nodeId,
       place: ticket.place,
       answer: result.answer,
-      units: result.receipt.units,
-      amountMicroUsd: result.receipt.amountMicroUsd,
+      units: receipt.units,
+      amountMicroUsd: receipt.amountMicroUsd,
       timing: {
-        queueMs: sentAtMs - job.arrivedAtMs - job.loadMs,
-        ...(job.loadMs > 0 ? { loadMs: job.loadMs } : {}),
+        queueMs: sentAtMs - arrivedAtMs - loadMs,
+        ...(loadMs > 0 ? { loadMs } : {}),
         networkMs: roundTripMs - computeMs,
         computeMs,
       },
@@ -101,7 +116,7 @@ interface Asked {
 interface NodesAnswer {
   readonly result: JobResult
   readonly payload: Uint8Array
-  readonly receiptId: Bytes32
+  readonly checked: CheckedReceipt
   readonly roundTripMs: number
 }
 
@@ -124,7 +139,7 @@ async function askNode(
     })
     const roundTripMs = deps.now() - sentAtMs
     const payload = output.bytes()
-    const receiptId = await checkResult(result, payload, {
+    const checked = await checkResult(result, payload, {
       ticket,
       work,
       manifest: manifestOf(work, deps.manifests),
@@ -136,8 +151,8 @@ async function askNode(
     })
     deps.directory.recordService(member, work, { ms: roundTripMs, units })
     // Nobody gets this answer or pays for it, so the node may forget its receipt.
-    if (!watch.isWaiting()) member.link.acknowledge([receiptId])
-    return { result, payload, receiptId, roundTripMs }
+    if (!watch.isWaiting()) member.link.acknowledge([checked.id])
+    return { result, payload, checked, roundTripMs }
   } catch (error) {
     if (error instanceof UnacceptableAnswer) deps.directory.quarantine(member, error.detail)
     throw error
@@ -195,30 +210,27 @@ function readEvents(meter: TextMeter | undefined, bytes: Uint8Array): readonly T
 }
 
 interface Kept extends Pick<Attempt, 'member'> {
-  readonly id: Bytes32
+  readonly answered: NodesAnswer
   readonly offer: JobOffer
-  readonly result: JobResult
   readonly consumer: Address | null
   readonly evidence: EvidenceRecord | null
 }
 
+/** Resolves once the receipt is durable here. The node may then forget it. */
 async function keepReceipt(
-  { signer, domain, outbox, onReceipt }: AttemptDeps,
-  { id, offer, result, member, consumer, evidence }: Kept,
+  signing: ReceiptSigning,
+  { answered: { result, checked }, offer, member, consumer, evidence }: Kept,
 ): Promise<void> {
-  const { ticketSignature, policy, salt } = offer
-  const receipt: SignedReceipt = {
-    version: 1,
-    id,
-    domain,
-    receipt: result.receipt,
+  await signing.keep({
+    id: checked.id,
+    receipt: checked.bytes,
+    ticket: checked.receipt.ticket,
     nodeSignature: result.nodeSignature,
-    ticketSignature,
-    hubSignature: await signer.sign(typedDigest(domain, id)),
-    hubKey: signer.publicKey,
-    policy,
+    salt: offer.salt,
+    consumer,
+    policy: offer.policy,
     presence: member.signedPresence,
-  }
-  outbox.put({ receipt, salt, consumer, evidence })
-  onReceipt()
+    evidence,
+  })
+  member.link.acknowledge([checked.id])
 }

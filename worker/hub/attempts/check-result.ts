@@ -1,7 +1,7 @@
 /** Checks a node's answer before anybody sees it: the receipt fits the ticket, the bytes fit the work. */
 import { checkAnswer } from '#shared/receipt/check-answer.ts'
 import { timesFault } from '#shared/receipt/check-receipt.ts'
-import { typedDigest, type Domain } from '#shared/proof/domain.ts'
+import type { Domain } from '#shared/proof/domain.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { TensorHeader, Work } from '#shared/job/job.ts'
@@ -9,11 +9,14 @@ import type { ModelManifest } from '#shared/job/model.ts'
 import {
   commitment,
   digestBytes,
-  receiptHash,
+  RECEIPT_LAYOUT,
+  receiptId,
+  receiptOf,
   type Receipt,
   type Ticket,
 } from '#shared/receipt/receipt.ts'
-import { verifySignature, type PublicKey } from '#shared/proof/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
+import { verifyLeaf } from '#shared/proof/tree-signature.ts'
 import { textUnits } from '#shared/job/text.ts'
 import type { TextMeter } from '#shared/job/text-meter.ts'
 import type { JobResult } from '#p2p/stream/messages.ts'
@@ -38,57 +41,34 @@ export interface ResultContext {
 /** A node counts time from its ticket, so it is ahead of the hub only if a clock was set meanwhile. */
 const STEPPED_CLOCK_MS = 1_000
 
-/** @returns the receipt's id @throws {AppError} node_lost naming the fault */
+export interface CheckedReceipt {
+  readonly id: Bytes32
+  readonly receipt: Receipt
+  /** By {@link RECEIPT_LAYOUT}. */
+  readonly bytes: Uint8Array
+}
+
+/** @returns the receipt, written from the hub's own ticket @throws {AppError} node_lost naming the fault */
 export async function checkResult(
-  result: JobResult,
+  { answer, work, nodeSignature }: JobResult,
   payload: Uint8Array,
   context: ResultContext,
-): Promise<Bytes32> {
-  const { receipt, answer } = result
+): Promise<CheckedReceipt> {
+  const { ticket, receiptKey, domain, salt, nowMs } = context
   checkOutputs(answer.outputs, payload, context)
-  if (answer.provider !== receipt.provider)
+  if (answer.provider !== work.provider)
     fault('the receipt and the answer name different providers')
-  if (receipt.outputCommitment !== commitment(context.salt, await digestBytes(payload))) {
+  if (work.outputCommitment !== commitment(salt, await digestBytes(payload)))
     fault('the receipt is for other output bytes')
-  }
-  return checkReceipt(receipt, result.nodeSignature, context)
-}
-
-async function checkReceipt(
-  receipt: Receipt,
-  signature: `0x${string}`,
-  context: ResultContext,
-): Promise<Bytes32> {
-  const { ticket } = context
-  if (!sameTicket(receipt.ticket, ticket)) fault('the receipt embeds another ticket')
-  if (
-    receipt.receiptKey.x !== context.receiptKey.x ||
-    receipt.receiptKey.y !== context.receiptKey.y
-  ) {
-    fault("the receipt's key is not the one in the presence record")
-  }
-  if (
-    receipt.units !== owedUnits(context) ||
-    BigInt(receipt.amountMicroUsd) !== BigInt(receipt.units) * BigInt(ticket.priceMicroUsd)
-  ) {
-    fault("the receipt's units or amount do not match the ticket")
-  }
-  if (receipt.verification !== 'none') fault('the receipt claims a verification that was not made')
-  const time = timesFault(receipt, context.nowMs + STEPPED_CLOCK_MS)
+  if (work.units !== owedUnits(context)) fault("the receipt's units do not match the ticket")
+  const receipt = receiptOf(ticket, receiptKey, work)
+  const time = timesFault(receipt, nowMs + STEPPED_CLOCK_MS)
   if (time !== undefined) fault(time)
-  // Reuses the hub's own ticket, which is equal and already hashed.
-  const id = receiptHash({ ...receipt, ticket })
-  if (!(await verifySignature(receipt.receiptKey, typedDigest(context.domain, id), signature)))
-    fault("the receipt's signature is invalid")
-  return id
-}
-
-/** Compares field by field, which is much cheaper than hashing the second ticket and as strict. */
-function sameTicket(given: Ticket, issued: Ticket): boolean {
-  const { place, ...rest } = issued
-  const isSame = (a: object, b: object) =>
-    Object.keys(b).every((key) => a[key as keyof typeof a] === b[key as keyof typeof b])
-  return isSame(given, rest) && isSame(given.place, place)
+  const bytes = RECEIPT_LAYOUT.encode(domain, receipt)
+  const id = receiptId(bytes)
+  if (!(await verifyLeaf(id, nodeSignature, { by: 'node', domain, key: receiptKey })))
+    fault("the receipt's signature is invalid, or is for another ticket")
+  return { id, receipt, bytes }
 }
 
 /** The hub bills text by its own count. The ticket's units are a ceiling for text and exact otherwise. */

@@ -4,7 +4,7 @@ import { KIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
-import type { StoredReceipt } from '#p2p/stream/messages.ts'
+import type { KeptReceipt } from '#p2p/stream/messages.ts'
 import { BannedKernel, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
@@ -121,8 +121,7 @@ export class Dispatcher {
    * got the answer of an unknown receipt, and nobody pays for it. Once this resolves, the node may forget it.
    * @throws {AppError} no_capacity while the job still runs, forbidden for another hub's receipt
    */
-  async redeliver({ receipt }: StoredReceipt): Promise<void> {
-    const { jobId, hub } = receipt.ticket
+  async redeliver({ jobId, hub }: KeptReceipt): Promise<void> {
     if (this.#active.has(jobId)) throw new AppError('no_capacity', 'That job is still running.')
     if (hub !== this.#deps.hub) throw new AppError('forbidden', `The ticket is from hub ${hub}.`)
   }

@@ -1,9 +1,7 @@
-/** Issues dispatch tickets, one for each attempt, signed by the hub. */
-import { typedDigest, type Domain } from '#shared/proof/domain.ts'
-import { NodeId, type Bytes32, type Signature } from '#shared/base/ids.ts'
+/** Issues dispatch tickets, one for each attempt. The hub signs them with the receipt. */
+import { NodeId, type Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import { commitment, ticketHash, type Ticket } from '#shared/receipt/receipt.ts'
-import type { Signer } from '#shared/proof/signature.ts'
+import { commitment, type Ticket } from '#shared/receipt/receipt.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { invariant } from '#shared/base/errors.ts'
@@ -13,8 +11,6 @@ invariant(TICKET_TTL_MS > LIMITS.jobTimeoutMs, 'A ticket outlasts its job.')
 
 export interface TicketContext {
   readonly hub: string
-  readonly signer: Signer
-  readonly domain: Domain
   readonly nowMs: number
 }
 
@@ -26,11 +22,11 @@ export interface TicketInput {
   readonly inputDigest: Bytes32
 }
 
-export async function issueTicket(
+export function issueTicket(
   { request, member, attempt, salt, inputDigest }: TicketInput,
   context: TicketContext,
-): Promise<{ ticket: Ticket; ticketSignature: Signature }> {
-  const ticket: Ticket = {
+): Ticket {
+  return {
     jobId: request.jobId,
     attempt,
     hub: context.hub,
@@ -46,6 +42,4 @@ export async function issueTicket(
     issuedAtMs: context.nowMs,
     expiresAtMs: context.nowMs + TICKET_TTL_MS,
   }
-  const ticketSignature = await context.signer.sign(typedDigest(context.domain, ticketHash(ticket)))
-  return { ticket, ticketSignature }
 }

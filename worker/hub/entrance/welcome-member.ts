@@ -1,7 +1,7 @@
 /** Makes a connected node a member of the hub: work stream, checks, welcome, seat, and evidence of its place. */
 import type { Connection } from '@libp2p/interface'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
-import type { Hello, StoredReceipt, Welcome } from '#p2p/stream/messages.ts'
+import type { Hello, KeptReceipt, Welcome } from '#p2p/stream/messages.ts'
 import type { Budget } from '#p2p/stream/peer-budget.ts'
 import { openWork } from '#p2p/work/work-client.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -25,7 +25,7 @@ export interface WelcomeDeps {
   readonly evidence: EvidenceDeps
   readonly vouchers: Vouchers
   readonly seating: Seating
-  readonly onReceipt: (stored: StoredReceipt) => Promise<void>
+  readonly onReceipt: (kept: KeptReceipt) => Promise<void>
   readonly onChange: () => void
 }
 

@@ -1,46 +1,138 @@
-/** Decides when receipts leave the outbox: gathered briefly, and retried until tenant and ledger have them. */
-import type { Bytes32 } from '#shared/base/ids.ts'
+/**
+ * Delivers the outbox to tenants and ledger. Answers go first: while nodes have jobs, receipts gather for two seconds and
+ * leave together; when the hub is quiet, they leave soon.
+ */
+import { groupOf, type ReceiptGroup, type WholeReceipt } from '#shared/audit/receipt-group.ts'
+import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import type { Outbox, OutboxEntry } from './outbox.ts'
+import { systemClock, type Clock } from '#p2p/stream/clock.ts'
+import type { Outbox, OutboxGroup } from './outbox.ts'
+
+/** Where receipts go. */
+export interface Receivers {
+  /** Records a tenant's receipts. @returns those whose job has an earlier receipt, and the account that pays */
+  record(tenant: TenantId, group: ReceiptGroup): Promise<Recorded>
+  /** Hands recorded receipts to the ledger. @returns the ids that it has now */
+  accept(group: ReceiptGroup, later: readonly Bytes32[]): Promise<readonly Bytes32[]>
+}
+
+export interface Recorded {
+  readonly later: readonly Bytes32[]
+  readonly consumer: `0x${string}` | null
+}
 
 export interface DeliveryDeps {
-  readonly deliver: (entries: readonly OutboxEntry[]) => Promise<readonly Bytes32[]>
+  readonly receivers: Receivers
+  /** Number of jobs that nodes have now. */
+  readonly running: () => number
+  /** Asks for a call of {@link Delivery.flush} even if this process ends before. */
   readonly wake: (delayMs: number) => void
   readonly log: Log
+  /** @default systemClock */
+  readonly clock?: Clock | undefined
 }
 
 export type Delivery = ReturnType<typeof createDelivery>
 
-const RETRY_MS = 2_000
-/** Receipts gathered for this long are delivered together: one write for all, and none in an answer's way. */
-const GATHER_MS = 250
+/** Receipts in one delivery. */
+const DELIVERED_TOGETHER = 512
+/** How often a hub with waiting receipts looks whether it is quiet. */
+const QUIET_CHECK_MS = 250
+/** Longest time that receipts wait for a quiet moment. */
+const GATHER_MS = 2_000
+/** When the runtime itself calls, in case that the timer was lost with the process. */
+const WAKE_MS = 10_000
 
-export function createDelivery(outbox: Outbox, { deliver, wake, log }: DeliveryDeps) {
+export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
+  const { receivers, running, wake, log, clock = systemClock } = deps
+  let waitingSinceMs: number | undefined
   let isWakeSet = false
-  /** Delivers the outbox, and schedules another call if anything is left. */
-  const flush = async (): Promise<void> => {
-    isWakeSet = false
-    const entries = outbox.next()
-    if (entries.length === 0) return
-    try {
-      outbox.delivered(await deliver(entries))
-    } catch (error) {
-      log.warn('outbox.delivery-failed', { cause: String(error), waiting: entries.length })
-    }
-    if (!outbox.isEmpty()) wake(RETRY_MS)
+  let current: Promise<void> | undefined
+
+  const schedule = () => {
+    if (!isWakeSet) wake(WAKE_MS)
+    isWakeSet = true
+    if (waitingSinceMs !== undefined) return
+    waitingSinceMs = clock.nowMs()
+    clock.after(QUIET_CHECK_MS, check)
   }
-  if (!outbox.isEmpty()) wake(RETRY_MS)
+  const check = () => {
+    const isDue = clock.nowMs() - (waitingSinceMs ?? 0) >= GATHER_MS
+    if (isDue || running() === 0) void deliverAll()
+    else clock.after(QUIET_CHECK_MS, check)
+  }
+  /** Delivers once through the whole outbox. Only one delivery runs at a time. */
+  const deliverAll = (): Promise<void> => {
+    current ??= pass().finally(() => {
+      current = undefined
+      waitingSinceMs = undefined
+      if (!outbox.isEmpty()) schedule()
+    })
+    return current
+  }
+  const pass = async (): Promise<void> => {
+    let sequence = 0
+    for (;;) {
+      const groups = outbox.next(sequence, DELIVERED_TOGETHER)
+      const last = groups.at(-1)
+      if (last === undefined) return
+      sequence = last.sequence
+      await deliver(groups)
+    }
+  }
+  const deliver = async (groups: readonly OutboxGroup[]): Promise<void> => {
+    try {
+      outbox.delivered(groups, await deliverGroups(groups, receivers, log))
+    } catch (error) {
+      log.warn('outbox.delivery-failed', { cause: String(error), waiting: outbox.size() })
+    }
+  }
+  if (!outbox.isEmpty()) schedule()
   return {
-    onReceipt(): void {
-      if (isWakeSet) return
-      isWakeSet = true
-      wake(GATHER_MS)
+    onReceipts: schedule,
+    /** Called by the runtime. */
+    async flush(): Promise<void> {
+      isWakeSet = false
+      await deliverAll()
     },
-    flush,
     /** Delivers a job's receipts now. @returns whether any of them is still here */
     async handOver(tenant: string, jobId: string): Promise<boolean> {
-      if (outbox.holdsJob(tenant, jobId)) await flush()
+      if (outbox.holdsJob(tenant, jobId)) {
+        await current
+        await deliverAll()
+      }
       return outbox.holdsJob(tenant, jobId)
     },
   }
+}
+
+/** To the tenants first, then to the ledger. Both are idempotent, so a failure only repeats. @returns what both have */
+async function deliverGroups(
+  groups: readonly OutboxGroup[],
+  { record, accept }: Receivers,
+  log: Log,
+): Promise<ReadonlySet<Bytes32>> {
+  const [first] = groups
+  if (first === undefined) return new Set()
+  const { hubKey } = first
+  const byTenant = Map.groupBy(
+    groups.flatMap(({ receipts }) => receipts),
+    ({ ticket }) => ticket.tenant,
+  )
+  const recorded: WholeReceipt[] = []
+  const later: Bytes32[] = []
+  for (const [tenant, own] of byTenant) {
+    try {
+      const answer = await record(tenant, groupOf(hubKey, own))
+      later.push(...answer.later)
+      recorded.push(
+        ...own.map((receipt) => ({ ...receipt, consumer: receipt.consumer ?? answer.consumer })),
+      )
+    } catch (error) {
+      // One failing tenant must not hold up the others. Its receipts stay in the outbox.
+      log.warn('outbox.tenant-failed', { tenant, cause: String(error) })
+    }
+  }
+  if (recorded.length === 0) return new Set()
+  return new Set(await accept(groupOf(hubKey, recorded), later))
 }

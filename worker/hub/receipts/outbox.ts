@@ -1,81 +1,116 @@
 /** Receipts on their way to tenant and ledger: durable before the answer leaves, kept until both have them. */
-import { z } from 'zod'
-import { EvidenceRecord } from '#shared/place/evidence.ts'
-import { Address, Bytes32 } from '#shared/base/ids.ts'
-import { SignedReceipt, type ReceiptDocument } from '#shared/receipt/receipt.ts'
+import {
+  groupOf,
+  RECEIPT_GROUP,
+  receiptsOf,
+  signedReceipt,
+  type WholeReceipt,
+} from '#shared/audit/receipt-group.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import { decode, encode } from '#shared/proof/encoding.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
+import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { numberIn, type Row, type SqlStorage } from '#worker/platform/storage.ts'
 
-/** Receipts in one delivery. */
-const OUTBOX_BATCH = 100
-
-export const OutboxEntry = z.strictObject({
-  receipt: SignedReceipt,
-  salt: Bytes32,
-  consumer: Address.nullable(),
-  /** The evidence from which the ticket's place was concluded. */
-  evidence: EvidenceRecord.nullable().default(null),
-})
-export type OutboxEntry = z.infer<typeof OutboxEntry>
+/** One row of the outbox, less what was delivered of it. */
+export interface OutboxGroup {
+  readonly sequence: number
+  readonly hubKey: PublicKey
+  readonly receipts: readonly WholeReceipt[]
+}
 
 export class Outbox {
   readonly #sql: SqlStorage['sql']
+  /** Delivered receipts of rows that hold others, by row. Forgotten at a restart: a delivery may be repeated. */
+  readonly #delivered = new Map<number, Set<Bytes32>>()
 
   constructor(storage: SqlStorage) {
     this.#sql = storage.sql
   }
 
-  put(entry: OutboxEntry): void {
-    const { id, receipt } = entry.receipt
+  put(hubKey: PublicKey, receipts: readonly WholeReceipt[]): void {
+    const names = receipts.map(({ id, ticket }) => `${ticket.tenant} ${ticket.jobId} ${id}`)
     this.#sql.exec(
-      'INSERT OR IGNORE INTO outbox (id, tenant, entry) VALUES (?, ?, ?)',
-      id,
-      receipt.ticket.tenant,
-      JSON.stringify(entry),
+      'INSERT INTO outbox (names, size, receipts) VALUES (?, ?, ?)',
+      names.join('\n'),
+      receipts.length,
+      encode(RECEIPT_GROUP, groupOf(hubKey, receipts)),
     )
-  }
-
-  get(tenant: string, id: string): OutboxEntry | undefined {
-    const [row] = this.#sql
-      .exec('SELECT entry FROM outbox WHERE id = ? AND tenant = ?', id, tenant)
-      .toArray()
-    return row === undefined ? undefined : parse(row)
   }
 
   /** The receipt as its owner sees it while it is still here. */
   document(tenant: string, id: string): ReceiptDocument | null {
-    const entry = this.get(tenant, id)
-    if (entry === undefined) return null
-    const { receipt, salt } = entry
+    const found = this.#find(id)
+    const whole = found?.receipts.find((each) => each.id === id && each.ticket.tenant === tenant)
+    if (found === undefined || whole === undefined) return null
+    const receipt = signedReceipt(whole, { ...whole, hubKey: found.hubKey })
+    const { salt } = whole
     return { receipt, salt, status: 'pending', refusal: null, settlement: null, settlesByMs: null }
   }
 
   holdsJob(tenant: string, jobId: string): boolean {
-    const query =
-      "SELECT 1 FROM outbox WHERE tenant = ? AND json_extract(entry, '$.receipt.receipt.ticket.jobId') = ? LIMIT 1"
-    return this.#sql.exec(query, tenant, jobId).toArray().length > 0
+    return this.#find(`${tenant} ${jobId} `) !== undefined
   }
 
-  /** The oldest entries, up to the size of one delivery. */
-  next(): OutboxEntry[] {
+  /** The oldest rows after `sequence` with about `most` receipts, at least one row if there is any. */
+  next(sequence: number, most: number): OutboxGroup[] {
     return this.#sql
-      .exec('SELECT entry FROM outbox ORDER BY rowid LIMIT ?', OUTBOX_BATCH)
+      .exec(
+        `SELECT sequence, receipts FROM (
+          SELECT sequence, receipts, size, SUM(size) OVER (ORDER BY sequence) AS total
+            FROM (SELECT * FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?)
+        ) WHERE total - size < ?`,
+        sequence,
+        most,
+        most,
+      )
       .toArray()
-      .map(parse)
+      .map((row) => this.#read(row))
   }
 
   isEmpty(): boolean {
     return this.#sql.exec('SELECT 1 FROM outbox LIMIT 1').toArray().length === 0
   }
 
+  /** Number of receipts here. */
   size(): number {
-    return numberIn(this.#sql.exec('SELECT COUNT(*) FROM outbox').toArray()) ?? 0
+    const kept = numberIn(this.#sql.exec('SELECT SUM(size) FROM outbox').toArray()) ?? 0
+    return [...this.#delivered.values()].reduce((left, ids) => left - ids.size, kept)
   }
 
-  delivered(ids: readonly string[]): void {
-    for (const id of ids) this.#sql.exec('DELETE FROM outbox WHERE id = ?', id)
+  /** Forgets what tenant and ledger have of these rows. */
+  delivered(groups: readonly OutboxGroup[], ids: ReadonlySet<Bytes32>): void {
+    const done: number[] = []
+    for (const { sequence, receipts } of groups) {
+      const own = receipts.filter(({ id }) => ids.has(id))
+      if (own.length === receipts.length) done.push(sequence)
+      else if (own.length > 0) this.#forget(sequence, own)
+    }
+    for (const sequence of done) this.#delivered.delete(sequence)
+    if (done.length > 0)
+      this.#sql.exec(
+        'DELETE FROM outbox WHERE sequence IN (SELECT value FROM json_each(?))',
+        JSON.stringify(done),
+      )
   }
-}
 
-function parse(row: Row): OutboxEntry {
-  return OutboxEntry.parse(JSON.parse(String(row.entry)))
+  #forget(sequence: number, receipts: readonly WholeReceipt[]): void {
+    const before = this.#delivered.get(sequence) ?? new Set()
+    this.#delivered.set(sequence, new Set([...before, ...receipts.map(({ id }) => id)]))
+  }
+
+  #find(name: string): OutboxGroup | undefined {
+    const query = 'SELECT sequence, receipts FROM outbox WHERE instr(names, ?) > 0 LIMIT 1'
+    const [row] = this.#sql.exec(query, name).toArray()
+    return row === undefined ? undefined : this.#read(row)
+  }
+
+  #read(row: Row): OutboxGroup {
+    const sequence = Number(row['sequence'])
+    const bytes = new Uint8Array(row['receipts'] as ArrayBuffer)
+    const group = decode(RECEIPT_GROUP, bytes)
+    const gone = this.#delivered.get(sequence)
+    const receipts = receiptsOf(group).filter(({ id }) => gone?.has(id) !== true)
+    return { sequence, hubKey: group.hubKey, receipts }
+  }
 }
