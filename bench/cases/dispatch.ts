@@ -115,15 +115,12 @@ interface TripParts {
 }
 
 async function createTrips(
-  { dispatcher, signer }: HubEnd,
+  { dispatcher }: HubEnd,
   { opened, nats, sizeBytes }: TripParts,
 ): Promise<Trip[]> {
   const payload = randomBytes(sizeBytes)
   const request = await createRequest(sizeBytes)
-  const offer = createOffer(request, {
-    nodeId: opened.unsignedNode,
-    ticketSignature: await signer.sign(request.work.digest),
-  })
+  const offer = createOffer(request, opened.unsignedNode)
   const signal = new AbortController().signal
   return [
     ...(nats === undefined ? [] : [natsTrip(nats, payload)]),
@@ -212,10 +209,7 @@ function createRequest(sizeBytes: number): Promise<DispatchRequest> {
 /** An offer as the dispatcher makes it. */
 function createOffer(
   { jobId, tenant, policy, allowed, work, units, priceMicroUsd }: DispatchRequest,
-  {
-    nodeId,
-    ticketSignature,
-  }: { readonly nodeId: NodeId; readonly ticketSignature: JobOffer['ticketSignature'] },
+  nodeId: NodeId,
 ): JobOffer {
   const nowMs = Date.now()
   const ticket: JobOffer['ticket'] = {
@@ -234,5 +228,5 @@ function createOffer(
     issuedAtMs: nowMs,
     expiresAtMs: nowMs + TICKET_TTL_MS,
   }
-  return { ticket, ticketSignature, policy, work, salt: work.digest, traceparent: null }
+  return { ticket, policy, work, salt: work.digest, traceparent: null }
 }

@@ -6,7 +6,7 @@ import type { Connection, Stream } from '@libp2p/interface'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
 import { WORK_PROTOCOL, type Frame } from '#p2p/stream/frames.ts'
-import type { Welcome } from '#p2p/stream/messages.ts'
+import { WORK_VERSION, type Welcome } from '#p2p/stream/messages.ts'
 import { createHubNode, newIdentity, type LittoralNode } from '#p2p/peers/node.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
@@ -24,6 +24,7 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
+import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
 import { ECHO_PROTOCOL, LINKS, UNSIGNED_PROTOCOL, type NodeEndReady } from './echo.ts'
 
 /** Sends bytes and resolves when the same bytes are back. */
@@ -68,7 +69,7 @@ export async function createHubEnd(): Promise<HubEnd> {
   const directory = new Directory()
   const dispatcher = createDispatcher(signer, directory)
   const welcome: Welcome = {
-    version: 1,
+    version: WORK_VERSION,
     hub: HUB,
     hubKey: signer.publicKey,
     domain: DOMAIN,
@@ -126,10 +127,14 @@ function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
   })
   return new Dispatcher({
     hub: HUB,
-    signer,
     domain: DOMAIN,
     directory,
-    outbox: new Outbox(storage),
+    signing: createReceiptSigning({
+      signer,
+      domain: DOMAIN,
+      outbox: new Outbox(storage),
+      onReceipts: () => {},
+    }),
     bans: createKernelBans({
       registers: { home: register, others: [] },
       now: Date.now,
@@ -140,7 +145,6 @@ function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
     random: Math.random,
     randomBytes,
     log: silentLog,
-    onReceipt: () => {},
   })
 }
 
@@ -163,7 +167,7 @@ async function addMember({ node, id, welcome, directory, dispatcher }: MemberPar
   const connection = await untilConnected(node, id)
   const link = await openWork(await connection.newStream(WORK_PROTOCOL), {
     welcome: () => Promise.resolve(welcome),
-    onReceipt: (stored) => dispatcher.redeliver(stored),
+    onReceipt: (kept) => dispatcher.redeliver(kept),
     log: silentLog,
   })
   directory.add({

@@ -7,7 +7,7 @@ import type { Engine } from '#engine/engine.ts'
 import { openReceiptJournal } from '#local-node/receipt-journal.ts'
 import { NodeCore } from '#node-core/node-core.ts'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
-import type { JobOffer } from '#p2p/stream/messages.ts'
+import { WORK_VERSION, type JobOffer, type JobResult } from '#p2p/stream/messages.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { signPresence } from '#p2p/peers/presence.ts'
 import type { WorkHandler } from '#p2p/work/work-handler.ts'
@@ -107,13 +107,13 @@ async function startPeer() {
     identity,
   )
   const handler: WorkHandler = {
-    hello: () => Promise.resolve({ version: 1, presence }),
+    hello: () => Promise.resolve({ version: WORK_VERSION, presence }),
     welcomed: () => {},
     acknowledged: () => {},
     pendingReceipts: () => Promise.resolve([]),
     async run(offer, payload, { emit }) {
       await emit(payload)
-      return unsigned(offer, signer, payload.length)
+      return unsigned(offer, payload.length)
     },
   }
   const node = await createPeerNode({ privateKey: identity, log: silentLog })
@@ -133,17 +133,16 @@ function echoed(sizeBytes: number): Answer {
 }
 
 /** A result of the right shape and size, without a valid signature. */
-function unsigned({ ticket, ticketSignature }: JobOffer, signer: Signer, sizeBytes: number) {
-  const receipt = {
-    ticket,
-    receiptKey: signer.publicKey,
+function unsigned({ ticket }: JobOffer, sizeBytes: number): JobResult {
+  const work = {
     outputCommitment: ticket.inputCommitment,
     units: ticket.units,
-    amountMicroUsd: '0',
     startedAtMs: ticket.issuedAtMs,
     finishedAtMs: ticket.issuedAtMs,
     provider: 'cpu' as const,
-    verification: 'none' as const,
   }
-  return { answer: echoed(sizeBytes), receipt, nodeSignature: ticketSignature }
+  const nodeSignature = { index: 0, size: 1, path: [], signature: NO_SIGNATURE }
+  return { answer: echoed(sizeBytes), work, nodeSignature }
 }
+
+const NO_SIGNATURE = `0x${'0'.repeat(128)}` as const

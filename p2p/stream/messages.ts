@@ -10,8 +10,11 @@ import { NodeWork, Place, Ticket } from '#shared/receipt/receipt.ts'
 import { PublicKey } from '#shared/proof/signature.ts'
 import { TreeSignature } from '#shared/proof/tree-signature.ts'
 
-/** The version of the work protocol that this build speaks. A hub also speaks the one before. */
-export const WORK_VERSION = 1
+/** The version of the work protocol that this build speaks. */
+export const WORK_VERSION = 2
+
+/** The oldest version that a hub speaks. Version 1 had signed tickets, and was never released. */
+export const OLDEST_WORK_VERSION = 2
 
 /** The members that a greeting of any version has. It is read first, so that an unknown version gets its own error. */
 export const Greeting = z.looseObject({ version: z.int() })

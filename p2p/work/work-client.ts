@@ -21,6 +21,7 @@ import {
   Greeting,
   Hello,
   KeptReceipt,
+  OLDEST_WORK_VERSION,
   POLICIES_KEPT,
   WORK_VERSION,
   type JobOffer,
@@ -37,9 +38,6 @@ export const CANCELLED_JOBS = 64
 
 /** Below the frames, each side sends window updates: one byte for this many bytes of data. */
 const WINDOW_SHARE = 32
-
-/** A hub speaks this version and the one before it. */
-export const OLDEST_WORK_VERSION = Math.max(1, WORK_VERSION - 1)
 
 export interface OpenWorkOptions {
   /** Checks the node and returns its welcome; a throw refuses the node with that error. */

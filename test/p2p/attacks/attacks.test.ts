@@ -1,6 +1,6 @@
 /** Nodes that want unearned money or the hub's memory: what they try on a real hub, and what happens. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { StoredReceipt } from '#p2p/stream/messages.ts'
+import type { KeptReceipt } from '#p2p/stream/messages.ts'
 import { createHubNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
@@ -32,21 +32,19 @@ describe('a receipt for a job that answered nobody', () => {
 
   /** A node that does its job, keeps the receipt, and then ends the job in its own way. */
   async function run(end: (leave: () => Promise<void>) => Promise<never>) {
-    let stored: StoredReceipt | undefined
+    let kept: KeptReceipt | undefined
     const node = await hub.join({
       country: 'DE',
       run: async (offer, _payload, next) => {
-        const { receipt, nodeSignature } = await next()
-        const presence = hub.directory.get(offer.ticket.nodeId)?.signedPresence
-        if (presence === undefined) throw new Error('not a member')
-        const { ticketSignature, policy, salt } = offer
-        stored = { receipt, nodeSignature, ticketSignature, policy, salt, presence }
+        await next()
+        const { jobId, hub } = offer.ticket
+        kept = { receiptId: `0x${'11'.repeat(32)}`, jobId, hub }
         return end(() => node.disconnect())
       },
     })
     const error = await hub.ask(EU, payload).catch((e: unknown) => e)
-    if (stored === undefined) throw new Error('the node was not asked')
-    return { stored, error }
+    if (kept === undefined) throw new Error('the node was not asked')
+    return { kept, error }
   }
   const vanish = async (leave: () => Promise<void>) => {
     await leave()
@@ -54,19 +52,19 @@ describe('a receipt for a job that answered nobody', () => {
   }
 
   it('[R11] is owed nothing when the stream broke before the answer left', async () => {
-    const { stored, error } = await run(vanish)
+    const { kept, error } = await run(vanish)
     expect(error).toMatchObject({ code: 'node_lost' })
-    await hub.dispatcher.redeliver(stored)
-    expect(hub.outbox.next()).toEqual([])
+    await hub.dispatcher.redeliver(kept)
+    expect(hub.outbox.isEmpty()).toBe(true)
   })
 
   it('[R11] is owed nothing when the node itself had refused the job', async () => {
-    const { stored, error } = await run(() =>
+    const { kept, error } = await run(() =>
       Promise.reject(new AppError('invalid_request', 'line 3 of your kernel is wrong')),
     )
     expect(error).toMatchObject({ code: 'invalid_request' })
-    await hub.dispatcher.redeliver(stored)
-    expect(hub.outbox.next()).toEqual([])
+    await hub.dispatcher.redeliver(kept)
+    expect(hub.outbox.isEmpty()).toBe(true)
   })
 
   it('carries no facts of the node into the answer but the rule and the faults', async () => {

@@ -9,7 +9,7 @@ import {
   numberFrame,
   type Frame,
 } from '#p2p/stream/frames.ts'
-import type { StoredReceipt } from '#p2p/stream/messages.ts'
+import { WORK_VERSION, type KeptReceipt } from '#p2p/stream/messages.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import { openWork } from '#p2p/work/work-client.ts'
@@ -38,7 +38,7 @@ describe('1 MB of frames in one write', () => {
 
   /** A member that a test drives by hand, with all that the hub does because of it. */
   async function join(
-    onReceipt: (stored: StoredReceipt) => Promise<void> = () => Promise.resolve(),
+    onReceipt: (kept: KeptReceipt) => Promise<void> = () => Promise.resolve(),
   ) {
     const lines: LogFields[] = []
     const node = await network.connect()
@@ -46,9 +46,9 @@ describe('1 MB of frames in one write', () => {
     const asked = { receipts: 0, sent: countSends(hubEnd) }
     const opening = openWork(hubEnd, {
       welcome: () => hub.welcome(),
-      onReceipt: (stored) => {
+      onReceipt: (kept) => {
         asked.receipts += 1
-        return onReceipt(stored)
+        return onReceipt(kept)
       },
       log: createLog({ level: 'debug', write: (line) => void lines.push(JSON.parse(line)) }),
     })
@@ -144,7 +144,7 @@ describe('an anonymous node that floods a whole hub', () => {
       const base = { ...test, identity, sequence: (sequence += 1), issuedAtMs: Date.now() }
       return signPresence({ ...presenceRecord(base), claim: 'FR' }, identity)
     }
-    const hello = { version: 1, presence: await presence() }
+    const hello = { version: WORK_VERSION, presence: await presence() }
     nodeEnd.send(encodeFrame(jsonFrame('hello', 0, hello)))
     const core = hubs.core('frankfurt')
     const has = (id: string) => core.directory.standings().some((node) => node.nodeId === id)

@@ -74,7 +74,7 @@ describe('the error with which a node ends a job', () => {
       const request = await kernelRequest(WORLD, payload)
       const { outcome } = await hub.dispatcher.dispatch(request, payload, never)
       expect(outcome, `seed ${seed}`).toMatchObject({ nodeId: honest.nodeId, units: 3 })
-      const entry = hub.outbox.get(TENANT, outcome.receiptId)
+      const entry = hub.outbox.document(TENANT, outcome.receiptId)
       paid.push(entry?.receipt.receipt.ticket.nodeId ?? 'nobody')
       expect(hub.bans.barOf(request.work)).toBe('none')
       expect(hub.directory.get(liar.nodeId)?.quarantine).toBeNull()
@@ -115,7 +115,7 @@ describe('the error with which a node ends a job', () => {
       expect(read.detail.length).toBeLessThan(1_200)
       expect(hub.bans.barOf(request.work)).toBe('none')
     }
-    expect(hub.outbox.next()).toEqual([])
+    expect(hub.outbox.isEmpty()).toBe(true)
   })
 
   it('reaches the caller as a fault of the work, as no capacity, or as a lost attempt', async () => {

@@ -10,7 +10,6 @@ import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { receiptHash } from '#shared/receipt/receipt.ts'
 import { createWorkBench, type WorkBench } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import {
@@ -325,15 +324,15 @@ describe('receipts', () => {
     const { link, handler } = await join(
       invertBytes,
       {
-        onReceipt: async ({ receipt }) => {
+        onReceipt: async ({ receiptId }) => {
           await Promise.resolve()
-          stored.push(receiptHash(receipt))
+          stored.push(receiptId)
         },
       },
       kept,
     )
     await until('all acknowledgements', () => handler.acknowledgedIds.length === kept.length)
-    expect(stored).toEqual(kept.map(({ receipt }) => receiptHash(receipt)))
+    expect(stored).toEqual(kept.map(({ receiptId }) => receiptId))
     expect(handler.acknowledgedIds).toEqual(stored)
     await link.close()
   })
@@ -352,9 +351,7 @@ describe('receipts', () => {
       kept,
     )
     await until('one acknowledgement', () => handler.acknowledgedIds.length === 1)
-    expect(handler.acknowledgedIds).toEqual(
-      kept.slice(1).map(({ receipt }) => receiptHash(receipt)),
-    )
+    expect(handler.acknowledgedIds).toEqual(kept.slice(1).map(({ receiptId }) => receiptId))
     await link.close()
   })
 })

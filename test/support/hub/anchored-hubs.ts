@@ -172,7 +172,10 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
       }),
       others: [],
     },
-    deliver: () => Promise.resolve([]),
+    receivers: {
+      record: () => Promise.resolve({ later: [], consumer: null }),
+      accept: () => Promise.resolve([]),
+    },
     openTenant: (tenant) => {
       if (parts.openTenant === undefined) throw new Error('no tenants here')
       return parts.openTenant(tenant)

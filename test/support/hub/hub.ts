@@ -12,7 +12,13 @@ import { serveWork } from '#p2p/work/work-server.ts'
 import { signPresence } from '#p2p/peers/presence.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
 import { peerIdOf } from '#p2p/peers/node.ts'
-import type { JobOffer, JobResult, LoadRequest, Welcome } from '#p2p/stream/messages.ts'
+import {
+  WORK_VERSION,
+  type JobOffer,
+  type JobResult,
+  type LoadRequest,
+  type Welcome,
+} from '#p2p/stream/messages.ts'
 import type { Domain } from '#shared/proof/domain.ts'
 import { newJobId, randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import type { KernelWork, TextWork } from '#shared/job/job.ts'
@@ -27,12 +33,14 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createKernelBans, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
+import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import type { Patience } from '#worker/hub/attempts/silence.ts'
 import { createMemoryNetwork } from './memory-network.ts'
 import { placeIn, standsAt } from './place.ts'
 import { presenceOf, TEST_ADAPTER } from './presence.ts'
 import { TENANT } from './policies.ts'
+import { signWork } from './work.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 export const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'11'.repeat(20)}` }
@@ -136,12 +144,18 @@ export async function createHubBench(
   const registers = { home, others: [] }
   const bans = createKernelBans({ registers, now: Date.now, log: silentLog })
   const [directory, outbox] = [new Directory(now), new Outbox(storage)]
-  const dispatcher = new Dispatcher({
-    hub: 'hub-test',
+  const signing = createReceiptSigning({
     signer,
     domain: DOMAIN,
-    directory,
     outbox,
+    onReceipts: () => {},
+    clock,
+  })
+  const dispatcher = new Dispatcher({
+    hub: 'hub-test',
+    domain: DOMAIN,
+    directory,
+    signing,
     bans,
     manifests,
     now,
@@ -150,7 +164,6 @@ export async function createHubBench(
     random,
     randomBytes,
     log,
-    onReceipt: () => {},
   })
   return {
     dispatcher,
@@ -190,7 +203,7 @@ export async function createHubBench(
       const presence = record()
       const signedPresence = await signPresence(presence, identity.identity)
       const welcome: Welcome = {
-        version: 1,
+        version: WORK_VERSION,
         hub: 'hub-test',
         hubKey: signer.publicKey,
         domain: DOMAIN,
@@ -202,7 +215,7 @@ export async function createHubBench(
       void serveWork(
         nodeEnd,
         {
-          hello: () => Promise.resolve({ version: 1, presence: signedPresence }),
+          hello: () => Promise.resolve({ version: WORK_VERSION, presence: signedPresence }),
           welcomed: () => {},
           acknowledged: () => {},
           pendingReceipts: () => Promise.resolve([]),
@@ -225,15 +238,15 @@ export async function createHubBench(
                   nowMs: now(),
                 })
                 ran.push(payload)
-                return runOffer(offer, payload, {
+                const done = await runOffer(offer, payload, {
                   engine,
-                  signer: identity.signer,
-                  domain: DOMAIN,
                   now,
                   takenAtMs: now(),
                   signal,
                   emit,
                 })
+                const signed = await signWork(offer, done.work, identity.signer, DOMAIN)
+                return { ...done, nodeSignature: signed.nodeSignature }
               },
               emit,
               signal,
@@ -243,7 +256,7 @@ export async function createHubBench(
       ).catch(() => {})
       const link = await openWork(hubEnd, {
         welcome: () => Promise.resolve(welcome),
-        onReceipt: (stored) => dispatcher.redeliver(stored),
+        onReceipt: (kept) => dispatcher.redeliver(kept),
         onPresence: async (signed) => directory.refresh(await verifyPresence(signed), signed),
         log: silentLog,
       })

@@ -9,19 +9,26 @@ import {
   type Hello,
   type JobOffer,
   type JobResult,
-  type StoredReceipt,
   type Welcome,
 } from '#p2p/stream/messages.ts'
+import { StoredReceipt } from '#node-core/receipt-store.ts'
 import type { WorkHandler, WorkRunOptions } from '#p2p/work/work-handler.ts'
 import { newJobId, TenantId, type Bytes32 } from '#shared/base/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
-import { receiptHash, type Receipt } from '#shared/receipt/receipt.ts'
+import { encodeBase64 } from '#shared/base/base64.ts'
+import type { Domain } from '#shared/proof/domain.ts'
+import { signLeaves } from '#shared/proof/tree-signature.ts'
+import { RECEIPT_LAYOUT, receiptId, receiptOf, type NodeWork } from '#shared/receipt/receipt.ts'
 import { createSigner, generateSigningKey, type Signer } from '#shared/proof/signature.ts'
 import { placeIn } from './place.ts'
 import { presenceOf, TEST_ADAPTER } from './presence.ts'
 import { asPolicy } from './as-policy.ts'
 
+const WORK_DOMAIN: Domain = {
+  chainId: 31_337,
+  verifyingContract: '0x5fbdb2315678afecb367f032d93f642f64180aa3',
+}
 const tenant = TenantId.parse('acme')
 const policy = compilePolicy(asPolicy({ id: 'open', compute: { allow: ['WORLD'] } }), {
   tenant,
@@ -42,19 +49,16 @@ export async function createTestNode(): Promise<TestNode> {
   const signer = await createSigner(await generateSigningKey(false))
   const presence = (sequence = 1, issuedAtMs = Date.now()) =>
     signPresence(presenceRecord({ identity, signer, sequence, issuedAtMs }), identity)
-  const sign = async (receipt: Receipt) => ({
-    receipt,
-    nodeSignature: await signer.sign(receiptHash(receipt)),
-  })
   return {
     identity,
     signer,
     presence,
     hello: async () => ({ version: WORK_VERSION, presence: await presence() }),
     async receipt(offer) {
-      const { ticketSignature, salt } = offer
-      const signed = await sign(receiptFor(offer, signer))
-      return { ...signed, ticketSignature, policy: offer.policy, presence: await presence(), salt }
+      const { id, bytes, nodeSignature } = await signWork(offer, workFor(offer), signer)
+      const { jobId, hub } = offer.ticket
+      const receipt = encodeBase64(bytes)
+      return { receiptId: id, jobId, hub, receipt, salt: offer.salt, nodeSignature }
     },
     async result(offer, sizeBytes) {
       const outputs =
@@ -62,7 +66,9 @@ export async function createTestNode(): Promise<TestNode> {
           ? []
           : [{ name: 'y', datatype: 'UINT8' as const, shape: [sizeBytes], sizeBytes }]
       const answer = { outputs, provider: 'cpu' as const, adapter: TEST_ADAPTER, computeMs: 1 }
-      return { answer, ...(await sign(receiptFor(offer, signer))) }
+      const work = workFor(offer)
+      const { nodeSignature } = await signWork(offer, work, signer)
+      return { answer, work, nodeSignature }
     },
   }
 }
@@ -94,10 +100,7 @@ export async function createTestHub(): Promise<TestHub> {
         version: WORK_VERSION,
         hub: 'hub-test',
         hubKey: signer.publicKey,
-        domain: {
-          chainId: 31_337,
-          verifyingContract: '0x5fbdb2315678afecb367f032d93f642f64180aa3' as const,
-        },
+        domain: WORK_DOMAIN,
         place,
         networks: [],
         quarantine: null,
@@ -123,7 +126,6 @@ export async function createTestHub(): Promise<TestHub> {
       }
       return {
         ticket,
-        ticketSignature: await signer.sign(digest),
         policy,
         work: {
           kind: 'model',
@@ -182,18 +184,28 @@ export function createTestHandler(
   }
 }
 
-function receiptFor(offer: JobOffer, signer: Signer): Receipt {
+function workFor({ ticket }: JobOffer): NodeWork {
   return {
-    ticket: offer.ticket,
-    receiptKey: signer.publicKey,
-    outputCommitment: offer.ticket.inputCommitment,
+    outputCommitment: ticket.inputCommitment,
     units: 1,
-    amountMicroUsd: '1',
-    startedAtMs: offer.ticket.issuedAtMs,
-    finishedAtMs: offer.ticket.issuedAtMs + 1,
+    startedAtMs: ticket.issuedAtMs,
+    finishedAtMs: ticket.issuedAtMs + 1,
     provider: 'cpu',
-    verification: 'none',
   }
+}
+
+/** Signs one receipt alone, as a node does that has one job. */
+export async function signWork(
+  { ticket }: JobOffer,
+  work: NodeWork,
+  signer: Signer,
+  domain: Domain = WORK_DOMAIN,
+) {
+  const bytes = RECEIPT_LAYOUT.encode(domain, receiptOf(ticket, signer.publicKey, work))
+  const id = receiptId(bytes)
+  const [nodeSignature] = await signLeaves([id], { by: 'node', domain, signer })
+  if (nodeSignature === undefined) throw new Error('no signature')
+  return { id, bytes, nodeSignature }
 }
 
 /** Pseudorandom bytes from the seed (mulberry32). */

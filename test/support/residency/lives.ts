@@ -1,4 +1,5 @@
 /** Simulates requests over random policies, nodes and faults, and reports those that reached a node their policy excludes. */
+import { signWork } from '#test/support/hub/work.ts'
 import { runOffer } from '#node-core/run-offer.ts'
 import { NodeError } from '#p2p/stream/wire-error.ts'
 import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
@@ -200,19 +201,17 @@ async function receive(
   if (fate === 2) throw new NodeError('invalid_request', 'simulated')
   if (fate === 3) await at.member().link.close()
   if (fate === 4 && random.chance(0.2)) return silence(options.signal)
-  const result = await runOffer(offer, payload, {
+  const done = await runOffer(offer, payload, {
     engine: ECHO,
-    signer: world.signer,
-    domain: DOMAIN,
     now: Date.now,
     takenAtMs: Date.now(),
     signal: options.signal,
     emit: async (bytes) => options.onChunk(bytes),
   })
+  const { nodeSignature } = await signWork(offer, done.work, world.signer, DOMAIN)
   // An unacceptable answer puts its node into quarantine.
-  return fate === 5 && random.chance(0.5)
-    ? { ...result, nodeSignature: `0x${'0'.repeat(128)}` }
-    : result
+  const isForged = fate === 5 && random.chance(0.5)
+  return { ...done, nodeSignature: isForged ? { ...nodeSignature, size: 2 } : nodeSignature }
 }
 
 /** The property under test. */
@@ -243,7 +242,7 @@ function check(
 
 /** Checks that the receipt can be settled: the policy allows its place. */
 function checkReceipt({ hubs, violations, seed }: World, id: Bytes32): void {
-  const entries = hubs.flatMap(({ outbox }) => outbox.get(TENANT, id) ?? [])
+  const entries = hubs.flatMap(({ outbox }) => outbox.document(TENANT, id) ?? [])
   for (const { receipt } of entries) {
     // A Worker that allows everything never gets paid for that.
     const isWide = receipt.receipt.ticket.allowed === EVERYWHERE

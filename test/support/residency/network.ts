@@ -18,6 +18,7 @@ import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { packRefusal } from '#worker/protocols/steering.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
+import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
 import { writeStream } from '#worker/protocols/stream-envelope.ts'
 import type { WorkLink } from '#p2p/work/work-client.ts'
 import type { Random } from '../random.ts'
@@ -41,7 +42,7 @@ export interface HubOptions {
   readonly jurisdiction: Jurisdiction
   readonly random: Random
   readonly signer: Signer
-  /** Called between the choice of a node and its job, before and after its ticket is signed. */
+  /** Called between the choice of a node and its job. */
   readonly onSign: () => void
 }
 
@@ -53,18 +54,9 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
   const home = createKernelRegister({ storage: bansStorage, nowMs: Date.now, log: silentLog })
   const dispatcher = new Dispatcher({
     hub: name,
-    signer: {
-      publicKey: signer.publicKey,
-      sign: async (digest) => {
-        onSign()
-        const signature = await signer.sign(digest)
-        onSign()
-        return signature
-      },
-    },
     domain: DOMAIN,
     directory,
-    outbox,
+    signing: createReceiptSigning({ signer, domain: DOMAIN, outbox, onReceipts: () => {} }),
     bans: createKernelBans({ registers: { home, others: [] }, now: Date.now, log: silentLog }),
     manifests: [],
     now: Date.now,
@@ -74,7 +66,6 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
       return random.bytes(sizeBytes)
     },
     log: silentLog,
-    onReceipt: () => {},
   })
   return { name, jurisdiction, directory, dispatcher, outbox, close: () => storage.close() }
 }

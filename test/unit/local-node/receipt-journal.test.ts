@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openReceiptJournal, type ReceiptJournal } from '#local-node/receipt-journal.ts'
 import { peerIdOf } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { receiptHash } from '#shared/receipt/receipt.ts'
 import { createTestHub, createTestNode } from '#test/support/hub/work.ts'
 
 let folder: string
@@ -20,7 +19,7 @@ async function makeReceipt() {
   const [hub, node] = [await createTestHub(), await createTestNode()]
   const offer = await hub.offer(peerIdOf(node.identity), new Uint8Array([1, 2, 3]))
   const stored = await node.receipt(offer)
-  return { id: receiptHash(stored.receipt), stored }
+  return { id: stored.receiptId, stored }
 }
 
 async function open(goneBytes?: number) {
@@ -34,7 +33,7 @@ describe('[N8] receipts on a node’s disk', () => {
   it('survive a restart, and are removed once a hub has them', async () => {
     const [first, second] = [await makeReceipt(), await makeReceipt()]
     const before = await open()
-    await Promise.all([first, second].map(({ id, stored }) => before.put(id, stored)))
+    await Promise.all([first, second].map(({ stored }) => before.put([stored])))
     const after = await open()
     expect((await after.pending()).length).toBe(2)
     await after.remove([first.id, first.id, `0x${'00'.repeat(32)}`])
@@ -45,23 +44,23 @@ describe('[N8] receipts on a node’s disk', () => {
   it('are in the file when put resolves, and a line cut short by a crash damages no other', async () => {
     const [first, second] = [await makeReceipt(), await makeReceipt()]
     const before = await open()
-    await before.put(first.id, first.stored)
+    await before.put([first.stored])
     expect(await readFile(file(), 'utf8')).toContain(first.id)
-    await appendFile(file(), JSON.stringify({ id: second.id, stored: second.stored }).slice(0, 300))
+    await appendFile(file(), JSON.stringify({ stored: [second.stored] }).slice(0, 300))
     const after = await open()
-    await after.put(second.id, second.stored)
+    await after.put([second.stored])
     expect(await (await open()).pending()).toEqual([first.stored, second.stored])
   })
 
   it('take only bounded space after they are removed', async () => {
     const kept = await makeReceipt()
     const before = await open()
-    await before.put(kept.id, kept.stored)
+    await before.put([kept.stored])
     const lineBytes = (await stat(file())).size
     const journal = await open(lineBytes * 4)
     const gone = await makeReceipt()
     for (let turn = 0; turn < 40; turn += 1) {
-      await journal.put(gone.id, gone.stored)
+      await journal.put([gone.stored])
       await journal.remove([gone.id])
     }
     expect((await stat(file())).size).toBeLessThan(lineBytes * 10)
