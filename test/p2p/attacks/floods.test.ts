@@ -37,9 +37,7 @@ describe('1 MB of frames in one write', () => {
   afterAll(() => network.close())
 
   /** A member that a test drives by hand, with all that the hub does because of it. */
-  async function join(
-    onReceipt: (kept: KeptReceipt) => Promise<void> = () => Promise.resolve(),
-  ) {
+  async function join(onReceipt: (kept: KeptReceipt) => Promise<void> = () => Promise.resolve()) {
     const lines: LogFields[] = []
     const node = await network.connect()
     const { hubEnd, nodeEnd } = await node.openStream()

@@ -91,7 +91,9 @@ describe('a streamed answer', () => {
     )
     const outcome = await answer.outcome
     expect(outcome.units).toBe(textUnits(payload.length, 'one two '.length))
-    expect(hub.outbox.document(TENANT, outcome.receiptId)?.receipt.receipt.units).toBe(outcome.units)
+    expect(hub.outbox.document(TENANT, outcome.receiptId)?.receipt.receipt.units).toBe(
+      outcome.units,
+    )
   })
 
   it.each<[string, TextEvent[]]>([

@@ -1,7 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { checkReceipt } from '#shared/receipt/check-receipt.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { commitment, digestBytes, RECEIPT_LAYOUT, receiptId, SignedReceipt } from '#shared/receipt/receipt.ts'
+import {
+  commitment,
+  digestBytes,
+  RECEIPT_LAYOUT,
+  receiptId,
+  SignedReceipt,
+} from '#shared/receipt/receipt.ts'
 import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
@@ -35,7 +41,9 @@ describe('a signed receipt', () => {
       maker.make({ jobId, receipt: { provider: 'cpu' } }),
       maker.make({ jobId, receipt: { finishedAtMs: base.receipt.finishedAtMs + 1 } }),
     ])
-    const ids = [base, ...others].map(({ receipt }) => receiptId(RECEIPT_LAYOUT.encode(DOMAIN, receipt)))
+    const ids = [base, ...others].map(({ receipt }) =>
+      receiptId(RECEIPT_LAYOUT.encode(DOMAIN, receipt)),
+    )
     expect(new Set(ids).size).toBe(ids.length)
   })
 
