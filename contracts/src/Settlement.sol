@@ -4,13 +4,14 @@ pragma solidity 0.8.37;
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {ISettlement} from "./interfaces/ISettlement.sol";
-import {Hashes, Policy, PublicKey, Receipt, Ticket} from "./libraries/Hashes.sol";
+import {Earnings, Hashes, Policy, PublicKey, Receipt} from "./libraries/Hashes.sol";
+import {Inclusion, InclusionProof} from "./libraries/Inclusion.sol";
+import {Payouts} from "./libraries/Payouts.sol";
 
 /// @title Settlement
 /// @notice See {ISettlement}.
@@ -104,7 +105,7 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
 
     /// @inheritdoc ISettlement
     function setHubKey(bytes32 x, bytes32 y, bool isAllowed) external onlyOwner {
-        bytes32 id = Hashes.keyId(PublicKey(x, y));
+        bytes32 id = Payouts.keyId(PublicKey(x, y));
         _hubKeys[id] = isAllowed;
         emit HubKeySet(id, x, y, isAllowed);
     }
@@ -140,26 +141,26 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
     /// @inheritdoc ISettlement
     function claim(
         PublicKey calldata key,
-        uint256 cumulativeMicroUsd,
-        bytes32[] calldata proof,
+        uint128 cumulativeMicroUsd,
+        InclusionProof calldata proof,
         address to,
         P256Signature calldata signature
     ) external nonReentrant {
         if (to == address(0)) revert ZeroAddress();
-        bytes32 leaf = Hashes.earnings(key, cumulativeMicroUsd);
-        if (!MerkleProof.verifyCalldata(proof, earningsRoot, leaf)) revert InvalidProof(leaf);
+        bytes32 leaf = Hashes.earnings(Earnings(key.x, key.y, cumulativeMicroUsd));
+        if (!Inclusion.verify(leaf, earningsRoot, proof)) revert InvalidProof(leaf);
 
-        bytes32 id = Hashes.keyId(key);
+        bytes32 id = Payouts.keyId(key);
         Payee storage earner = _payees[id];
         if (cumulativeMicroUsd <= earner.paid) revert AlreadyPaid(id, earner.paid);
         if (!_isSigned(key, to, earner.nonce, signature)) revert InvalidSignature(id, earner.nonce);
 
-        uint256 amount = cumulativeMicroUsd - earner.paid;
-        uint256 available = totalCharged - totalPaid;
+        uint128 amount = cumulativeMicroUsd - earner.paid;
+        uint128 available = totalCharged - totalPaid;
         if (amount > available) revert EarningsExceedCharges(amount, available);
-        earner.paid = cumulativeMicroUsd.toUint128();
+        earner.paid = cumulativeMicroUsd;
         earner.nonce += 1;
-        totalPaid += amount.toUint128();
+        totalPaid += amount;
         emit Claimed(id, to, amount, cumulativeMicroUsd);
         token.safeTransfer(to, amount);
     }
@@ -172,24 +173,27 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
 
     /// @inheritdoc ISettlement
     function payee(PublicKey calldata key) external view returns (uint256 paidMicroUsd, uint256 nonce) {
-        Payee memory earner = _payees[Hashes.keyId(key)];
+        Payee memory earner = _payees[Payouts.keyId(key)];
         return (earner.paid, earner.nonce);
     }
 
     /// @inheritdoc ISettlement
     function isHubKey(bytes32 x, bytes32 y) external view returns (bool) {
-        return _hubKeys[Hashes.keyId(PublicKey(x, y))];
+        return _hubKeys[Payouts.keyId(PublicKey(x, y))];
     }
 
     /// @inheritdoc ISettlement
-    function isSettled(uint64 batchId, bytes32 receiptId, bytes32[] calldata proof) external view returns (bool) {
-        bytes32 root = receiptRoot[batchId];
-        return root != 0 && MerkleProof.verifyCalldata(proof, root, receiptId);
+    function isSettled(uint64 batchId, Receipt calldata receipt, InclusionProof calldata proof)
+        external
+        view
+        returns (bool)
+    {
+        return Inclusion.verify(Hashes.receipt(receipt), receiptRoot[batchId], proof);
     }
 
     /// @inheritdoc ISettlement
     function payoutDigest(PublicKey calldata key, address to) external view returns (bytes32) {
-        return _hashTypedDataV4(Hashes.payout(key, to, _payees[Hashes.keyId(key)].nonce));
+        return _hashTypedDataV4(Payouts.structHash(key, to, _payees[Payouts.keyId(key)].nonce));
     }
 
     /// @inheritdoc ISettlement
@@ -198,14 +202,8 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
     }
 
     /// @inheritdoc ISettlement
-    function ticketDigest(Ticket calldata ticket) external view returns (bytes32) {
-        return _hashTypedDataV4(Hashes.ticket(ticket));
-    }
-
-    /// @inheritdoc ISettlement
-    function receiptDigest(Receipt calldata receipt) external view returns (bytes32 id, bytes32 digest) {
-        id = Hashes.receipt(receipt);
-        digest = _hashTypedDataV4(id);
+    function receiptId(Receipt calldata receipt) external view returns (bytes32) {
+        return Hashes.receipt(receipt);
     }
 
     /// @dev Poster and owner must stay separate keys.
@@ -247,7 +245,7 @@ contract Settlement is ISettlement, EIP712, Ownable2Step, ReentrancyGuard {
         view
         returns (bool)
     {
-        bytes32 digest = _hashTypedDataV4(Hashes.payout(key, to, nonce));
+        bytes32 digest = _hashTypedDataV4(Payouts.structHash(key, to, nonce));
         return P256.verify(sha256(abi.encodePacked(digest)), signature.r, signature.s, key.x, key.y);
     }
 }

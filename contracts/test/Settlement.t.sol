@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {ISettlement} from "../src/interfaces/ISettlement.sol";
 import {Hashes, PublicKey} from "../src/libraries/Hashes.sol";
+import {Payouts} from "../src/libraries/Payouts.sol";
 import {SettlementFixture} from "./support/SettlementFixture.sol";
 
 contract SettlementTest is SettlementFixture {
@@ -164,9 +165,9 @@ contract SettlementTest is SettlementFixture {
         ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
         PublicKey memory key = _key(NODE_KEY);
         vm.expectEmit(true, true, true, true);
-        emit ISettlement.Claimed(Hashes.keyId(key), PAYOUT, 700, 700);
+        emit ISettlement.Claimed(Payouts.keyId(key), PAYOUT, 700, 700);
         vm.prank(address(0xBAD));
-        settlement.claim(key, 700, new bytes32[](0), PAYOUT, signature);
+        settlement.claim(key, 700, _alone(), PAYOUT, signature);
         vm.assertEq(token.balanceOf(PAYOUT), 700, "paid");
         vm.assertEq(token.balanceOf(address(0xBAD)), 0, "sender");
     }
@@ -187,8 +188,8 @@ contract SettlementTest is SettlementFixture {
         _claim(NODE_KEY, 700, PAYOUT);
         ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
         PublicKey memory key = _key(NODE_KEY);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.AlreadyPaid.selector, Hashes.keyId(key), 700));
-        settlement.claim(key, 700, new bytes32[](0), PAYOUT, signature);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.AlreadyPaid.selector, Payouts.keyId(key), 700));
+        settlement.claim(key, 700, _alone(), PAYOUT, signature);
         vm.assertEq(token.balanceOf(PAYOUT), 700, "paid once");
     }
 
@@ -196,16 +197,16 @@ contract SettlementTest is SettlementFixture {
         _post(_leaf(NODE_KEY, 700), 700);
         ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
         PublicKey memory key = _key(NODE_KEY);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, Hashes.keyId(key), 0));
-        settlement.claim(key, 700, new bytes32[](0), address(0xBAD), signature);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, Payouts.keyId(key), 0));
+        settlement.claim(key, 700, _alone(), address(0xBAD), signature);
     }
 
     function test_claim_revertsForAnotherKeysSignature() public {
         _post(_leaf(NODE_KEY, 700), 700);
         PublicKey memory key = _key(NODE_KEY);
         ISettlement.P256Signature memory signature = _sign(NODE_KEY + 1, settlement.payoutDigest(key, PAYOUT));
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, Hashes.keyId(key), 0));
-        settlement.claim(key, 700, new bytes32[](0), PAYOUT, signature);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, Payouts.keyId(key), 0));
+        settlement.claim(key, 700, _alone(), PAYOUT, signature);
     }
 
     function test_claim_revertsForAHighS() public {
@@ -213,18 +214,18 @@ contract SettlementTest is SettlementFixture {
         PublicKey memory key = _key(NODE_KEY);
         ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
         signature.s = bytes32(P256_ORDER - uint256(signature.s));
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, Hashes.keyId(key), 0));
-        settlement.claim(key, 700, new bytes32[](0), PAYOUT, signature);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, Payouts.keyId(key), 0));
+        settlement.claim(key, 700, _alone(), PAYOUT, signature);
     }
 
     function test_claim_revertsForAReplayedSignature() public {
         _post(_leaf(NODE_KEY, 700), 700);
         ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
         PublicKey memory key = _key(NODE_KEY);
-        settlement.claim(key, 700, new bytes32[](0), PAYOUT, signature);
+        settlement.claim(key, 700, _alone(), PAYOUT, signature);
         _post(_leaf(NODE_KEY, 950), 250);
-        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, Hashes.keyId(key), 1));
-        settlement.claim(key, 950, new bytes32[](0), PAYOUT, signature);
+        vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, Payouts.keyId(key), 1));
+        settlement.claim(key, 950, _alone(), PAYOUT, signature);
     }
 
     function test_claim_revertsForALeafThatIsNotInTheTree() public {
@@ -232,14 +233,14 @@ contract SettlementTest is SettlementFixture {
         ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
         bytes32 leaf = _leaf(NODE_KEY, 701);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidProof.selector, leaf));
-        settlement.claim(_key(NODE_KEY), 701, new bytes32[](0), PAYOUT, signature);
+        settlement.claim(_key(NODE_KEY), 701, _alone(), PAYOUT, signature);
     }
 
     function test_claim_ofALyingRootNeverTouchesDeposits() public {
         _post(_leaf(NODE_KEY, DEPOSIT), 700);
         ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.EarningsExceedCharges.selector, DEPOSIT, 700));
-        settlement.claim(_key(NODE_KEY), DEPOSIT, new bytes32[](0), PAYOUT, signature);
+        settlement.claim(_key(NODE_KEY), uint128(DEPOSIT), _alone(), PAYOUT, signature);
     }
 
     function test_setPoster_revertsForTheOwnersOwnKey() public {

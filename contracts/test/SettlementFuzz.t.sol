@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Hashes as Pairs} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {ISettlement} from "../src/interfaces/ISettlement.sol";
-import {Hashes, Policy, PublicKey} from "../src/libraries/Hashes.sol";
+import {Policy, PublicKey} from "../src/libraries/Hashes.sol";
+import {Payouts} from "../src/libraries/Payouts.sol";
+import {NaiveTree} from "./support/NaiveTree.sol";
 import {SettlementFixture} from "./support/SettlementFixture.sol";
 
 contract SettlementFuzzTest is SettlementFixture {
@@ -51,15 +52,16 @@ contract SettlementFuzzTest is SettlementFixture {
         vm.assume(key1 != key2 && to != address(0) && to != address(settlement));
         uint256 a = _bound(first, 1, LIMIT / 2);
         uint256 b = _bound(second, 1, LIMIT / 2);
-        bytes32 leafA = _leaf(key1, a);
-        bytes32 leafB = _leaf(key2, b);
-        _post(Pairs.commutativeKeccak256(leafA, leafB), a + b);
+        bytes32[] memory leaves = new bytes32[](2);
+        leaves[0] = _leaf(key1, a);
+        leaves[1] = _leaf(key2, b);
+        _post(NaiveTree.root(leaves), a + b);
 
-        _claimWithProof(key1, a, leafB, to);
+        vm.assertTrue(_tryClaim(key1, a, NaiveTree.prove(leaves, 0), to), "claim");
         vm.assertEq(token.balanceOf(to), a, "first paid");
-        vm.assertFalse(_tryClaim(key1, a, leafB, to), "not twice");
-        vm.assertFalse(_tryClaim(key1, b, leafA, to), "not another's leaf");
-        _claimWithProof(key2, b, leafA, to);
+        vm.assertFalse(_tryClaim(key1, a, NaiveTree.prove(leaves, 0), to), "not twice");
+        vm.assertFalse(_tryClaim(key1, b, NaiveTree.prove(leaves, 1), to), "not another's leaf");
+        vm.assertTrue(_tryClaim(key2, b, NaiveTree.prove(leaves, 1), to), "claim");
         vm.assertEq(token.balanceOf(to), a + b, "both paid");
         vm.assertEq(settlement.totalPaid(), a + b, "total");
     }
@@ -70,10 +72,7 @@ contract SettlementFuzzTest is SettlementFixture {
         charged = _bound(charged, 0, LIMIT);
         uint256 cumulative = _bound(promised, 1, DEPOSIT * 4);
         _post(_leaf(key, cumulative), charged);
-        ISettlement.P256Signature memory signature = _signPayout(key, PAYOUT);
-        bytes memory call =
-            abi.encodeCall(settlement.claim, (_key(key), cumulative, new bytes32[](0), PAYOUT, signature));
-        (bool paid,) = address(settlement).call(call);
+        bool paid = _tryClaim(key, cumulative, _alone(), PAYOUT);
         vm.assertTrue(paid == (cumulative <= charged), "paid exactly when it was charged");
         vm.assertLe(token.balanceOf(PAYOUT), charged, "at most what was charged");
     }
@@ -85,23 +84,10 @@ contract SettlementFuzzTest is SettlementFixture {
         ISettlement.P256Signature memory signature = _signPayout(key, PAYOUT);
         if (bit % 2 == 0) signature.r ^= bytes32(1 << (bit % 256));
         else signature.s ^= bytes32(1 << (bit % 256));
-        bytes32 id = Hashes.keyId(_key(key));
+        bytes32 id = Payouts.keyId(_key(key));
         PublicKey memory publicKey = _key(key);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.InvalidSignature.selector, id, 0));
-        settlement.claim(publicKey, 500, new bytes32[](0), PAYOUT, signature);
-    }
-
-    function _claimWithProof(uint256 key, uint256 cumulative, bytes32 sibling, address to) private {
-        vm.assertTrue(_tryClaim(key, cumulative, sibling, to), "claim");
-    }
-
-    function _tryClaim(uint256 key, uint256 cumulative, bytes32 sibling, address to) private returns (bool done) {
-        bytes32[] memory proof = new bytes32[](1);
-        proof[0] = sibling;
-        ISettlement.P256Signature memory signature = _signPayout(key, to);
-        (done,) = address(settlement).call(
-            abi.encodeCall(settlement.claim, (_key(key), cumulative, proof, to, signature))
-        );
+        settlement.claim(publicKey, 500, _alone(), PAYOUT, signature);
     }
 
     function _call(uint64 expectedId, uint256 earned, ISettlement.PolicyUse[] memory uses, uint256 amount)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Hashes as Pairs} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {ISettlement} from "../src/interfaces/ISettlement.sol";
 import {PublicKey} from "../src/libraries/Hashes.sol";
+import {InclusionProof} from "../src/libraries/Inclusion.sol";
+import {NaiveTree} from "./support/NaiveTree.sol";
 import {SettlementFixture} from "./support/SettlementFixture.sol";
 
 /// @notice Gas of the calls. contracts/snapshots keeps the figures, and a changed figure fails the run.
@@ -46,16 +47,29 @@ contract SettlementGasTest is SettlementFixture {
         vm.snapshotGasLastCall("Settlement", "claim, later, among a million keys");
     }
 
-    function _claimDeep(uint256 cumulative, uint256 earned) private {
+    function test_gas_isSettledAmongAThousandReceipts() public {
+        bytes32[] memory path = new bytes32[](10);
+        bytes32 root = settlement.receiptId(_receipt(1));
+        for (uint256 level = 0; level < path.length; ++level) {
+            path[level] = keccak256(abi.encode(level));
+            root = NaiveTree.pair(root, path[level]);
+        }
+        vm.prank(POSTER);
+        settlement.postBatch(1, 0, root, 1_024, 0, 0, 1, _uses(1 << 14), _charges(CONSUMER, 1));
+        vm.assertTrue(settlement.isSettled(1, _receipt(1), InclusionProof(0, 1_024, path)), "settled");
+        vm.snapshotGasLastCall("Settlement", "isSettled, among a thousand receipts");
+    }
+
+    function _claimDeep(uint128 cumulative, uint256 earned) private {
         bytes32 root = _leaf(NODE_KEY, cumulative);
-        bytes32[] memory proof = new bytes32[](LEVELS);
+        bytes32[] memory path = new bytes32[](LEVELS);
         for (uint256 level = 0; level < LEVELS; ++level) {
-            proof[level] = keccak256(abi.encode(level));
-            root = Pairs.commutativeKeccak256(root, proof[level]);
+            path[level] = keccak256(abi.encode(level));
+            root = NaiveTree.pair(root, path[level]);
         }
         _post(root, earned);
         PublicKey memory key = _key(NODE_KEY);
         ISettlement.P256Signature memory signature = _signPayout(NODE_KEY, PAYOUT);
-        settlement.claim(key, cumulative, proof, PAYOUT, signature);
+        settlement.claim(key, cumulative, InclusionProof(0, 2 ** LEVELS, path), PAYOUT, signature);
     }
 }

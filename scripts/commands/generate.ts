@@ -8,10 +8,12 @@ import { generateCountryPoints } from '#scripts/generate/country-points.ts'
 import { generateKernelDigests } from '#scripts/generate/kernel-digests.ts'
 import { generateManifests } from '#scripts/generate/manifests.ts'
 import { writeOpenApi } from '#scripts/generate/openapi.ts'
+import { ENCODER_PATH, generateEncoder } from '#scripts/generate/solidity-encoder.ts'
 
 /** Path of each generated file, and the function that writes it. */
 const FILES: Readonly<Record<string, () => void | Promise<void>>> = {
   'worker/env.d.ts': writeEnvironmentTypes,
+  [ENCODER_PATH]: generateEncoder,
   'shared/receipt/settlement-abi.ts': generateAbi,
   'shared/place/country-cells.ts': generateCountryCells,
   'shared/kernels/digests.ts': generateKernelDigests,

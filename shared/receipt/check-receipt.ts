@@ -1,4 +1,5 @@
 /** The named rules that a signed receipt must satisfy by itself. The ledger refuses by them; the verifier prints them. */
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { isSameDomain, type Domain } from '#shared/proof/domain.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
 import { decide } from '#shared/law/decide.ts'
@@ -87,11 +88,14 @@ function among({ size }: TreeSignature): string {
   return size === 1 ? '' : `, with ${size - 1} others`
 }
 
-/** @param nowMs the checker's clock */
-export function checkContent({ policy, receipt }: SignedReceipt, nowMs: number): Check[] {
+/** @param nowMs the checker's clock. @param hash the policy's hash, where the caller has computed it */
+export function checkContent(
+  { policy, receipt }: Pick<SignedReceipt, 'policy' | 'receipt'>,
+  nowMs: number,
+  hash: Bytes32 = policyHash(policy),
+): Check[] {
   const { ticket, units, amountMicroUsd } = receipt
   const { place, priceMicroUsd } = ticket
-  const hash = policyHash(policy)
   const isHash = hash === policy.hash && hash === ticket.policyHash
   const isNarrower = isSubset(ticket.allowed, policy.compute)
   const isOwed = BigInt(amountMicroUsd) === BigInt(units) * BigInt(priceMicroUsd)

@@ -1,11 +1,14 @@
 /** What the Settlement contract hashes besides policies and receipts: a node's earnings, and its payout address. */
 import { bytesToHex, hashTypedData } from 'viem'
-import type { Address, Bytes32 } from '#shared/base/ids.ts'
+import { ZERO_BYTES32, type Address, type Bytes32 } from '#shared/base/ids.ts'
 import { NO_DOMAIN, type Domain } from '#shared/proof/domain.ts'
 import { amount, struct, word } from '#shared/proof/encoding.ts'
 import { layout } from '#shared/proof/layout.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import { leafHash } from '#shared/proof/tree.ts'
+
+/** Stands in a batch for the root of no leaves, and for the parent of the first batch. */
+export const EMPTY_ROOT: Bytes32 = ZERO_BYTES32
 
 interface Earned {
   readonly x: Bytes32

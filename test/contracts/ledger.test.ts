@@ -12,8 +12,9 @@ import type { LedgerCore } from '#worker/ledger/core.ts'
 import { useSettlement } from '#test/support/storage/use-settlement.ts'
 import { openLedger } from '#test/support/storage/ledger.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
+import { receiptArguments } from '#test/support/storage/receipt-arguments.ts'
 import { until } from '../support/poll.ts'
-import { nowOfReceipts } from '#test/support/hub/receipts.ts'
+import { groupOf, nowOfReceipts } from '#test/support/hub/receipts.ts'
 
 const on = useSettlement({ nodes: 2, batchLimitMicroUsd: 1_000n })
 let storage: TestStorage
@@ -38,10 +39,13 @@ async function tickUntilSettled(id: `0x${string}`): Promise<void> {
 
 describe('a Ledger with a real chain', () => {
   it('settles receipts in one batch, whose root, charge and proofs the chain and the verifier confirm', async () => {
-    const receipts = await Promise.all(
-      [0, 1, 0].map((node) => on.maker.make({ node, units: 3, priceMicroUsd: 7 })),
+    const receipts = await on.maker.makeAll(
+      [0, 1, 0].map((node) => ({ node, units: 3, priceMicroUsd: 7 })),
     )
-    await ledger.accept(receipts.map((receipt) => ({ receipt, consumer: on.consumer.address })))
+    await ledger.accept(
+      groupOf(receipts.map((receipt) => ({ receipt, consumer: on.consumer.address }))),
+      [],
+    )
     const [first] = receipts
     if (first === undefined) throw new Error('no receipt')
     await tickUntilSettled(first.id)
@@ -55,22 +59,30 @@ describe('a Ledger with a real chain', () => {
       const document = { receipt, salt: null, status, refusal: null, settlement, settlesByMs: null }
       const verification = await verifyReceipt(document, { chain: view, nowMs: nowOfReceipts() })
       expect(verification.lines.filter(({ result }) => result !== 'passed')).toEqual([])
-      const { batchId = 0, proof = [] } = settlement ?? {}
+      if (settlement === null) throw new Error('no settlement')
+      const { batchId, index, receiptCount, proof: path } = settlement
       const isSettled = await connect(on.rpc).reader.readContract({
         address: on.deployment.settlement,
         abi: SETTLEMENT_ABI,
         functionName: 'isSettled',
-        args: [BigInt(batchId), receipt.id, proof],
+        args: [
+          BigInt(batchId),
+          receiptArguments(receipt.receipt),
+          { index: BigInt(index), size: BigInt(receiptCount), path },
+        ],
       })
       expect(isSettled).toBe(true)
     }
   })
 
   it('[L7] takes from a consumer at most its own limit in one batch, and the rest in the next', async () => {
-    const receipts = await Promise.all(
-      [600, 600].map((units) => on.maker.make({ units, priceMicroUsd: 1 })),
+    const receipts = await on.maker.makeAll(
+      [600, 600].map((units) => ({ units, priceMicroUsd: 1 })),
     )
-    await ledger.accept(receipts.map((receipt) => ({ receipt, consumer: on.consumer.address })))
+    await ledger.accept(
+      groupOf(receipts.map((receipt) => ({ receipt, consumer: on.consumer.address }))),
+      [],
+    )
     for (const { id } of receipts) await tickUntilSettled(id)
     const statuses = await ledger.status(receipts.map(({ id }) => id))
     const batchIds = statuses.map(({ settlement }) => settlement?.batchId ?? 0)
@@ -79,7 +91,7 @@ describe('a Ledger with a real chain', () => {
 
   it('[L6] finds a batch that landed while it was dead, and posts it only once', async () => {
     const receipt = await on.maker.make({ units: 5, priceMicroUsd: 1 })
-    await ledger.accept([{ receipt, consumer: on.consumer.address }])
+    await ledger.accept(groupOf([{ receipt, consumer: on.consumer.address }]), [])
     const before = await on.ledgerChain.position()
     const dying = startLedger({
       ...on.ledgerChain,
@@ -120,7 +132,10 @@ describe('a Ledger with a real chain', () => {
   it('[L9] posts nothing when another storage posted the earlier batches', async () => {
     const fresh = createSqliteStorage()
     const lost = startLedger(on.ledgerChain, fresh)
-    await lost.accept([{ receipt: await on.maker.make(), consumer: on.consumer.address }])
+    await lost.accept(
+      groupOf([{ receipt: await on.maker.make(), consumer: on.consumer.address }]),
+      [],
+    )
     const before = await on.ledgerChain.position()
     await lost.tick()
     expect(await on.ledgerChain.position()).toEqual(before)
@@ -142,7 +157,10 @@ describe('a Ledger with a real chain', () => {
     const fresh = createSqliteStorage()
     const through = createLedgerChain({ ...given, ...(await change()) })
     const failing = startLedger(through, fresh)
-    await failing.accept([{ receipt: await on.maker.make(), consumer: on.consumer.address }])
+    await failing.accept(
+      groupOf([{ receipt: await on.maker.make(), consumer: on.consumer.address }]),
+      [],
+    )
     await failing.tick()
     const { fault, faultCode: told } = await failing.health()
     expect(told).toBe(faultCode)

@@ -4,7 +4,7 @@ import { AppError } from '#shared/base/errors.ts'
 import type { LogProgress } from '#shared/audit/entries.ts'
 import { nameHash, type Bytes32, type TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
-import { buildMerkleTree, type MerkleTree } from '#shared/receipt/merkle.ts'
+import { buildTree, type Tree } from '#shared/proof/tree.ts'
 import type { Settlement } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import { earningsTree, logTree } from '#worker/ledger/intake/settlement-batch.ts'
@@ -17,7 +17,7 @@ import {
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { openTables } from '#worker/ledger/intake/database.ts'
-import { takeReceipts } from '#worker/ledger/intake/intake.ts'
+import { GROUP_RECEIPTS, takeGroup } from '#worker/ledger/intake/intake.ts'
 import type {
   SettlementBatchSummary,
   Earnings,
@@ -77,11 +77,11 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
   if (!queue.isEmpty() || batches.current() !== undefined) wake(batchMs)
 
   return {
-    async accept(entries) {
-      if (entries.length > BATCH_RECEIPTS)
-        throw new AppError('too_large', `At most ${BATCH_RECEIPTS} receipts in one call.`)
+    async accept(group, later) {
+      if (group.receipts.length > GROUP_RECEIPTS)
+        throw new AppError('too_large', `At most ${GROUP_RECEIPTS} receipts in one group.`)
       const domain = chain?.domain ?? null
-      const outcomes = await takeReceipts(entries, { receipts, storage, domain, nowMs })
+      const outcomes = await takeGroup(group, later, { receipts, storage, domain, nowMs })
       if (outcomes.some(({ status }) => status === 'pending')) wake(batchMs)
       // The batch is a minute away, but a fault that would keep it from posting is reported now.
       void ticker?.fault(GLANCE_MS)
@@ -89,7 +89,8 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
     },
 
     async status(ids) {
-      return ids.map((id) => receipts.find(id)).flatMap((kept) => (kept ? [withProof(kept)] : []))
+      const kept = new Map(receipts.find(ids).map((each) => [each.id, each]))
+      return ids.flatMap((id) => kept.get(id) ?? []).map(withProof)
     },
 
     async earnings(key) {
@@ -125,15 +126,17 @@ export function createLedgerCore(deps: LedgerDeps): LedgerCore {
     const checkpoint = checkpoints[index]
     if (checkpoint === undefined) return undefined
     const tree = logTree(checkpoints)
-    return { batchId, logRoot: tree.root, checkpoint, proof: tree.proof(index) }
+    const { root: logRoot, size } = tree
+    return { batchId, logRoot, checkpoint, index, size, proof: tree.proof(index) }
   }
 
   function claimable(key: PublicKey): Earnings['claimable'] {
     const tree = earningsTree(settling.earnings())
-    const position = tree.leafOf(key)
-    if (position === undefined) return null
+    const index = tree.leafOf(key)
+    if (index === undefined) return null
     const cumulativeMicroUsd = settling.earnedBy(key).toString()
-    return { cumulativeMicroUsd, proof: tree.proof(position), root: tree.root }
+    const { root, size } = tree
+    return { cumulativeMicroUsd, index, size, proof: tree.proof(index), root }
   }
 }
 
@@ -165,16 +168,17 @@ async function readHealth(
 function createProofs(settledBatch: (id: number) => KeptSettlementBatch | undefined) {
   const trees = new BoundedMap<
     number,
-    { readonly tree: MerkleTree; readonly batch: KeptSettlementBatch }
+    { readonly tree: Tree; readonly batch: KeptSettlementBatch }
   >(TREES_KEPT)
   return (batchId: number, id: Bytes32): Settlement | null => {
     const batch = trees.get(batchId)?.batch ?? settledBatch(batchId)
     if (!batch?.transactionHash || batch.blockNumber === null) return null
-    const tree = trees.get(batchId)?.tree ?? buildMerkleTree(batch.leaves)
+    const tree = trees.get(batchId)?.tree ?? buildTree(batch.leaves)
     trees.set(batchId, { tree, batch })
     const { receiptRoot, transactionHash, blockNumber } = batch
-    const proof = tree.proof(batch.leaves.indexOf(id))
-    return { batchId, receiptRoot, proof, transactionHash, blockNumber }
+    const index = batch.leaves.indexOf(id)
+    const of = { index, receiptCount: tree.size, proof: tree.proof(index) }
+    return { batchId, receiptRoot, ...of, transactionHash, blockNumber }
   }
 }
 

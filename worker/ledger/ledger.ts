@@ -1,6 +1,7 @@
 /** The Ledger Durable Object: one for each jurisdiction; a thin shell over `core.ts`. Its alarm drives the batches. */
 import { DurableObject } from 'cloudflare:workers'
 import { z } from 'zod'
+import type { ReceiptGroup } from '#shared/audit/receipt-group.ts'
 import { Address, Bytes32, type TenantId } from '#shared/base/ids.ts'
 import { createLog } from '#shared/base/log.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
@@ -8,7 +9,7 @@ import { readConfig } from '#worker/platform/config.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
 import { createLedgerChain, type LedgerChain } from '#worker/ledger/chain/chain.ts'
 import { createLedgerCore, type LedgerCore } from './core.ts'
-import type { LedgerApi, LedgerEntry } from '#worker/protocols/ledger.ts'
+import type { LedgerApi } from '#worker/protocols/ledger.ts'
 
 /** A local chain mines a block for each transaction and never reorganises. */
 const LOCAL_CHAIN_ID = 31_337
@@ -41,8 +42,8 @@ export class Ledger extends DurableObject<Env> implements LedgerApi {
     })
   }
 
-  accept(entries: readonly LedgerEntry[]) {
-    return this.#core.accept(entries)
+  accept(group: ReceiptGroup, later: readonly Bytes32[]) {
+    return this.#core.accept(group, later)
   }
 
   status(receiptIds: readonly Bytes32[]) {

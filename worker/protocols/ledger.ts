@@ -1,22 +1,12 @@
-/** Calls to the Ledger by RPC, and its answers: plain JSON both ways. */
+/** Calls to the Ledger by RPC, and its answers. */
 import type { z } from 'zod'
 import type { EarningsReply, FaultCode } from '#shared/api/network.ts'
 import type { TenantCheckpoint } from '#shared/audit/entries.ts'
-import type { Address, Bytes32, TenantId } from '#shared/base/ids.ts'
+import type { ReceiptGroup } from '#shared/audit/receipt-group.ts'
+import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { MicroUsd } from '#shared/receipt/money.ts'
-import type { Settlement, SignedReceipt } from '#shared/receipt/receipt.ts'
+import type { Settlement } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
-
-export interface LedgerEntry {
-  readonly receipt: SignedReceipt
-  /**
-   * The tenant's address in the contract, which pays. Null takes the address of the tenant's newest receipt with one;
-   * without any, the receipt stays pending.
-   */
-  readonly consumer: Address | null
-  /** The tenant has an earlier receipt of the job, perhaps through another ledger. This one is kept and not paid. */
-  readonly isLater?: boolean
-}
 
 export type ReceiptState = 'pending' | 'settled' | 'refused'
 
@@ -70,6 +60,9 @@ export interface SettledLog {
   readonly batchId: number
   readonly logRoot: Bytes32
   readonly checkpoint: TenantCheckpoint
+  /** The checkpoint's place among the batch's checkpoints, from 0, and their number. */
+  readonly index: number
+  readonly size: number
   /** Sibling hashes from the checkpoint's leaf up. */
   readonly proof: readonly Bytes32[]
 }
@@ -77,10 +70,15 @@ export interface SettledLog {
 /** The Ledger's RPC methods. */
 export interface LedgerApi {
   /**
-   * Takes receipts in order. Idempotent by (job, attempt), so callers repeat it until they have the outcomes.
-   * A receipt that is not authentic (id, domain, signatures) is `refused` and not kept.
+   * Takes a hub's receipts in order. Idempotent by id, so callers repeat it until they have the outcomes. A receipt that
+   * is not authentic (bytes, id, domain, the hub's signature) is `refused` and not kept.
+   *
+   * A receipt's consumer pays. Null takes the address of the tenant's newest receipt with one; without any, the receipt
+   * stays pending.
+   * @param later receipts of whose job the tenant has an earlier one, perhaps through another ledger: kept, not paid
+   * @returns one outcome for each receipt, in order
    */
-  accept(entries: readonly LedgerEntry[]): Promise<AcceptOutcome[]>
+  accept(group: ReceiptGroup, later: readonly Bytes32[]): Promise<AcceptOutcome[]>
   /** Leaves unknown ids out. */
   status(receiptIds: readonly Bytes32[]): Promise<ReceiptStatus[]>
   earnings(key: PublicKey): Promise<Earnings>

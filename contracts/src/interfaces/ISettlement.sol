@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Policy, PublicKey, Receipt, Ticket} from "../libraries/Hashes.sol";
+import {Policy, PublicKey, Receipt} from "../libraries/Hashes.sol";
+import {InclusionProof} from "../libraries/Inclusion.sol";
 
 /// @title Settlement of edge compute receipts
 /// @notice Consumers deposit a stablecoin, a poster settles batches of receipts against the deposits, and nodes claim the
@@ -89,17 +90,17 @@ interface ISettlement {
     /// @notice Owner: allows or forbids an address to post batches. The owner itself must not post.
     function setPoster(address poster, bool isAllowed) external;
 
-    /// @notice Owner: registers or removes the key of a hub, which signs tickets and countersigns receipts.
+    /// @notice Owner: registers or removes the key of a hub, which countersigns receipts.
     function setHubKey(bytes32 x, bytes32 y, bool isAllowed) external;
 
     /// @notice Poster: settles one batch.
     /// @param expectedId must equal `nextBatchId`, so that a batch can never be posted twice.
     /// @param parentRoot must equal the receipt root of the previous batch, zero for the first. A batch thus lands only on the
     /// history that its earnings were summed over.
-    /// @param receiptRoot Merkle root over the ids of the batch's receipts.
-    /// @param logRoot Merkle root over the checkpoints of its tenants' audit logs, so that later changes of a log show; zero
+    /// @param receiptRoot RFC 9162 root over the ids of the batch's receipts, which are leaves.
+    /// @param logRoot RFC 9162 root over the checkpoints of its tenants' audit logs, so that later changes of a log show; zero
     /// for none. Only the event has it: a verifier has the transaction.
-    /// @param earningsRoot Merkle root over the cumulative earnings of all receipt keys, this batch included.
+    /// @param earningsRoot RFC 9162 root over the cumulative earnings of all receipt keys, this batch included.
     /// @param earnedMicroUsd this batch's addition to the earnings; must equal the sum of the charges.
     function postBatch(
         uint64 expectedId,
@@ -115,11 +116,12 @@ interface ISettlement {
 
     /// @notice Pays all unpaid earnings of a receipt key to the address that the key signed. Anyone may send this.
     /// @param cumulativeMicroUsd the amount in the key's leaf under the current earnings root.
+    /// @param proof of that leaf, which the contract hashes itself. A wrong index or size proves nothing else.
     /// @param signature over sha256 of `payoutDigest(key, to)`.
     function claim(
         PublicKey calldata key,
-        uint256 cumulativeMicroUsd,
-        bytes32[] calldata proof,
+        uint128 cumulativeMicroUsd,
+        InclusionProof calldata proof,
         address to,
         P256Signature calldata signature
     ) external;
@@ -142,17 +144,20 @@ interface ISettlement {
 
     function isHubKey(bytes32 x, bytes32 y) external view returns (bool);
 
-    /// @notice Tells whether a receipt stands in a posted batch.
-    function isSettled(uint64 batchId, bytes32 receiptId, bytes32[] calldata proof) external view returns (bool);
+    /// @notice Tells whether a receipt of this chain and contract stands in a posted batch.
+    /// @dev Takes the receipt and not its id, so that no inner node passes for a receipt. Index and size are not proven: a
+    /// caller that must act once for a receipt keeps its id.
+    function isSettled(uint64 batchId, Receipt calldata receipt, InclusionProof calldata proof)
+        external
+        view
+        returns (bool);
 
     /// @notice The 32 bytes whose sha256 a receipt key signs for its next payout to `to`.
     function payoutDigest(PublicKey calldata key, address to) external view returns (bytes32);
 
+    /// @notice SHA-256 of a policy's bytes, the same on every chain.
     function policyHash(Policy calldata policy) external pure returns (bytes32);
 
-    /// @notice The digest that a hub signs for a ticket.
-    function ticketDigest(Ticket calldata ticket) external view returns (bytes32);
-
-    /// @notice A receipt's id, which is its Merkle leaf, and the digest that node and hub sign.
-    function receiptDigest(Receipt calldata receipt) external view returns (bytes32 id, bytes32 digest);
+    /// @notice A receipt's id, which is its leaf in every tree: the hash of its bytes for this chain and contract.
+    function receiptId(Receipt calldata receipt) external view returns (bytes32);
 }

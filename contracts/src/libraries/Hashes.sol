@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// @notice A P-256 public key: a node's receipt key or a hub's signing key.
-struct PublicKey {
-    bytes32 x;
-    bytes32 y;
-}
+// Written by `npm run generate` from the layouts in shared/. Do not edit.
 
-/// @notice A published policy version. Names are keccak-256 of their UTF-8 bytes, enumerations their index, country sets
-/// bitmaps over the append-only country table.
+/// @notice A published policy version. Names are SHA-256 of their UTF-8 bytes.
 struct Policy {
     bytes32 tenant;
     bytes32 id;
     uint32 version;
     uint256 ingress;
     uint256 compute;
-    uint8 storageJurisdiction;
+    uint8 storage_;
     uint8 minEvidence;
     uint8 dataClass;
     bool personalOnPublicNodes;
@@ -27,22 +22,27 @@ struct Policy {
     bytes32 vouchers;
 }
 
-/// @notice Permission to run one attempt of one job on one node.
-struct Ticket {
-    bytes32 jobId;
-    uint32 attempt;
-    bytes32 hub;
-    bytes32 node;
-    bytes32 tenant;
-    bytes32 policyHash;
-    uint256 allowed;
+/// @notice Where a node stands, as its hub saw it at dispatch.
+struct Place {
     uint8 country;
     uint8 evidence;
     uint8 source;
     uint8 trust;
+    string voucher;
     uint256 possible;
     bytes32 evidenceHash;
-    bytes32 voucher;
+}
+
+/// @notice Permission to run one attempt of one job on one node.
+struct Ticket {
+    string jobId;
+    uint32 attempt;
+    string hub;
+    string nodeId;
+    string tenant;
+    bytes32 policyHash;
+    uint256 allowed;
+    Place place;
     bytes32 workDigest;
     bytes32 inputCommitment;
     uint64 units;
@@ -51,71 +51,141 @@ struct Ticket {
     uint64 expiresAtMs;
 }
 
-/// @notice The work that a node did under a ticket; its struct hash is the receipt's id and its Merkle leaf.
+/// @notice A P-256 public key: a node's receipt key or a hub's signing key.
+struct PublicKey {
+    bytes32 x;
+    bytes32 y;
+}
+
+/// @notice The work that a node did under a ticket.
 struct Receipt {
-    bytes32 ticketHash;
-    bytes32 jobId;
-    uint32 attempt;
-    bytes32 tenant;
-    bytes32 policyHash;
-    uint8 country;
-    uint8 evidence;
-    uint8 source;
-    uint8 trust;
-    bytes32 node;
-    bytes32 receiptKeyX;
-    bytes32 receiptKeyY;
-    bytes32 workDigest;
-    bytes32 inputCommitment;
+    Ticket ticket;
+    PublicKey receiptKey;
     bytes32 outputCommitment;
     uint64 units;
-    uint64 priceMicroUsd;
-    uint64 amountMicroUsd;
+    uint128 amountMicroUsd;
     uint64 startedAtMs;
     uint64 finishedAtMs;
     uint8 provider;
-    uint8 verification;
 }
 
-/// @title EIP-712 struct hashes of everything that is signed or in a Merkle tree
-/// @dev All fields are static, so abi.encode of a struct is exactly its EIP-712 encodeData.
+/// @notice Everything that a receipt key has ever earned.
+struct Earnings {
+    bytes32 x;
+    bytes32 y;
+    uint128 cumulativeMicroUsd;
+}
+
+/// @title Hashes of everything that is in a Merkle tree or that a batch names
+/// @dev Enumerations are their word's index. Country sets are bitmaps over the append-only country table.
 library Hashes {
-    bytes32 internal constant POLICY_TYPEHASH = keccak256(
-        "Policy(bytes32 tenant,bytes32 id,uint32 version,uint256 ingress,uint256 compute,uint8 storageJurisdiction,uint8 minEvidence,uint8 dataClass,bool personalOnPublicNodes,uint8 nodeTrust,uint16 retentionDays,uint8 verification,bytes32 network,uint32 regions,bytes32 vouchers)"
-    );
-    bytes32 internal constant TICKET_TYPEHASH = keccak256(
-        "Ticket(bytes32 jobId,uint32 attempt,bytes32 hub,bytes32 node,bytes32 tenant,bytes32 policyHash,uint256 allowed,uint8 country,uint8 evidence,uint8 source,uint8 trust,uint256 possible,bytes32 evidenceHash,bytes32 voucher,bytes32 workDigest,bytes32 inputCommitment,uint64 units,uint64 priceMicroUsd,uint64 issuedAtMs,uint64 expiresAtMs)"
-    );
-    bytes32 internal constant RECEIPT_TYPEHASH = keccak256(
-        "Receipt(bytes32 ticketHash,bytes32 jobId,uint32 attempt,bytes32 tenant,bytes32 policyHash,uint8 country,uint8 evidence,uint8 source,uint8 trust,bytes32 node,bytes32 receiptKeyX,bytes32 receiptKeyY,bytes32 workDigest,bytes32 inputCommitment,bytes32 outputCommitment,uint64 units,uint64 priceMicroUsd,uint64 amountMicroUsd,uint64 startedAtMs,uint64 finishedAtMs,uint8 provider,uint8 verification)"
-    );
-    bytes32 internal constant EARNINGS_TYPEHASH =
-        keccak256("Earnings(bytes32 keyX,bytes32 keyY,uint256 cumulativeMicroUsd)");
-    bytes32 internal constant PAYOUT_TYPEHASH =
-        keccak256("Payout(bytes32 keyX,bytes32 keyY,address to,uint256 nonce)");
+    /// @notice A text may have 255 bytes of UTF-8.
+    error TextTooLong(uint256 length);
 
-    function policy(Policy memory fields) internal pure returns (bytes32) {
-        return keccak256(abi.encode(POLICY_TYPEHASH, fields));
+    /// @dev SHA-256 of "littoral policy", version 1, then the fields.
+    function policy(Policy memory value) internal pure returns (bytes32) {
+        return sha256(bytes.concat(
+            abi.encodePacked(
+                hex"0f6c6974746f72616c20706f6c6963790100000000000000000000000000000000000000000000000000000000",
+                value.tenant,
+                value.id,
+                value.version,
+                value.ingress,
+                value.compute,
+                value.storage_,
+                value.minEvidence
+            ),
+            abi.encodePacked(
+                value.dataClass,
+                value.personalOnPublicNodes,
+                value.nodeTrust,
+                value.retentionDays,
+                value.verification,
+                value.network,
+                value.regions,
+                value.vouchers
+            )
+        ));
     }
 
-    function ticket(Ticket memory fields) internal pure returns (bytes32) {
-        return keccak256(abi.encode(TICKET_TYPEHASH, fields));
+    /// @dev The leaf over "littoral receipt", version 1, this chain, this contract, then the fields.
+    function receipt(Receipt memory value) internal view returns (bytes32) {
+        return sha256(bytes.concat(
+            abi.encodePacked(
+                hex"00106c6974746f72616c207265636569707401",
+                uint64(block.chainid),
+                address(this),
+                _ticket(value.ticket),
+                _publicKey(value.receiptKey),
+                value.outputCommitment,
+                value.units,
+                value.amountMicroUsd
+            ),
+            abi.encodePacked(
+                value.startedAtMs,
+                value.finishedAtMs,
+                value.provider
+            )
+        ));
     }
 
-    function receipt(Receipt memory fields) internal pure returns (bytes32) {
-        return keccak256(abi.encode(RECEIPT_TYPEHASH, fields));
+    /// @dev The leaf over "littoral earnings", version 1, then the fields.
+    function earnings(Earnings memory value) internal pure returns (bytes32) {
+        return sha256(abi.encodePacked(
+            hex"00116c6974746f72616c206561726e696e67730100000000000000000000000000000000000000000000000000000000",
+            value.x,
+            value.y,
+            value.cumulativeMicroUsd
+        ));
     }
 
-    function earnings(PublicKey memory key, uint256 cumulativeMicroUsd) internal pure returns (bytes32) {
-        return keccak256(abi.encode(EARNINGS_TYPEHASH, key, cumulativeMicroUsd));
+    function _place(Place memory value) private pure returns (bytes memory) {
+        return abi.encodePacked(
+            value.country,
+            value.evidence,
+            value.source,
+            value.trust,
+            _text(value.voucher),
+            value.possible,
+            value.evidenceHash
+        );
     }
 
-    function payout(PublicKey memory key, address to, uint256 nonce) internal pure returns (bytes32) {
-        return keccak256(abi.encode(PAYOUT_TYPEHASH, key, to, nonce));
+    function _ticket(Ticket memory value) private pure returns (bytes memory) {
+        return bytes.concat(
+            abi.encodePacked(
+                _text(value.jobId),
+                value.attempt,
+                _text(value.hub),
+                _text(value.nodeId),
+                _text(value.tenant),
+                value.policyHash,
+                value.allowed,
+                _place(value.place)
+            ),
+            abi.encodePacked(
+                value.workDigest,
+                value.inputCommitment,
+                value.units,
+                value.priceMicroUsd,
+                value.issuedAtMs,
+                value.expiresAtMs
+            )
+        );
     }
 
-    /// @notice A key's name in storage and events.
-    function keyId(PublicKey memory key) internal pure returns (bytes32) {
-        return keccak256(abi.encode(key));
+    function _publicKey(PublicKey memory value) private pure returns (bytes memory) {
+        return abi.encodePacked(
+            value.x,
+            value.y
+        );
+    }
+
+    /// @dev The length in one byte, then the text.
+    function _text(string memory text) private pure returns (bytes memory) {
+        uint256 length = bytes(text).length;
+        if (length > 255) revert TextTooLong(length);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return abi.encodePacked(uint8(length), text);
     }
 }

@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {ISettlement} from "../../src/interfaces/ISettlement.sol";
-import {Hashes, Policy, PublicKey} from "../../src/libraries/Hashes.sol";
+import {Earnings, Hashes, Policy, PublicKey, Receipt} from "../../src/libraries/Hashes.sol";
+import {InclusionProof} from "../../src/libraries/Inclusion.sol";
 import {Settlement} from "../../src/Settlement.sol";
 import {TestUsd} from "../../src/TestUsd.sol";
 import {ForgeTest} from "./ForgeTest.sol";
@@ -54,6 +55,20 @@ abstract contract SettlementFixture is ForgeTest {
         policy.vouchers = keccak256("operator own");
     }
 
+    function _receipt(uint256 number) internal pure returns (Receipt memory receipt) {
+        receipt.ticket.jobId = "job_0123456789abcdef0123456789abcdef";
+        receipt.ticket.attempt = 1;
+        receipt.ticket.hub = "eu-west-0";
+        receipt.ticket.nodeId = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+        receipt.ticket.tenant = "acme";
+        receipt.ticket.policyHash = Hashes.policy(_policy());
+        receipt.ticket.allowed = COMPUTE;
+        receipt.ticket.place.country = 57;
+        receipt.ticket.place.possible = 1 << 57;
+        // forge-lint: disable-next-line(unsafe-typecast)
+        receipt.units = uint64(number);
+    }
+
     function _uses(uint256 countries) internal pure returns (ISettlement.PolicyUse[] memory uses) {
         uses = new ISettlement.PolicyUse[](1);
         uses[0] = ISettlement.PolicyUse(_policy(), countries);
@@ -96,12 +111,29 @@ abstract contract SettlementFixture is ForgeTest {
     }
 
     function _leaf(uint256 privateKey, uint256 cumulative) internal pure returns (bytes32) {
-        return Hashes.earnings(_key(privateKey), cumulative);
+        PublicKey memory key = _key(privateKey);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return Hashes.earnings(Earnings(key.x, key.y, uint128(cumulative)));
+    }
+
+    /// @dev The proof of the only leaf of a tree.
+    function _alone() internal pure returns (InclusionProof memory) {
+        return InclusionProof(0, 1, new bytes32[](0));
     }
 
     /// @dev Claims from a tree of one leaf.
     function _claim(uint256 privateKey, uint256 cumulative, address to) internal {
+        vm.assertTrue(_tryClaim(privateKey, cumulative, _alone(), to), "claim");
+    }
+
+    function _tryClaim(uint256 privateKey, uint256 cumulative, InclusionProof memory proof, address to)
+        internal
+        returns (bool done)
+    {
         ISettlement.P256Signature memory signature = _signPayout(privateKey, to);
-        settlement.claim(_key(privateKey), cumulative, new bytes32[](0), to, signature);
+        PublicKey memory key = _key(privateKey);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        bytes memory call = abi.encodeCall(settlement.claim, (key, uint128(cumulative), proof, to, signature));
+        (done,) = address(settlement).call(call);
     }
 }

@@ -4,11 +4,16 @@ import { newJobId, type Address, type Bytes32 } from '#shared/base/ids.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
 import type { LedgerCore } from '#worker/ledger/core.ts'
-import type { LedgerEntry } from '#worker/protocols/ledger.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { DOMAIN, openLedger } from '#test/support/storage/ledger.ts'
 import { createModelChain, type ModelChain } from '#test/support/storage/model-chain.ts'
-import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
+import {
+  createReceiptMaker,
+  groupOf,
+  nowOfReceipts,
+  type GroupEntry,
+  type ReceiptMaker,
+} from '#test/support/hub/receipts.ts'
 import { createRandom, type Random } from '../../support/random.ts'
 
 const CONSUMERS: readonly Address[] = [`0x${'c1'.repeat(20)}`, `0x${'c2'.repeat(20)}`]
@@ -74,7 +79,7 @@ async function live(world: World, act: (ledger: LedgerCore) => Promise<unknown>)
   const { random } = world
   const kind = random.below(3)
   const edge = `${random.chance(0.5) ? 'before' : 'after'} ${CALLS[random.below(CALLS.length)]}`
-  if (kind === 0) world.death = { ...IMMORTAL, statementsLeft: random.below(120) }
+  if (kind === 0) world.death = { ...IMMORTAL, statementsLeft: random.below(60) }
   if (kind === 1) world.death = { ...IMMORTAL, edge }
   try {
     await act(start(world))
@@ -86,7 +91,7 @@ async function live(world: World, act: (ledger: LedgerCore) => Promise<unknown>)
 
 async function bringReceipts(world: World, jobs: SignedReceipt['receipt']['ticket']['jobId'][]) {
   const { random, maker } = world
-  const entries: LedgerEntry[] = []
+  const entries: GroupEntry[] = []
   for (let i = random.below(4); i >= 0; i -= 1) {
     const known = jobs[random.below(jobs.length + 1)]
     const jobId = known ?? newJobId((size) => random.bytes(size))
@@ -102,8 +107,9 @@ async function bringReceipts(world: World, jobs: SignedReceipt['receipt']['ticke
     const consumer = random.chance(0.1) ? null : (CONSUMERS[random.below(2)] ?? null)
     entries.push({ receipt, consumer })
   }
-  await live(world, (ledger) => ledger.accept(entries))
-  await live(world, (ledger) => ledger.accept(entries))
+  const group = groupOf(entries)
+  await live(world, (ledger) => ledger.accept(group, []))
+  await live(world, (ledger) => ledger.accept(group, []))
 }
 
 function disturb(world: World): void {

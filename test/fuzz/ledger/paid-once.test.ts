@@ -4,15 +4,19 @@
  */
 import fc from 'fast-check'
 import { beforeAll, expect, it } from 'vitest'
-import { randomBytes, TenantId, type Bytes32 } from '#shared/base/ids.ts'
+import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
-import { createReceiptMaker, nowOfReceipts, type ReceiptMaker } from '#test/support/hub/receipts.ts'
+import {
+  createReceiptMaker,
+  groupOf,
+  nowOfReceipts,
+  type ReceiptMaker,
+} from '#test/support/hub/receipts.ts'
 import { DOMAIN, openLedger } from '#test/support/storage/ledger.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
 import { IDEMPOTENCY_LEASE_MS } from '#worker/tenant/idempotency/idempotency-store.ts'
 
-const SALT: Bytes32 = `0x${'5a'.repeat(32)}`
 const ANSWER = { status: 200, headers: {}, body: null }
 const KEYS = 3
 const HUBS = 2
@@ -56,11 +60,10 @@ async function createScene() {
     async deliver(hub: number, until: 'tenant' | 'ledger' | 'outbox') {
       const { outbox, ledger } = hubs[hub] ?? {}
       if (outbox === undefined || ledger === undefined || outbox.length === 0) return
-      const later = tenant.receipts.record(outbox.map((receipt) => ({ receipt, salt: SALT })))
+      const group = groupOf(outbox.map((receipt) => ({ receipt })))
+      const { later } = tenant.receipts.record(group)
       if (until === 'tenant') return
-      await ledger.accept(
-        outbox.map((receipt) => ({ receipt, consumer: null, isLater: later.includes(receipt.id) })),
-      )
+      await ledger.accept(group, later)
       if (until === 'outbox') outbox.length = 0
     },
     restart: () => void (tenant = open()),

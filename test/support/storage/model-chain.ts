@@ -2,7 +2,7 @@
 import { decodeFunctionData, keccak256, stringToHex, type Hex } from 'viem'
 import type { Domain } from '#shared/proof/domain.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
-import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
+import { EMPTY_ROOT } from '#shared/receipt/settlement.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import type {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
-import { createReceiptMaker, type ReceiptWish } from '#test/support/hub/receipts.ts'
+import { createReceiptMaker, groupOf, type ReceiptWish } from '#test/support/hub/receipts.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { CONSUMER, DOMAIN, settleAll, useLedgerBench } from '#test/support/storage/ledger.ts'
 
@@ -12,12 +12,13 @@ const bench = useLedgerBench()
 describe('what a Ledger takes', () => {
   it('is not delayed by a receipt beside it that makes the checks throw', async () => {
     const ledger = bench.start()
-    const [good, bad] = [await bench.maker.make(), await bench.maker.make()]
-    const poison = { ...bad, policy: { ...bad.policy, retentionDays: -1 } }
-    const outcomes = await ledger.accept([
-      { receipt: poison, consumer: CONSUMER },
-      { receipt: good, consumer: CONSUMER },
-    ])
+    const [bad, good] = await bench.maker.makeAll([{}, {}])
+    if (!bad || !good) throw new Error('no receipts')
+    const group = groupOf([bad, good].map((receipt) => ({ receipt, consumer: CONSUMER })))
+    const [first, ...others] = group.receipts
+    if (first === undefined) throw new Error('no receipt')
+    const poison = { ...first, receipt: first.receipt.slice(1) }
+    const outcomes = await ledger.accept({ ...group, receipts: [poison, ...others] }, [])
     expect(outcomes).toMatchObject([
       { status: 'refused', refusal: 'receipt.malformed' },
       { id: good.id, status: 'pending' },
@@ -27,11 +28,11 @@ describe('what a Ledger takes', () => {
   it('[L1] is taken once, however often it comes', async () => {
     const ledger = bench.start()
     const entry = { receipt: await bench.maker.make(), consumer: CONSUMER }
-    const first = await ledger.accept([entry])
+    const first = await ledger.accept(groupOf([entry]), [])
     expect(first).toEqual([{ id: entry.receipt.id, status: 'pending', refusal: null }])
-    await ledger.accept([entry, entry])
+    await ledger.accept(groupOf([entry, entry]), [])
     await settleAll(bench, ledger)
-    expect(await ledger.accept([entry])).toMatchObject([{ status: 'settled' }])
+    expect(await ledger.accept(groupOf([entry]), [])).toMatchObject([{ status: 'settled' }])
     await settleAll(bench, ledger)
     expect(bench.chain.posted.map(({ receiptCount }) => receiptCount)).toEqual([1])
   })
@@ -41,8 +42,8 @@ describe('what a Ledger takes', () => {
     const first = await bench.maker.make({ attempt: 2 })
     const { jobId } = first.receipt.ticket
     const late = await bench.maker.make({ jobId, attempt: 1, node: 1 })
-    await ledger.accept([{ receipt: first, consumer: CONSUMER }])
-    const [outcome] = await ledger.accept([{ receipt: late, consumer: CONSUMER }])
+    await ledger.accept(groupOf([{ receipt: first, consumer: CONSUMER }]), [])
+    const [outcome] = await ledger.accept(groupOf([{ receipt: late, consumer: CONSUMER }]), [])
     expect(outcome).toEqual({ id: late.id, status: 'refused', refusal: 'duplicate_job' })
     await settleAll(bench, ledger)
     expect(await ledger.status([first.id, late.id])).toMatchObject([
@@ -63,7 +64,7 @@ describe('what a Ledger takes', () => {
     const { jobId } = outside.receipt.ticket
     const inside = await bench.maker.make({ jobId, attempt: 2 })
     const entries = [outside, inside].map((receipt) => ({ receipt, consumer: CONSUMER }))
-    expect(await ledger.accept(entries)).toMatchObject([
+    expect(await ledger.accept(groupOf(entries), [])).toMatchObject([
       { status: 'refused', refusal: 'compute.allow' },
       { status: 'pending' },
     ])
@@ -91,7 +92,7 @@ describe('what a Ledger takes', () => {
     async (rule, wish) => {
       const ledger = bench.start()
       const receipt = await bench.maker.make(wish)
-      expect(await ledger.accept([{ receipt, consumer: CONSUMER }])).toEqual([
+      expect(await ledger.accept(groupOf([{ receipt, consumer: CONSUMER }]), [])).toEqual([
         { id: receipt.id, status: 'refused', refusal: rule },
       ])
       await settleAll(bench, ledger)
@@ -107,11 +108,11 @@ describe('what a Ledger takes', () => {
     const receipt = await bench.maker.make()
     const stranger = await bench.maker.make()
     const forged = { ...receipt, hubSignature: stranger.hubSignature }
-    expect(await ledger.accept([{ receipt: forged, consumer: CONSUMER }])).toEqual([
+    expect(await ledger.accept(groupOf([{ receipt: forged, consumer: CONSUMER }]), [])).toEqual([
       { id: receipt.id, status: 'refused', refusal: 'hub.signature' },
     ])
     expect(await ledger.status([receipt.id])).toEqual([])
-    expect(await ledger.accept([{ receipt, consumer: CONSUMER }])).toMatchObject([
+    expect(await ledger.accept(groupOf([{ receipt, consumer: CONSUMER }]), [])).toMatchObject([
       { status: 'pending' },
     ])
   })
@@ -119,8 +120,8 @@ describe('what a Ledger takes', () => {
   it('[L2] is not kept when it is for another contract', async () => {
     const elsewhere = await createReceiptMaker({ ...DOMAIN, chainId: 1 })
     const receipt = await elsewhere.make()
-    expect(await bench.start().accept([{ receipt, consumer: CONSUMER }])).toMatchObject([
-      { status: 'refused', refusal: 'receipt.domain' },
-    ])
+    expect(
+      await bench.start().accept(groupOf([{ receipt, consumer: CONSUMER }]), []),
+    ).toMatchObject([{ status: 'refused', refusal: 'receipt.domain' }])
   })
 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { checkpointLeaf } from '#shared/audit/entries.ts'
 import { nameHash, TenantId, type Address } from '#shared/base/ids.ts'
 import { createModelChain } from '#test/support/storage/model-chain.ts'
-import { createReceiptMaker } from '#test/support/hub/receipts.ts'
+import { createReceiptMaker, groupOf } from '#test/support/hub/receipts.ts'
 import { CONSUMER, DOMAIN, settleAll, useLedgerBench } from '#test/support/storage/ledger.ts'
 
 const bench = useLedgerBench()
@@ -12,11 +12,10 @@ describe('what a Ledger posts', () => {
     const elsewhere = await createReceiptMaker({ ...DOMAIN, chainId: 1 })
     const [here, there] = [await bench.maker.make(), await elsewhere.make()]
     const waiting = bench.start({ chain: null })
-    const entries = [here, there].map((receipt) => ({ receipt, consumer: CONSUMER }))
-    expect(await waiting.accept(entries)).toMatchObject([
-      { status: 'pending' },
-      { status: 'pending' },
-    ])
+    for (const receipt of [here, there]) {
+      const group = groupOf([{ receipt, consumer: CONSUMER }])
+      expect(await waiting.accept(group, [])).toMatchObject([{ status: 'pending' }])
+    }
     await waiting.tick()
     expect(await waiting.health()).toMatchObject({ isPosting: false, pendingReceipts: 2 })
     const ledger = bench.start()
@@ -33,7 +32,7 @@ describe('what a Ledger posts', () => {
     const head = (size: number) => ({ tenant, size, root: receipt.id })
     const shown = (size: number) => ({ ...head(size), consistency: [] })
     const first = bench.start({ checkpointOf: async () => shown(4) })
-    await first.accept([{ receipt, consumer: CONSUMER }])
+    await first.accept(groupOf([{ receipt, consumer: CONSUMER }]), [])
     await first.tick()
     const again = bench.start({ checkpointOf: async () => shown(9) })
     await settleAll(bench, again)
@@ -44,6 +43,8 @@ describe('what a Ledger posts', () => {
       batchId: 1,
       logRoot: checkpointLeaf(head(4)),
       checkpoint: head(4),
+      index: 0,
+      size: 1,
       proof: [],
     })
     expect(await again.settledLogs(TenantId.parse('other'), [1])).toEqual([])
@@ -53,8 +54,8 @@ describe('what a Ledger posts', () => {
     const ledger = bench.start()
     const strangers = await createReceiptMaker(DOMAIN)
     const [known, unknown] = [await bench.maker.make(), await strangers.make()]
-    const entries = [unknown, known].map((receipt) => ({ receipt, consumer: CONSUMER }))
-    await ledger.accept(entries)
+    for (const receipt of [unknown, known])
+      await ledger.accept(groupOf([{ receipt, consumer: CONSUMER }]), [])
     await settleAll(bench, ledger)
     expect(await ledger.status([known.id, unknown.id])).toMatchObject([
       { status: 'settled' },
@@ -73,11 +74,11 @@ describe('what a Ledger posts', () => {
       await bench.maker.make(),
       await bench.maker.make(),
     ]
-    await ledger.accept([{ receipt: unknown, consumer: null }])
+    await ledger.accept(groupOf([{ receipt: unknown, consumer: null }]), [])
     const before = await ledger.status([unknown.id])
     expect(before).toMatchObject([{ status: 'pending' }])
-    await ledger.accept([{ receipt: paid, consumer: CONSUMER }])
-    await ledger.accept([{ receipt: unpaid, consumer: poor }])
+    await ledger.accept(groupOf([{ receipt: paid, consumer: CONSUMER }]), [])
+    await ledger.accept(groupOf([{ receipt: unpaid, consumer: poor }]), [])
     await settleAll(bench, ledger)
     expect(await ledger.status([unknown.id, unpaid.id, paid.id])).toMatchObject([
       { status: 'settled' },
@@ -92,7 +93,7 @@ describe('what a Ledger posts', () => {
   it('[L8] counts as settled only under the configured number of blocks', async () => {
     const ledger = bench.start({ confirmations: 3 })
     const receipt = await bench.maker.make()
-    await ledger.accept([{ receipt, consumer: CONSUMER }])
+    await ledger.accept(groupOf([{ receipt, consumer: CONSUMER }]), [])
     await ledger.tick()
     bench.chain.mine()
     await ledger.tick()
@@ -105,7 +106,7 @@ describe('what a Ledger posts', () => {
 
   it('[L9] is nothing on another contract than its first', async () => {
     const first = bench.start()
-    await first.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
+    await first.accept(groupOf([{ receipt: await bench.maker.make(), consumer: CONSUMER }]), [])
     await settleAll(bench, first)
     const domain = { ...DOMAIN, verifyingContract: `0x${'5f'.repeat(20)}` } as const
     const other = createModelChain(domain)
@@ -121,7 +122,7 @@ describe('what a Ledger posts', () => {
     const ledger = bench.start({ wake: (delayMs) => delays.push(delayMs) })
     await ledger.tick()
     expect(delays).toEqual([])
-    await ledger.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
+    await ledger.accept(groupOf([{ receipt: await bench.maker.make(), consumer: CONSUMER }]), [])
     expect(delays).toEqual([1_000])
     await ledger.tick()
     bench.chain.mine()
@@ -145,7 +146,7 @@ describe('what a Ledger posts', () => {
     const ledger = bench.start()
     const [first, second] = [await bench.maker.make(), await bench.maker.make({ node: 1 })]
     for (const receipt of [first, second]) {
-      await ledger.accept([{ receipt, consumer: CONSUMER }])
+      await ledger.accept(groupOf([{ receipt, consumer: CONSUMER }]), [])
       await settleAll(bench, ledger)
     }
     const roots = bench.chain.posted.map(({ receiptRoot }) => receiptRoot)
@@ -175,7 +176,7 @@ describe('what a Ledger posts', () => {
 
   it('[L6] is replaced with a higher fee when it is not mined in time', async () => {
     const ledger = bench.start()
-    await ledger.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
+    await ledger.accept(groupOf([{ receipt: await bench.maker.make(), consumer: CONSUMER }]), [])
     await ledger.tick()
     bench.nowMs += 59_000
     await ledger.tick()

@@ -2,7 +2,7 @@
 import type { Hex } from 'viem'
 import { z } from 'zod'
 import { TenantCheckpoint } from '#shared/audit/entries.ts'
-import { domainSeparator, type Domain } from '#shared/proof/domain.ts'
+import { domainName, type Domain } from '#shared/proof/domain.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { SettlementBatch } from '#worker/ledger/intake/settlement-batch.ts'
 import type { SignedTransaction } from '#worker/ledger/chain/chain.ts'
@@ -52,10 +52,10 @@ export function createSettlementBatchStore(
   return {
     /** Tells whether the batches here are for this chain and contract. The first domain asked for binds them for good. */
     isFor(domain: Domain): boolean {
-      const separator = domainSeparator(domain)
+      const name = domainName(domain)
       const [row] = rows('SELECT domain FROM bound_to')
-      if (row === undefined) rows('INSERT INTO bound_to (domain) VALUES (?)', separator)
-      return row === undefined || row['domain'] === separator
+      if (row === undefined) rows('INSERT INTO bound_to (domain) VALUES (?)', name)
+      return row === undefined || row['domain'] === name
     },
 
     /** Keeps a new version and its first transaction, both or neither, and assigns its receipts to it. */
@@ -78,8 +78,7 @@ export function createSettlementBatchStore(
         const checkpoints = JSON.stringify(batch.checkpoints)
         const keepLogs = 'INSERT INTO batch_logs (id, attempt, checkpoints) VALUES (?, ?, ?)'
         rows(keepLogs, batch.id, attempt, checkpoints)
-        for (const leaf of batch.leaves)
-          rows('UPDATE receipts SET batch_id = ? WHERE id = ?', batch.id, leaf)
+        assignReceipts(rows, batch, 'pending')
         insertTransaction(rows, batch.id, { ...transaction, attempt })
       })
     },
@@ -135,6 +134,16 @@ export function createSettlementBatchStore(
       return rows(query, limit).map(toKept)
     },
   }
+}
+
+/** Puts the receipts of a version into its batch. */
+export function assignReceipts(
+  rows: Rows,
+  { id, leaves }: Pick<KeptSettlementBatch, 'id' | 'leaves'>,
+  state: 'pending' | 'settled',
+): void {
+  const change = `UPDATE receipts SET state = ?, batch_id = ? WHERE id IN (SELECT value FROM json_each(?))`
+  rows(change, state, id, JSON.stringify(leaves))
 }
 
 function insertTransaction(rows: Rows, batchId: number, transaction: KeptTransaction): void {

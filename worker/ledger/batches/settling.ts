@@ -6,8 +6,8 @@ import {
   toKey,
   type KeyEarnings,
 } from '#worker/ledger/intake/settlement-batch.ts'
-import { toKept, type Landing } from './settlement-batch-store.ts'
-import type { DurableStorage } from '#worker/platform/storage.ts'
+import { assignReceipts, toKept, type Landing } from './settlement-batch-store.ts'
+import type { DurableStorage, Row } from '#worker/platform/storage.ts'
 import type { Rows } from '#worker/ledger/intake/database.ts'
 
 export type Settling = ReturnType<typeof createSettling>
@@ -32,10 +32,7 @@ export function createSettling(rows: Rows, storage: Pick<DurableStorage, 'transa
       atomically(() => {
         const landed = rows('SELECT * FROM batches WHERE id = ? AND attempt = ?', id, attempt)
         release(id)
-        for (const leaf of landed.flatMap((row) => toKept(row).leaves)) {
-          const change = "UPDATE receipts SET state = 'settled', batch_id = ? WHERE id = ?"
-          rows(change, id, leaf)
-        }
+        for (const version of landed.map(toKept)) assignReceipts(rows, version, 'settled')
         rows("UPDATE batches SET state = 'dropped' WHERE id = ?", id)
         rows(
           `UPDATE batches SET state = 'settled', transaction_hash = ?, block_number = ? WHERE id = ? AND attempt = ?`,
@@ -63,10 +60,7 @@ export function createSettling(rows: Rows, storage: Pick<DurableStorage, 'transa
     },
 
     earnings(): KeyEarnings[] {
-      return rows('SELECT key, cumulative FROM earnings').map((row) => ({
-        key: toKey(String(row['key'])),
-        cumulativeMicroUsd: BigInt(String(row['cumulative'])),
-      }))
+      return rows('SELECT key, cumulative FROM earnings').map(toEarnings)
     },
 
     earnedBy: (key: PublicKey): bigint => cumulativeOf(rows, key),
@@ -81,10 +75,26 @@ function changeEarnings(rows: Rows, batchId: number, sign: 1n | -1n): void {
       amountMicroUsd: sign * BigInt(String(row['amount'])),
     }),
   )
-  for (const { key, cumulativeMicroUsd } of addEarnings([], earned)) {
-    const cumulative = cumulativeOf(rows, key) + cumulativeMicroUsd
-    const change = 'INSERT OR REPLACE INTO earnings (key, cumulative) VALUES (?, ?)'
-    rows(change, keyName(key), cumulative.toString())
+  const names = JSON.stringify(earned.map(({ key }) => keyName(key)))
+  const before = rows(
+    'SELECT key, cumulative FROM earnings WHERE key IN (SELECT value FROM json_each(?))',
+    names,
+  ).map(toEarnings)
+  const after = addEarnings(before, earned).map(({ key, cumulativeMicroUsd }) => [
+    keyName(key),
+    cumulativeMicroUsd.toString(),
+  ])
+  rows(
+    `INSERT OR REPLACE INTO earnings (key, cumulative)
+      SELECT value ->> 0, value ->> 1 FROM json_each(?)`,
+    JSON.stringify(after),
+  )
+}
+
+function toEarnings(row: Row): KeyEarnings {
+  return {
+    key: toKey(String(row['key'])),
+    cumulativeMicroUsd: BigInt(String(row['cumulative'])),
   }
 }
 

@@ -1,13 +1,13 @@
 /** The Ledger's receipts: what a batch and a payout need, without payload, salt or signature. */
-import { domainSeparator } from '#shared/proof/domain.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import { CompiledPolicy } from '#shared/law/policy.ts'
-import type { SignedReceipt } from '#shared/receipt/receipt.ts'
+import { domainName, type Domain } from '#shared/proof/domain.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
-import { keyName } from './settlement-batch.ts'
+import type { Receipt } from '#shared/receipt/receipt.ts'
 import type { Row } from '#worker/platform/storage.ts'
-import type { Rows } from './database.ts'
 import type { ReceiptState } from '#worker/protocols/ledger.ts'
+import type { Rows } from './database.ts'
+import { keyName } from './settlement-batch.ts'
 
 export interface KeptReceipt {
   readonly id: Bytes32
@@ -16,58 +16,71 @@ export interface KeptReceipt {
   readonly batchId: number | null
 }
 
+export interface NewReceipt {
+  readonly id: Bytes32
+  readonly domain: Domain
+  readonly receipt: Receipt
+  /** Null for the one that the tenant has named last. */
+  readonly consumer: Address | null
+  /** The rule that it breaks; null when it is to be paid. */
+  readonly refusal: string | null
+}
+
 export type ReceiptStore = ReturnType<typeof createReceiptStore>
 
 export function createReceiptStore(rows: Rows) {
   return {
-    find(id: Bytes32): KeptReceipt | undefined {
-      const [row] = rows('SELECT id, state, refusal, batch_id FROM receipts WHERE id = ?', id)
-      return row === undefined ? undefined : toKept(row)
+    /** Leaves unknown ids out. */
+    find(ids: readonly Bytes32[]): KeptReceipt[] {
+      const query = `SELECT id, state, refusal, batch_id FROM receipts WHERE id ${AMONG}`
+      return rows(query, JSON.stringify(ids)).map(toKept)
     },
 
-    hasAccepted(jobId: string): boolean {
-      const query = "SELECT 1 FROM receipts WHERE job_id = ? AND state <> 'refused'"
-      return rows(query, jobId).length > 0
+    /** The jobs among these that have a receipt to be paid, or a paid one. */
+    acceptedJobs(jobIds: readonly string[]): Set<string> {
+      const query = `SELECT job_id FROM receipts WHERE state <> 'refused' AND job_id ${AMONG}`
+      return new Set(rows(query, JSON.stringify(jobIds)).map((row) => String(row['job_id'])))
     },
 
-    insert(signed: SignedReceipt, refusal: string | null): void {
-      const { receipt, policy } = signed
-      const { ticket } = receipt
-      if (rows('SELECT 1 FROM policies WHERE hash = ?', policy.hash).length === 0) {
-        const text = JSON.stringify(policy)
-        rows('INSERT INTO policies (hash, policy) VALUES (?, ?)', policy.hash, text)
+    /** @param hub which signed all of them */
+    insert(receipts: readonly NewReceipt[], hub: PublicKey): void {
+      if (receipts.length === 0) return
+      const consumers = consumersOf(
+        rows,
+        receipts.map(({ receipt }) => receipt.ticket.tenant),
+      )
+      const values = receipts.map((each) => valuesOf(each, consumers))
+      rows(INSERT_RECEIPTS, keyName(hub), JSON.stringify(values))
+    },
+
+    /** A tenant's newest address pays for its receipts that came without one. @param named in order */
+    learnConsumers(named: readonly (readonly [tenant: string, consumer: Address | null])[]): void {
+      const newest = new Map<string, string>()
+      for (const [tenant, consumer] of named)
+        if (consumer !== null) newest.set(tenant, consumer.toLowerCase())
+      const known = consumersOf(rows, [...newest.keys()])
+      for (const [tenant, address] of newest) {
+        // Every receipt brings the address, and no receipt waits for a known one.
+        if (known.get(tenant) === address) continue
+        rows('INSERT OR REPLACE INTO consumers (tenant, address) VALUES (?, ?)', tenant, address)
+        rows(
+          `UPDATE receipts SET consumer = ?
+            WHERE tenant = ? AND consumer IS NULL AND state = 'pending' AND batch_id IS NULL`,
+          address,
+          tenant,
+        )
       }
-      rows(
-        `INSERT INTO receipts (id, job_id, attempt, tenant, consumer, key, amount, policy_hash, country, hub, domain,
-          state, refusal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-        signed.id,
-        ticket.jobId,
-        ticket.attempt,
-        ticket.tenant,
-        consumerOf(rows, ticket.tenant),
-        keyName(receipt.receiptKey),
-        receipt.amountMicroUsd,
-        ticket.policyHash,
-        ticket.place.country,
-        keyName(signed.hubKey),
-        domainSeparator(signed.domain),
-        refusal === null ? 'pending' : 'refused',
-        refusal,
-      )
     },
 
-    /** A tenant's newest address pays for its receipts that came without one. */
-    learnConsumer(tenant: string, consumer: Address): void {
-      const address = consumer.toLowerCase()
-      // Every receipt brings the address, and no receipt waits for a known one.
-      if (consumerOf(rows, tenant) === address) return
-      rows('INSERT OR REPLACE INTO consumers (tenant, address) VALUES (?, ?)', tenant, address)
-      rows(
-        `UPDATE receipts SET consumer = ?
-          WHERE tenant = ? AND consumer IS NULL AND state = 'pending' AND batch_id IS NULL`,
-        address,
-        tenant,
-      )
+    /** @param policies by their hash, which the caller has computed */
+    keepPolicies(policies: ReadonlyMap<Bytes32, CompiledPolicy>): void {
+      const query = `SELECT hash FROM policies WHERE hash ${AMONG}`
+      const kept = rows(query, JSON.stringify([...policies.keys()])).map((row) => row['hash'])
+      for (const [hash, policy] of policies) {
+        if (kept.includes(hash)) continue
+        const text = JSON.stringify(policy)
+        rows('INSERT INTO policies (hash, policy) VALUES (?, ?)', hash, text)
+      }
     },
 
     policy(hash: Bytes32): CompiledPolicy | undefined {
@@ -91,9 +104,46 @@ export function createReceiptStore(rows: Rows) {
   }
 }
 
-function consumerOf(rows: Rows, tenant: string): string | null {
-  const [row] = rows('SELECT address FROM consumers WHERE tenant = ?', tenant)
-  return row === undefined ? null : String(row['address'])
+/** Bound to a JSON list. */
+const AMONG = 'IN (SELECT value FROM json_each(?))'
+
+/** Bound to the hub and to a JSON list of {@link valuesOf} lists, whose order the sequence keeps. */
+const INSERT_RECEIPTS = `INSERT INTO receipts (hub, id, job_id, attempt, tenant, consumer, key, amount, policy_hash, country,
+    domain, state, refusal)
+  SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+    value ->> 8, value ->> 9, value ->> 10, value ->> 11
+  FROM json_each(?) ORDER BY key`
+
+function valuesOf(
+  { id, domain, receipt, consumer, refusal }: NewReceipt,
+  consumers: ReadonlyMap<string, string>,
+): (string | number | null)[] {
+  const { ticket, receiptKey, amountMicroUsd } = receipt
+  return [
+    id,
+    ticket.jobId,
+    ticket.attempt,
+    ticket.tenant,
+    consumer?.toLowerCase() ?? consumers.get(ticket.tenant) ?? null,
+    keyName(receiptKey),
+    amountMicroUsd,
+    ticket.policyHash,
+    ticket.place.country,
+    domainName(domain),
+    refusal === null ? 'pending' : 'refused',
+    refusal,
+  ]
+}
+
+/** The newest address of each tenant that has named one. */
+function consumersOf(rows: Rows, tenants: readonly string[]): Map<string, string> {
+  const query = `SELECT tenant, address FROM consumers WHERE tenant ${AMONG}`
+  return new Map(
+    rows(query, JSON.stringify([...new Set(tenants)])).map((row) => [
+      String(row['tenant']),
+      String(row['address']),
+    ]),
+  )
 }
 
 function toKept(row: Row): KeptReceipt {

@@ -2,9 +2,8 @@
 import { encodeFunctionData, type Hex } from 'viem'
 import { invariant } from '#shared/base/errors.ts'
 import { checkpointLeaf, type TenantCheckpoint } from '#shared/audit/entries.ts'
-import { networkHash, vouchersHash } from '#shared/law/compile-policy.ts'
-import { nameHash, type Address, type Bytes32 } from '#shared/base/ids.ts'
-import { buildMerkleTree, type MerkleTree } from '#shared/receipt/merkle.ts'
+import type { Address, Bytes32 } from '#shared/base/ids.ts'
+import { policyWords } from '#shared/law/compile-policy.ts'
 import {
   DATA_CLASSES,
   EVIDENCE_CLASSES,
@@ -13,7 +12,8 @@ import {
   VERIFICATION_LEVELS,
   type CompiledPolicy,
 } from '#shared/law/policy.ts'
-import { earningsLeaf } from '#shared/receipt/settlement.ts'
+import { buildTree, type Tree } from '#shared/proof/tree.ts'
+import { earningsLeaf, EMPTY_ROOT } from '#shared/receipt/settlement.ts'
 import { SETTLEMENT_ABI } from '#shared/receipt/settlement-abi.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 
@@ -61,7 +61,7 @@ export function buildSettlementBatch(input: SettlementBatchInput): SettlementBat
   const { id, parentRoot, receipts, policies, earnings } = input
   invariant(receipts.length > 0, 'a batch has at least one receipt')
   const leaves = receipts.map((receipt) => receipt.id)
-  const receiptRoot = buildMerkleTree(leaves).root
+  const receiptRoot = treeOver(leaves).root
   const earningsRoot = earningsTree(addEarnings(earnings, receipts)).root
   const checkpoints = input.checkpoints.toSorted((a, b) => (a.tenant < b.tenant ? -1 : 1))
   const earnedMicroUsd = receipts.reduce((sum, { amountMicroUsd }) => sum + amountMicroUsd, 0n)
@@ -83,9 +83,15 @@ export function buildSettlementBatch(input: SettlementBatchInput): SettlementBat
   return { id, leaves, receiptRoot, checkpoints, earningsRoot, earnedMicroUsd, calldata }
 }
 
-/** The tree over a batch's checkpoints; its root is zero when there are none. */
-export function logTree(checkpoints: readonly TenantCheckpoint[]): MerkleTree {
-  return buildMerkleTree(checkpoints.map(checkpointLeaf))
+/** The tree over a batch's checkpoints. */
+export function logTree(checkpoints: readonly TenantCheckpoint[]): Tree {
+  return treeOver(checkpoints.map(checkpointLeaf))
+}
+
+/** The tree over these leaves; its root is {@link EMPTY_ROOT} when there are none. */
+function treeOver(leaves: readonly Bytes32[]): Tree {
+  const tree = buildTree(leaves)
+  return leaves.length === 0 ? { ...tree, root: EMPTY_ROOT } : tree
 }
 
 /** The earnings after a batch. */
@@ -102,13 +108,13 @@ export function addEarnings(
 }
 
 /** One leaf for each key that earned something, in the order of the keys. */
-export function earningsTree(earnings: readonly KeyEarnings[]): MerkleTree & {
+export function earningsTree(earnings: readonly KeyEarnings[]): Tree & {
   readonly leafOf: (key: PublicKey) => number | undefined
 } {
   const earners = earnings
     .filter(({ cumulativeMicroUsd }) => cumulativeMicroUsd > 0n)
     .toSorted((a, b) => (keyName(a.key) < keyName(b.key) ? -1 : 1))
-  const tree = buildMerkleTree(
+  const tree = treeOver(
     earners.map(({ key, cumulativeMicroUsd }) => earningsLeaf(key, cumulativeMicroUsd)),
   )
   const positions = new Map(earners.map(({ key }, position) => [keyName(key), position]))
@@ -136,28 +142,22 @@ function policyUses(
   return [...used].map(([hash, countriesUsed]) => {
     const policy = policies.get(hash)
     invariant(policy, `policy ${hash} of a receipt is kept`)
-    return { policy: policyWords(policy), countriesUsed }
+    return { policy: policyArguments(policy), countriesUsed }
   })
 }
 
-/** The policy as the contract's struct: names as hashes, enumerated words as their index. */
-export function policyWords(policy: CompiledPolicy) {
+/** The policy as the contract's struct: enumerated words as their index. */
+export function policyArguments(policy: CompiledPolicy) {
+  const words = policyWords(policy)
   return {
-    tenant: nameHash(policy.tenant),
-    id: nameHash(policy.id),
-    version: policy.version,
-    ingress: BigInt(policy.ingress),
-    compute: BigInt(policy.compute),
-    storageJurisdiction: JURISDICTIONS.indexOf(policy.storage),
-    minEvidence: EVIDENCE_CLASSES.indexOf(policy.minEvidence),
-    dataClass: DATA_CLASSES.indexOf(policy.dataClass),
-    personalOnPublicNodes: policy.personalOnPublicNodes,
-    nodeTrust: NODE_TRUSTS.indexOf(policy.nodeTrust),
-    retentionDays: policy.retentionDays,
-    verification: VERIFICATION_LEVELS.indexOf(policy.verification),
-    network: networkHash(policy.network),
-    regions: policy.regions,
-    vouchers: vouchersHash(policy.vouchers),
+    ...words,
+    ingress: BigInt(words.ingress),
+    compute: BigInt(words.compute),
+    storage_: JURISDICTIONS.indexOf(words.storage),
+    minEvidence: EVIDENCE_CLASSES.indexOf(words.minEvidence),
+    dataClass: DATA_CLASSES.indexOf(words.dataClass),
+    nodeTrust: NODE_TRUSTS.indexOf(words.nodeTrust),
+    verification: VERIFICATION_LEVELS.indexOf(words.verification),
   }
 }
 

@@ -1,5 +1,5 @@
 /** The receipts that wait for a batch: whose turn it is, and who is put off for a while. */
-import { domainSeparator, type Domain } from '#shared/proof/domain.ts'
+import { domainName, type Domain } from '#shared/proof/domain.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import { toKey, type WaitingReceipt } from './settlement-batch.ts'
@@ -18,7 +18,7 @@ export function createWaitingQueue(rows: Rows) {
       rows(
         `UPDATE receipts SET state = 'refused', refusal = 'receipt.domain'
           WHERE state = 'pending' AND batch_id IS NULL AND domain <> ?`,
-        domainSeparator(domain),
+        domainName(domain),
       )
     },
 

@@ -7,7 +7,7 @@
  */
 import { invariant } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
-import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
+import { EMPTY_ROOT } from '#shared/receipt/settlement.ts'
 import type {
   SettlementBatchStore,
   KeptSettlementBatch,
