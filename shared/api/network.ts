@@ -100,7 +100,14 @@ export const EarningsReply = z.object({
   settledMicroUsd: MicroUsd,
   /** The leaf and proof for the contract's `claim`; null until something is on the chain. */
   claimable: z
-    .object({ cumulativeMicroUsd: MicroUsd, proof: z.array(Bytes32), root: Bytes32 })
+    .object({
+      cumulativeMicroUsd: MicroUsd,
+      /** The leaf's place in the earnings tree, from 0, and the number of leaves. */
+      index: z.int().min(0),
+      size: z.int().min(1),
+      proof: z.array(Bytes32),
+      root: Bytes32,
+    })
     .nullable(),
 })
 

@@ -26,6 +26,9 @@ export const BundledBatch = z.strictObject({
   batchId: z.int().min(1),
   logRoot: Bytes32,
   checkpoint: TenantCheckpoint,
+  /** The checkpoint's place among the batch's checkpoints, from 0, and their number. */
+  index: z.int().min(0),
+  size: z.int().min(1),
   /** From the checkpoint's leaf up to the batch's log root. */
   proof: Proof,
   /** From the checkpoint's size to the bundle's size. */
@@ -62,7 +65,7 @@ export type BundledPolicy = z.infer<typeof BundledPolicy>
 
 /** The members before the lists. A bundle is one JSON document, written and read in the order of these members. */
 export const BundleHead = z.strictObject({
-  version: z.literal(2),
+  version: z.literal(3),
   tenant: TenantId,
   /** Null where the deployment settles on no chain. */
   domain: Domain.nullable(),

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { ChainView } from '#shared/verify/chain-view.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
+import { invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { buildMerkleTree } from '#shared/receipt/merkle.ts'
+import { buildTree } from '#shared/proof/tree.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { createRandom } from '#test/support/random.ts'
@@ -25,9 +26,11 @@ beforeAll(async () => {
 
 /** A settled document, and the chain that it is settled on. */
 async function settle(wish: ReceiptWish = {}): Promise<[ReceiptDocument, ChainView]> {
-  const receipt = await maker.make(wish)
-  const others = await Promise.all([maker.make(), maker.make()])
-  const tree = buildMerkleTree([...others, receipt].map(({ id }) => id))
+  // Node and hub sign five receipts together, and a batch settles seven: no tree is complete.
+  const [receipt, ...others] = await maker.makeAll([wish, {}, {}, {}, {}])
+  invariant(receipt, 'the first receipt was made')
+  const all = [...others, receipt, ...(await maker.makeAll([{}, {}]))]
+  const tree = buildTree(all.map(({ id }) => id))
   const [batchId, blockNumber, receiptRoot] = [3, 21, tree.root]
   const chain: ChainView = {
     domain: DOMAIN,
@@ -35,11 +38,12 @@ async function settle(wish: ReceiptWish = {}): Promise<[ReceiptDocument, ChainVi
     receiptRoot: async (id) => (id === batchId ? receiptRoot : `0x${'0'.repeat(64)}`),
     postedBy: async (hash) =>
       hash === TRANSACTION
-        ? { batchId, receiptRoot, logRoot: receiptRoot, blockNumber }
+        ? { batchId, receiptRoot, receiptCount: tree.size, logRoot: receiptRoot, blockNumber }
         : undefined,
   }
-  const proof = tree.proof(2)
-  const settlement = { batchId, receiptRoot, proof, transactionHash: TRANSACTION, blockNumber }
+  const index = others.length
+  const place = { index, receiptCount: tree.size, proof: tree.proof(index) }
+  const settlement = { batchId, receiptRoot, ...place, transactionHash: TRANSACTION, blockNumber }
   return [
     { receipt, salt: null, status: 'settled', refusal: null, settlement, settlesByMs: null },
     chain,
