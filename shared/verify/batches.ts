@@ -45,7 +45,12 @@ export function createBatchCheck({ head, logHead, chain }: BatchContext) {
       const lines = [
         line(about, 'batch.order', batchId > before, 'each batch once, in order'),
         await checkLogRoot(batch, own?.transactionHash, chain),
-        line(about, 'batch.log', isOwn && isUnder, `the log of ${checkpoint.size} is number ${index} of ${size} under that root`),
+        line(
+          about,
+          'batch.log',
+          isOwn && isUnder,
+          `the log of ${checkpoint.size} is number ${index} of ${size} under that root`,
+        ),
         line(about, 'log.consistency', isConsistent(batch, logHead), grows(batch, logHead)),
         ...(own?.jobs ?? []).map((job) => covers(batch, job)),
       ]

@@ -164,7 +164,11 @@ async function checkSettlement(
     settled,
     line('settlement.root', root === receiptRoot, `batch ${batchId} has root ${root} on the chain`),
     line('settlement.inclusion', reached === root, under),
-    line('settlement.transaction', isPosted, `${transactionHash} in block ${blockNumber} posted ${receiptCount} receipts`),
+    line(
+      'settlement.transaction',
+      isPosted,
+      `${transactionHash} in block ${blockNumber} posted ${receiptCount} receipts`,
+    ),
   ]
 }
 

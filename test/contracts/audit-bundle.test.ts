@@ -152,14 +152,16 @@ describe('a bundle', () => {
       logKeys: [],
       attesters: [],
       heads: [],
-      batches: batches.map(({ batchId, receiptRoot, receiptCount, transactionHash, blockNumber }) => ({
-        batchId,
-        receiptRoot,
-        receiptCount,
-        transactionHash,
-        blockNumber,
-        logRoot: bundle.batches.find((batch) => batch.batchId === batchId)?.logRoot ?? SALT,
-      })),
+      batches: batches.map(
+        ({ batchId, receiptRoot, receiptCount, transactionHash, blockNumber }) => ({
+          batchId,
+          receiptRoot,
+          receiptCount,
+          transactionHash,
+          blockNumber,
+          logRoot: bundle.batches.find((batch) => batch.batchId === batchId)?.logRoot ?? SALT,
+        }),
+      ),
     })
     expect(await failures(bundle, { ...trust, chain: pinned })).toEqual([])
     const others = { ...view, isHubKey: async () => false }

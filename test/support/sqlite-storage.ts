@@ -4,8 +4,8 @@ import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 
 export interface TestStorage extends DurableStorage {
-  /** Called before each statement; a statement throws what it throws. */
-  beforeStatement: () => void
+  /** Called with each statement before it runs, COMMIT included; a statement throws what it throws. */
+  beforeStatement: (query: string) => void
   close(): void
 }
 
@@ -32,7 +32,7 @@ export function createSqliteStorage({
     beforeStatement: () => {},
     sql: {
       exec(query, ...bindings) {
-        storage.beforeStatement()
+        storage.beforeStatement(query)
         const rows = prepare(query).all(...bindings) as Record<string, unknown>[]
         return { toArray: () => rows }
       },
@@ -41,7 +41,7 @@ export function createSqliteStorage({
       database.exec('BEGIN')
       try {
         const result = closure()
-        storage.beforeStatement()
+        storage.beforeStatement('COMMIT')
         database.exec('COMMIT')
         return result
       } catch (error) {

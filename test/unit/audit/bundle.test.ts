@@ -186,7 +186,14 @@ describe('a bundle', () => {
       {
         status: async () => many.map((batchId) => settledIn(batchId, id)),
         settledLogs: async (_, ids) =>
-          ids.map((batchId) => ({ batchId, logRoot: head.root, checkpoint, index: 0, size: 1, proof: [] })),
+          ids.map((batchId) => ({
+            batchId,
+            logRoot: head.root,
+            checkpoint,
+            index: 0,
+            size: 1,
+            proof: [],
+          })),
       },
     )
     const { batches } = await collectBundle(source, { selection: {} })

@@ -259,8 +259,8 @@ describe('erasure', () => {
     const erased = core.receipts.erase(jobId, 'key_acme_0123456789ab')
     expect(erased).toMatchObject({ entries: [2, 3], receipts: 1, held: [] })
     const kept = JSON.stringify(
-      ['audit_log', 'receipts', 'named_records', 'placements', 'erased_jobs', 'settings'].map((table) =>
-        storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
+      ['audit_log', 'receipts', 'named_records', 'placements', 'erased_jobs', 'settings'].map(
+        (table) => storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
       ),
     )
     expect(kept).not.toContain(jobId)

@@ -52,9 +52,6 @@ export function takeFresh(
 const FRESH = `SELECT key FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM receipts WHERE id = ${RECEIPT})
   AND NOT EXISTS (SELECT 1 FROM erased_jobs WHERE job = ${JOB}) ORDER BY key`
 
-function chosen(
-  receipts: readonly ReadReceipt[],
-  keys: readonly Readonly<Record<string, unknown>>[],
-): ReadReceipt[] {
+function chosen(receipts: readonly ReadReceipt[], keys: ReturnType<Rows>): ReadReceipt[] {
   return keys.flatMap((row) => receipts[Number(row['key'])] ?? [])
 }

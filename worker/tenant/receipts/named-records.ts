@@ -85,7 +85,9 @@ export class RecordUses {
   keep(rows: Rows): void {
     const uses = [...this.#uses.values()]
     const wanted = uses.map(({ kind, hash, untilMs }) => [kind, hash, untilMs])
-    const due = rows(NOT_KEPT, JSON.stringify(wanted)).flatMap((row) => uses[Number(row['key'])] ?? [])
+    const due = rows(NOT_KEPT, JSON.stringify(wanted)).flatMap(
+      (row) => uses[Number(row['key'])] ?? [],
+    )
     if (due.length === 0) return
     const texts = due.map(({ kind, hash, untilMs, record }) => [
       kind,

@@ -14,7 +14,12 @@ export function countPlacements(
   })
   const counts = [...groups].map(([place, group]) => {
     const times = group.map(({ receipt }) => receipt.ticket.issuedAtMs)
-    return [...(JSON.parse(place) as unknown[]), times.length, Math.min(...times), Math.max(...times)]
+    return [
+      ...(JSON.parse(place) as unknown[]),
+      times.length,
+      Math.min(...times),
+      Math.max(...times),
+    ]
   })
   rows(COUNT, JSON.stringify(counts))
 }

@@ -7,12 +7,12 @@ import type { SignedPresence } from '#shared/node/node.ts'
 import { decode, encode, struct, word } from '#shared/proof/encoding.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import { TREE_SIGNATURE, type TreeSignature } from '#shared/proof/tree-signature.ts'
-import type { Row } from '#worker/platform/storage.ts'
 import type { RecordedReceipt } from '#worker/protocols/tenant.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
 import type { ReadReceipt } from './read-group.ts'
 
 type Rows = TenantDatabase['rows']
+type Row = ReturnType<Rows>[number]
 
 interface Signed {
   readonly nodeSignature: TreeSignature
