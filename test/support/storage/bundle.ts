@@ -8,7 +8,7 @@ import { NO_DOMAIN, type Domain } from '#shared/proof/domain.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
-import { buildTree, inclusionProof } from '#shared/proof/tree.ts'
+import { buildTree, inclusionProof, turnsOf } from '#shared/proof/tree.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 import type { Binding, DurableStorage } from '#worker/platform/storage.ts'
 import { createAuditStore } from '#worker/tenant/log/audit-store.ts'
@@ -80,7 +80,10 @@ export async function makeBundle({
     transactionHash: TRANSACTION,
     blockNumber: 9,
   }
-  const logRoot = checkpointLeaf(checkpoint)
+  // The batch has the logs of four more tenants; the other leaves are any hashes.
+  const logs = buildTree([seed, publicKey, checkpointLeaf(checkpoint), seed, publicKey])
+  const logRoot = logs.root
+  const placed = { proof: logs.proof(2), turns: turnsOf({ index: 2, size: logs.size }) }
   const pins: Pins = {
     domain: hasChain ? domain : null,
     hubKeys: hasChain ? [maker.hub.publicKey] : [],
@@ -108,7 +111,7 @@ export async function makeBundle({
         return [{ receipt: signed, evidence: null, settlement }]
       }),
       batches: hasChain
-        ? [{ batchId: 1, logRoot, checkpoint, index: 0, size: 1, proof: [], consistency: [] }]
+        ? [{ batchId: 1, logRoot, checkpoint, ...placed, consistency: [] }]
         : [],
     },
     pins,

@@ -13,6 +13,7 @@ import {
   type ReceiptMaker,
   type ReceiptWish,
 } from '#test/support/hub/receipts.ts'
+import { editValue, leafPaths, type Json } from '#test/support/storage/edit-json.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const ISSUED_MS = 1_800_000_000_000
@@ -57,32 +58,6 @@ async function failures(document: unknown, chain: ChainView): Promise<string[]> 
   return failed
 }
 
-type Json = { [key: string]: Json } | Json[] | string | number | boolean | null
-
-/** The path of every value in a document. */
-function leafPaths(value: Json, path: string[] = []): string[][] {
-  if (value === null || typeof value !== 'object') return [path]
-  return Object.entries(value).flatMap(([key, inner]) => leafPaths(inner, [...path, key]))
-}
-
-/** The same document with one byte of one value changed. */
-function edit(document: ReceiptDocument, path: readonly string[], at: number): unknown {
-  const copy = structuredClone(document) as unknown as { [key: string]: Json }
-  const last = path.at(-1) ?? ''
-  const parent = path
-    .slice(0, -1)
-    .reduce<Json>((value, key) => (value as typeof copy)[key] ?? null, copy) as typeof copy
-  const value = parent[last]
-  if (typeof value === 'string') {
-    const index = at % value.length
-    const byte = value[index] === '1' ? '2' : '1'
-    parent[last] = value.slice(0, index) + byte + value.slice(index + 1)
-  } else if (typeof value === 'number') parent[last] = value + 1
-  else if (typeof value === 'boolean') parent[last] = !value
-  else parent[last] = 'x'
-  return copy
-}
-
 describe('the verifier', () => {
   it('passes a receipt that is whole and settled', async () => {
     expect(await failures(...(await settle()))).toEqual([])
@@ -96,7 +71,7 @@ describe('the verifier', () => {
     for (const path of paths) {
       for (let i = 0; i < 3; i += 1) {
         const at = random.below(4_096)
-        const failed = await failures(edit(document, path, at), chain)
+        const failed = await failures(editValue(document, path, at), chain)
         expect(failed, `${path.join('.')} at ${at}`).not.toEqual([])
       }
     }

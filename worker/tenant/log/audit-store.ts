@@ -25,6 +25,7 @@ import {
   AUDIT_BUNDLE_PAGE,
 } from '#worker/protocols/audit.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
+import { jsonLists } from './json-lists.ts'
 
 /** Rows that one search reads. */
 const AUDIT_SCAN_ENTRIES = 20_000
@@ -65,10 +66,8 @@ export function createAuditStore(
         const salt = toHex(salts.subarray(SALT_BYTES * i, SALT_BYTES * (i + 1)))
         return draftOf(event, { salt, sequence: first + i, atMs })
       })
-      for (let at = 0; at < drafts.length; at += INSERTED_AT_ONCE) {
-        const some = drafts.slice(at, at + INSERTED_AT_ONCE).map(({ row }) => row)
-        rows(INSERT, first + at, atMs, JSON.stringify(some))
-      }
+      for (const { from, json } of jsonLists(drafts.map(({ row }) => row)))
+        rows(INSERT, first + from, atMs, json)
       appendToTiles(
         tiles,
         first,
@@ -154,8 +153,6 @@ function nextEntry(rows: AuditRows, nowMs: number): { first: number; atMs: numbe
 }
 
 const SALT_BYTES = 32
-/** Rows of one statement. A detail has at most a few hundred KB, and SQLite takes 2 MB at once. */
-const INSERTED_AT_ONCE = 500
 const INSERT = `INSERT INTO audit_log (sequence, at_ms, type, commitment, salt, detail, job, erase_at_ms, held)
   SELECT ?1 + key, ?2, ${[0, 1, 2, 3, 4, 5, 6].map((i) => `value ->> ${i}`).join(', ')} FROM json_each(?3)`
 

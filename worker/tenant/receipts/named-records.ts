@@ -13,6 +13,7 @@ import type { SignedPresence } from '#shared/node/node.ts'
 import { evidenceHash, EvidenceRecord } from '#shared/place/evidence.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase } from '#worker/tenant/log/database.ts'
+import { jsonLists } from '#worker/tenant/log/json-lists.ts'
 import type { TenantJobs } from '#worker/protocols/audit.ts'
 
 type Rows = TenantDatabase['rows']
@@ -88,14 +89,13 @@ export class RecordUses {
     const due = rows(NOT_KEPT, JSON.stringify(wanted)).flatMap(
       (row) => uses[Number(row['key'])] ?? [],
     )
-    if (due.length === 0) return
-    const texts = due.map(({ kind, hash, untilMs, record }) => [
-      kind,
-      hash,
-      untilMs,
+    const texts = due.map(({ record, ...use }) => [
+      use.kind,
+      use.hash,
+      use.untilMs,
       JSON.stringify(record),
     ])
-    rows(KEEP, JSON.stringify(texts))
+    for (const { json } of jsonLists(texts)) rows(KEEP, json)
   }
 }
 
