@@ -8,7 +8,7 @@ import type { Log } from '#shared/base/log.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
-import type { ReceiptMaker } from '#test/support/hub/receipts.ts'
+import { groupOf, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { createLedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
@@ -36,8 +36,9 @@ export async function fillMonth(filling: Filling): Promise<void> {
   const ledger = openLedger(filling)
   for (let done = 0; done < jobCount; done += AT_ONCE) {
     const receipts = await makeReceipts(maker, done, Math.min(AT_ONCE, jobCount - done))
-    tenant.core.receipts.record(receipts.map((receipt) => ({ receipt, salt: seed })))
-    await ledger.core.accept(receipts.map((receipt) => ({ receipt, consumer })))
+    const group = groupOf(receipts.map((receipt) => ({ receipt, consumer, salt: seed })))
+    tenant.core.receipts.record(group)
+    await ledger.core.accept(group)
   }
   tenant.close()
   ledger.close()
@@ -45,13 +46,13 @@ export async function fillMonth(filling: Filling): Promise<void> {
 
 function makeReceipts(maker: ReceiptMaker, first: number, count: number): Promise<SignedReceipt[]> {
   const issuedAtMs = Date.now() - HOUR_MS
-  return Promise.all(
+  return maker.makeAll(
     Array.from({ length: count }, (_, i) => {
       const country = countryBit(PLACES[(first + i) % PLACES.length])
-      return maker.make({
+      return {
         place: { country, possible: onlyCountry(country) },
         ticket: { issuedAtMs, expiresAtMs: issuedAtMs + 120_000 },
-      })
+      }
     }),
   )
 }

@@ -17,6 +17,7 @@ import { createAuditStore, type Kept } from '#worker/tenant/log/audit-store.ts'
 import type { Binding } from '#worker/platform/storage.ts'
 import { makeBundle } from '#test/support/storage/bundle.ts'
 import { measureMonth } from '../audit/measure-month.ts'
+import { measureRecord } from '../audit/measure-record.ts'
 import type { BenchContext } from '../harness/context.ts'
 import {
   measureSection,
@@ -42,6 +43,7 @@ export async function measureAudit({ dir, log: told, quick }: BenchContext): Pro
     const sections = [
       await measureAppend(storage, { log, size, events, rounds }),
       await measureProofs({ log, size, rounds: quick ? 1 : 5 }),
+      await measureRecord(dir, rounds * 4),
       await measureVerify(rounds, quick ? 20 : 200),
       await measureMonth({ dir, log: told }, quick ? 1_000 : 100_000),
     ]
@@ -53,6 +55,8 @@ export async function measureAudit({ dir, log: told, quick }: BenchContext): Pro
         'audit log':
           'salted commitment of each detail, leaf, tiles of the Merkle tree, row and indexes, one transaction',
         'plain SQLite': 'the same details as rows with the same indexes, one transaction',
+        'receipts recorded by a tenant':
+          'reading the bytes, first receipts, records by hash, row, counts, two log entries; alone: each in a transaction',
         'kept hashes': 'a proof from the tiles that the log stores, including their reading',
         'hashed anew': 'only the root over the same number of leaf hashes, by node:crypto',
         bundle:

@@ -2,9 +2,8 @@
 import { z } from 'zod'
 import type { BundledJob } from '#shared/audit/bundle.ts'
 import { LogHead } from '#shared/audit/checkpoint.ts'
-import { Bytes32 } from '#shared/base/ids.ts'
+import { Bytes32, ZERO_BYTES32 } from '#shared/base/ids.ts'
 import { Domain } from '#shared/proof/domain.ts'
-import { EMPTY_ROOT } from '#shared/receipt/merkle.ts'
 import { PublicKey } from '#shared/proof/signature.ts'
 import { isNoChain, isUnread, PostedBatch, type ChainAccess } from '#shared/verify/chain-view.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
@@ -27,7 +26,7 @@ export function createPinnedView({ domain, hubKeys, batches }: Pins): ChainAcces
     domain,
     isHubKey: async ({ x, y }) => hubKeys.some((key) => key.x === x && key.y === y),
     receiptRoot: async (id) =>
-      batches.find(({ batchId }) => batchId === id)?.receiptRoot ?? EMPTY_ROOT,
+      batches.find(({ batchId }) => batchId === id)?.receiptRoot ?? ZERO_BYTES32,
     async postedBy(hash) {
       const found = batches.find(({ transactionHash }) => transactionHash === hash)
       if (found === undefined) return undefined

@@ -30,7 +30,9 @@ export const BundledBatch = z.strictObject({
   index: z.int().min(0),
   size: z.int().min(1),
   /** From the checkpoint's leaf up to the batch's log root. */
-  proof: Proof,
+  proof: z.array(Bytes32).max(32),
+  /** Bit i is 1 where hash i of the proof is on the left. The chain has no number of logs to check an index with. */
+  turns: z.int().min(0),
   /** From the checkpoint's size to the bundle's size. */
   consistency: Proof,
 })
@@ -65,7 +67,7 @@ export type BundledPolicy = z.infer<typeof BundledPolicy>
 
 /** The members before the lists. A bundle is one JSON document, written and read in the order of these members. */
 export const BundleHead = z.strictObject({
-  version: z.literal(2),
+  version: z.literal(3),
   tenant: TenantId,
   /** Null where the deployment settles on no chain. */
   domain: Domain.nullable(),

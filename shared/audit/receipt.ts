@@ -4,12 +4,15 @@ import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 
 const DAY_MS = 86_400_000
 
+/** A receipt, signed or not, with its policy. */
+export type PolicedReceipt = Pick<SignedReceipt, 'receipt' | 'policy'>
+
 /** When the receipt is erased, by the hub's clock. A node's clock could erase it at once, or keep it for ever. */
-export function receiptUntilMs({ receipt, policy }: SignedReceipt): number {
+export function receiptUntilMs({ receipt, policy }: PolicedReceipt): number {
   return receipt.ticket.issuedAtMs + policy.retentionDays * DAY_MS
 }
 
-export function admissionOf({ policy, receipt }: SignedReceipt): AuditDetail<'job.admitted'> {
+export function admissionOf({ policy, receipt }: PolicedReceipt): AuditDetail<'job.admitted'> {
   const { jobId, attempt, policyHash, allowed, issuedAtMs } = receipt.ticket
   return {
     jobId,
@@ -22,15 +25,17 @@ export function admissionOf({ policy, receipt }: SignedReceipt): AuditDetail<'jo
   }
 }
 
-export function placementOf(signed: SignedReceipt): AuditDetail<'job.placed'> {
-  const { jobId, hub, nodeId, place } = signed.receipt.ticket
+export function placementOf(
+  placed: PolicedReceipt & Pick<SignedReceipt, 'id'>,
+): AuditDetail<'job.placed'> {
+  const { jobId, hub, nodeId, place } = placed.receipt.ticket
   return {
     jobId,
-    receiptId: signed.id,
+    receiptId: placed.id,
     hub,
     nodeId,
     place,
-    finishedAtMs: signed.receipt.finishedAtMs,
-    receiptUntilMs: receiptUntilMs(signed),
+    finishedAtMs: placed.receipt.finishedAtMs,
+    receiptUntilMs: receiptUntilMs(placed),
   }
 }

@@ -1,10 +1,11 @@
 /** Evidence of a node's place: all facts behind its class, so that a stranger can repeat the conclusion. */
-import { sha256, stringToBytes } from 'viem'
+import { stringToBytes } from 'viem'
 import { z } from 'zod'
 import { canonicalJson } from '#shared/base/strict-json.ts'
 import { Bytes32, NodeId, Signature } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
+import { sha256Hex } from '#shared/base/native-crypto.ts'
 import { CountryCode } from '#shared/node/node.ts'
 import { EVIDENCE_CLASSES, EVIDENCE_SOURCES, OPERATOR_TENANT } from '#shared/law/policy.ts'
 import type { Place } from '#shared/receipt/receipt.ts'
@@ -109,7 +110,7 @@ export type EvidenceRecord = z.infer<typeof EvidenceRecord>
 
 /** SHA-256 of the record's canonical JSON, which the ticket carries. The record must not be changed. */
 export const evidenceHash = memoizeByObject((record: EvidenceRecord): Bytes32 =>
-  sha256(stringToBytes(canonicalJson(record))),
+  sha256Hex(stringToBytes(canonicalJson(record))),
 )
 
 /** The trust and voucher that a node gets by the key it showed. */
@@ -161,5 +162,5 @@ export async function isAttestedBy(
 
 /** Each kind of statement is signed under its own name, so that none passes for another. */
 function statementDigest(kind: string, statement: object): Bytes32 {
-  return sha256(stringToBytes(`littoral ${kind} 1\n${canonicalJson(statement)}`))
+  return sha256Hex(stringToBytes(`littoral ${kind} 1\n${canonicalJson(statement)}`))
 }

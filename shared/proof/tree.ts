@@ -158,6 +158,27 @@ interface Sibling {
   readonly isLeft: boolean
 }
 
+/** A leaf's place as the turns of its proof: bit i is 1 where sibling i is on the left. Any two turns have two roots. */
+export function turnsOf({ index, size }: { readonly index: number; readonly size: number }): number {
+  let [at, last, turns, bit] = [index, size - 1, 0, 1]
+  for (; last > 0; bit *= 2) {
+    const isLeft = isOdd(at) || at === last
+    if (isLeft) turns += bit
+    if (isLeft) while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)]
+    ;[at, last] = [half(at), half(last)]
+  }
+  return turns
+}
+
+/** The root that a leaf and its siblings lead to by these turns; undefined for turns beyond the siblings. */
+export function rootByTurns(
+  leaf: Bytes32,
+  { turns, proof }: { readonly turns: number; readonly proof: readonly Bytes32[] },
+): Bytes32 | undefined {
+  // Turns are an index in a complete tree.
+  return rootOf({ index: turns, size: 2 ** proof.length, leaf, proof })
+}
+
 /** A proof's siblings from the bottom up; undefined for a proof of the wrong length. */
 function siblings(index: number, end: number, proof: readonly Bytes32[]): Sibling[] | undefined {
   let [at, last] = [index, end]

@@ -85,7 +85,8 @@ export async function checkAuthenticity(signed: SignedReceipt, domain: Domain): 
 }
 
 function among({ size }: TreeSignature): string {
-  return size === 1 ? '' : `, with ${size - 1} others`
+  if (size === 1) return ''
+  return size === 2 ? ', with 1 other' : `, with ${size - 1} others`
 }
 
 /** @param nowMs the checker's clock. @param hash the policy's hash, where the caller has computed it */

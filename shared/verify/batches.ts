@@ -3,8 +3,7 @@ import { checkpointLeaf } from '#shared/audit/entries.ts'
 import type { BundledBatch, BundledJob, BundleHead } from '#shared/audit/bundle.ts'
 import type { LogHead } from '#shared/audit/checkpoint.ts'
 import { nameHash, type Bytes32 } from '#shared/base/ids.ts'
-import { verifyMerkleProof } from '#shared/receipt/merkle.ts'
-import { verifyConsistency } from '#shared/proof/tree.ts'
+import { rootByTurns, verifyConsistency } from '#shared/proof/tree.ts'
 import { isNoChain, isUnread, type ChainAccess } from './chain-view.ts'
 import { nameEntry } from './job-check.ts'
 import { lineAbout as line, type BundleLine } from './line.ts'
@@ -38,7 +37,7 @@ export function createBatchCheck({ head, logHead, chain }: BatchContext) {
       const { batchId, checkpoint, logRoot } = batch
       const about = batchName(batchId)
       const isOwn = checkpoint.tenant === nameHash(head.tenant)
-      const isUnder = verifyMerkleProof(logRoot, checkpointLeaf(checkpoint), batch.proof)
+      const isUnder = rootByTurns(checkpointLeaf(checkpoint), batch) === logRoot
       const own = settled.get(batchId)
       settled.delete(batchId)
       const lines = [

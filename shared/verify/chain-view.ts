@@ -22,6 +22,8 @@ const abi = SETTLEMENT_ABI
 export const PostedBatch = z.strictObject({
   batchId: z.int().min(1),
   receiptRoot: Bytes32,
+  /** Number of receipts under that root. */
+  receiptCount: z.int().min(1),
   /** Root over the checkpoints of its tenants' audit logs. */
   logRoot: Bytes32,
   blockNumber: z.int().min(0),
@@ -113,9 +115,9 @@ export async function createChainView(rpc: string, settlement: Address): Promise
       const logs = own as Pick<Log, 'address' | 'data'>[] as Log[]
       const [posted] = parseEventLogs({ abi, eventName: 'BatchPosted', logs })
       if (posted === undefined) return undefined
-      const { batchId, receiptRoot, logRoot } = posted.args
+      const { batchId, receiptRoot, receiptCount, logRoot } = posted.args
       const blockNumber = Number(receipt.blockNumber)
-      return { batchId: Number(batchId), receiptRoot, logRoot, blockNumber }
+      return { batchId: Number(batchId), receiptRoot, receiptCount, logRoot, blockNumber }
     },
   }
 }

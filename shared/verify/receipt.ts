@@ -158,12 +158,17 @@ async function checkSettlement(
   const isPosted =
     posted?.batchId === batchId &&
     posted.receiptRoot === receiptRoot &&
+    posted.receiptCount === receiptCount &&
     posted.blockNumber === blockNumber
   return [
     settled,
     line('settlement.root', root === receiptRoot, `batch ${batchId} has root ${root} on the chain`),
     line('settlement.inclusion', reached === root, under),
-    line('settlement.transaction', isPosted, `${transactionHash} in block ${blockNumber}`),
+    line(
+      'settlement.transaction',
+      isPosted,
+      `${transactionHash} in block ${blockNumber} posted ${receiptCount} receipts`,
+    ),
   ]
 }
 

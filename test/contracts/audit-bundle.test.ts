@@ -18,12 +18,11 @@ import { remote } from '#test/support/remote.ts'
 import type { BundleSource } from '#worker/api/audit/collect-bundle.ts'
 import type { LedgerCore } from '#worker/ledger/core.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
-import type { RecordedReceipt } from '#worker/protocols/tenant.ts'
 import { bundleSourceOf, observedInGermany } from '#test/support/storage/bundle-source.ts'
 import { until } from '../support/poll.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom } from '../support/random.ts'
-import { EU_POLICY_TEXT, nowOfReceipts } from '#test/support/hub/receipts.ts'
+import { EU_POLICY_TEXT, groupOf, nowOfReceipts } from '#test/support/hub/receipts.ts'
 import { useSettlement } from '#test/support/storage/use-settlement.ts'
 import { openLedger } from '#test/support/storage/ledger.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -71,19 +70,20 @@ function lower(address: `0x${string}`): `0x${string}` {
 
 /** Jobs of nodes that were observed in Germany, settled in one batch. */
 async function runJobs(count: number): Promise<void> {
-  const receipts: RecordedReceipt[] = []
-  for (let i = 0; i < count; i += 1) {
-    const { receipt: plain } = await on.maker.make()
-    const evidence = observedInGermany(plain.ticket.nodeId, ISSUED_MS - 500)
-    const place = placeOf(evidence, { trust: 'public', voucher: null })
-    const receipt = await on.maker.make({ place })
-    receipts.push({ receipt, evidence, salt: SALT })
-  }
-  tenant.receipts.record(receipts)
-  await ledger.accept(receipts.map(({ receipt }) => ({ receipt, consumer: on.consumer.address })))
+  const { receipt: plain } = await on.maker.make()
+  const evidence = observedInGermany(plain.ticket.nodeId, ISSUED_MS - 500)
+  const place = placeOf(evidence, { trust: 'public', voucher: null })
+  const receipts = await on.maker.makeAll(Array.from({ length: count }, () => ({ place })))
+  const consumer = on.consumer.address
+  const group = groupOf(
+    receipts.map((receipt) => ({ receipt, consumer, salt: SALT })),
+    [evidence],
+  )
+  tenant.receipts.record(group)
+  await ledger.accept(group)
   await until('the receipts are settled', async () => {
     await ledger.tick()
-    const states = await ledger.status(receipts.map(({ receipt }) => receipt.id))
+    const states = await ledger.status(receipts.map(({ id }) => id))
     return states.length === count && states.every(({ status }) => status === 'settled')
   })
 }
@@ -152,13 +152,16 @@ describe('a bundle', () => {
       logKeys: [],
       attesters: [],
       heads: [],
-      batches: batches.map(({ batchId, receiptRoot, transactionHash, blockNumber }) => ({
-        batchId,
-        receiptRoot,
-        transactionHash,
-        blockNumber,
-        logRoot: bundle.batches.find((batch) => batch.batchId === batchId)?.logRoot ?? SALT,
-      })),
+      batches: batches.map(
+        ({ batchId, receiptRoot, receiptCount, transactionHash, blockNumber }) => ({
+          batchId,
+          receiptRoot,
+          receiptCount,
+          transactionHash,
+          blockNumber,
+          logRoot: bundle.batches.find((batch) => batch.batchId === batchId)?.logRoot ?? SALT,
+        }),
+      ),
     })
     expect(await failures(bundle, { ...trust, chain: pinned })).toEqual([])
     const others = { ...view, isHubKey: async () => false }
@@ -318,7 +321,7 @@ describe('a log with a fork', () => {
     })
     await forked.keys.create({ tenant: TENANT, scopes: ['infer'], networks: [] })
     forked.policies.publish(EU_POLICY_TEXT)
-    forked.receipts.record(bundle.jobs.map(({ receipt }) => ({ receipt, salt: SALT })))
+    forked.receipts.record(groupOf(bundle.jobs.map(({ receipt }) => ({ receipt, salt: SALT }))))
     expect(forked.log.head()?.size).toBe(size)
     const signed = await forked.log.checkpoint()
     const failed = await failures(edited((copy) => (copy.checkpoint = signed.note)))

@@ -7,7 +7,7 @@ import {
   type RotatedKeyReply,
   type Scope,
 } from '#shared/api/keys.ts'
-import type { EvidenceRecord } from '#shared/place/evidence.ts'
+import type { ReceiptGroup } from '#shared/audit/receipt-group.ts'
 import { Address, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { NetworkId, type CompiledPolicy, type Policy } from '#shared/law/policy.ts'
@@ -109,8 +109,14 @@ export interface TenantSnapshot {
 export interface RecordedReceipt {
   readonly receipt: SignedReceipt
   readonly salt: Bytes32
-  /** The evidence of its place, when the ticket names a record. */
-  readonly evidence?: EvidenceRecord | null
+}
+
+/** What a hub needs to know of a group that the tenant has recorded. */
+export interface RecordedGroup {
+  /** Receipts whose job has an earlier one: a job is paid once. */
+  readonly later: readonly Bytes32[]
+  /** The account that pays where a receipt names none; null where the tenant has none either. */
+  readonly consumer: Address | null
 }
 
 /** The result of erasing a job or a batch's jobs, with the proof. */
@@ -175,8 +181,12 @@ export interface TenantPolicies {
 }
 
 export interface TenantReceipts {
-  /** Idempotent by receipt id, because hubs deliver at least once. @returns receipts whose job has an earlier one: a job is paid once */
-  record(receipts: readonly RecordedReceipt[]): readonly Bytes32[]
+  /**
+   * Records a group of this tenant's receipts, all or none. Idempotent by receipt id, because hubs deliver at least once.
+   * @throws {AppError} not_found before the tenant exists, forbidden for another tenant's receipt, invalid_request for a
+   * receipt whose bytes are not canonical, or whose policy or presence record is not in the group
+   */
+  record(group: ReceiptGroup): RecordedGroup
   find(id: Bytes32): RecordedReceipt | null
   /** @throws {AppError} not_found */
   erase(jobId: JobId, by: string | null): Erased

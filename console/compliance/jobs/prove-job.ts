@@ -23,7 +23,7 @@ export const STEPS = {
   ],
   signatures: [
     'Ticket and receipt',
-    'The hub signed the ticket; the node and the hub signed the receipt.',
+    'The node and the hub signed the receipt, which contains the ticket.',
   ],
   inclusion: [
     'Inclusion in the log',
@@ -58,7 +58,6 @@ export const STEP_OF: Readonly<Record<LineName, readonly [step: StepId, label: s
   'job.receipt': ['signatures', 'Placement without receipt'],
   'receipt.id': ['signatures', 'Receipt id'],
   'receipt.domain': ['signatures', 'Chain and contract'],
-  'ticket.signature': ['signatures', 'Ticket signature'],
   'node.signature': ['signatures', 'Node’s signature'],
   'hub.signature': ['signatures', 'Hub’s signature'],
   'hub.registered': ['signatures', 'Hub key'],

@@ -7,15 +7,19 @@ import { createLogSigner } from '#shared/audit/checkpoint.ts'
 import { NO_DOMAIN, type Domain } from '#shared/proof/domain.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { randomBytes, type Bytes32 } from '#shared/base/ids.ts'
-import { buildMerkleTree } from '#shared/receipt/merkle.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
-import { inclusionProof } from '#shared/proof/tree.ts'
+import { buildTree, inclusionProof, turnsOf } from '#shared/proof/tree.ts'
 import type { BundleTrust } from '#shared/verify/trust.ts'
 import type { Binding, DurableStorage } from '#worker/platform/storage.ts'
 import { createAuditStore } from '#worker/tenant/log/audit-store.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
-import { createReceiptMaker, EU_POLICY_TEXT, type ReceiptWish } from '#test/support/hub/receipts.ts'
+import {
+  createReceiptMaker,
+  EU_POLICY_TEXT,
+  groupOf,
+  type ReceiptWish,
+} from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 const CHAIN: Domain = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` }
@@ -48,11 +52,8 @@ export async function makeBundle({
   // By the machine's clock, which the verify command uses.
   const issuedAtMs = Date.now() - 60_000
   const expiresAtMs = issuedAtMs + 120_000
-  const receipts = await Promise.all(
-    Array.from({ length: jobs }, () =>
-      maker.make({ ...receipt, ticket: { issuedAtMs, expiresAtMs, ...receipt.ticket } }),
-    ),
-  )
+  const ticket = { issuedAtMs, expiresAtMs, ...receipt.ticket }
+  const receipts = await maker.makeAll(Array.from({ length: jobs }, () => ({ ...receipt, ticket })))
   const storage = createSqliteStorage()
   // Each change gets a millisecond of its own on any machine.
   let nowMs = Date.now() - 30_000
@@ -64,16 +65,25 @@ export async function makeBundle({
   })
   await core.keys.create({ tenant: TENANT, scopes: ['infer'], networks: [] })
   core.policies.publish(EU_POLICY_TEXT)
-  core.receipts.record(receipts.map((signed) => ({ receipt: signed, salt: TRANSACTION })))
+  core.receipts.record(groupOf(receipts.map((signed) => ({ receipt: signed, salt: TRANSACTION }))))
   afterwards?.(core, receipts)
   const head = core.log.head()
   invariant(head, 'the tenant has a log')
   const checkpoint = { tenant: head.tenant, size: head.size, root: head.root }
   const { note } = await core.log.checkpoint()
   const { publicKey } = await createLogSigner(seed)
-  const tree = buildMerkleTree(receipts.map(({ id }) => id))
-  const batch = { batchId: 1, receiptRoot: tree.root, transactionHash: TRANSACTION, blockNumber: 9 }
-  const logRoot = checkpointLeaf(checkpoint)
+  const tree = buildTree(receipts.map(({ id }) => id))
+  const batch = {
+    batchId: 1,
+    receiptRoot: tree.root,
+    receiptCount: tree.size,
+    transactionHash: TRANSACTION,
+    blockNumber: 9,
+  }
+  // The batch has the logs of four more tenants; the other leaves are any hashes.
+  const logs = buildTree([seed, publicKey, checkpointLeaf(checkpoint), seed, publicKey])
+  const logRoot = logs.root
+  const placed = { proof: logs.proof(2), turns: turnsOf({ index: 2, size: logs.size }) }
   const pins: Pins = {
     domain: hasChain ? domain : null,
     hubKeys: hasChain ? [maker.hub.publicKey] : [],
@@ -84,7 +94,7 @@ export async function makeBundle({
   }
   return {
     bundle: {
-      version: 2,
+      version: 3,
       tenant: TENANT,
       domain: hasChain ? domain : null,
       checkpoint: note,
@@ -97,10 +107,12 @@ export async function makeBundle({
       erasures: [],
       jobs: receipts.flatMap((signed, i) => {
         if (core.receipts.find(signed.id) === null) return []
-        const settlement = hasChain ? { ...batch, proof: tree.proof(i) } : null
+        const settlement = hasChain ? { ...batch, index: i, proof: tree.proof(i) } : null
         return [{ receipt: signed, evidence: null, settlement }]
       }),
-      batches: hasChain ? [{ batchId: 1, logRoot, checkpoint, proof: [], consistency: [] }] : [],
+      batches: hasChain
+        ? [{ batchId: 1, logRoot, checkpoint, ...placed, consistency: [] }]
+        : [],
     },
     pins,
     trust: { chain: createPinnedView(pins), logKeys: [publicKey], attesters: [] },

@@ -9,7 +9,7 @@ import { bundleSourceOf } from '#test/support/storage/bundle-source.ts'
 import { collectBundle, type BundleWish } from '#test/support/storage/collect-bundle.ts'
 import { remote } from '#test/support/remote.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
-import { createReceiptMaker, type ReceiptMaker } from '#test/support/hub/receipts.ts'
+import { createReceiptMaker, groupOf, type ReceiptMaker } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { bundleText, openBundle } from '#worker/api/audit/collect-bundle.ts'
 import type { ReceiptStatus } from '#worker/protocols/ledger.ts'
@@ -46,7 +46,7 @@ async function createTenant() {
   }
   const run = async (name: keyof typeof published) => {
     const receipt = await maker.make({ policy: published[name].compiled })
-    core.receipts.record([{ receipt, salt: SALT }])
+    core.receipts.record(groupOf([{ receipt, salt: SALT }]))
     return receipt
   }
   return { core, clock, run, source: bundleSourceOf(remote(core)) }
@@ -56,7 +56,15 @@ const settledIn = (batchId: number, id: Bytes32): ReceiptStatus => ({
   id,
   status: 'settled',
   refusal: null,
-  settlement: { batchId, receiptRoot: id, proof: [], transactionHash: id, blockNumber: batchId },
+  settlement: {
+    batchId,
+    receiptRoot: id,
+    index: 0,
+    receiptCount: 1,
+    proof: [],
+    transactionHash: id,
+    blockNumber: batchId,
+  },
 })
 
 const opened = ({ entries }: AuditBundle) =>
@@ -178,7 +186,14 @@ describe('a bundle', () => {
       {
         status: async () => many.map((batchId) => settledIn(batchId, id)),
         settledLogs: async (_, ids) =>
-          ids.map((batchId) => ({ batchId, logRoot: head.root, checkpoint, proof: [] })),
+          ids.map((batchId) => ({
+            batchId,
+            logRoot: head.root,
+            checkpoint,
+            index: 0,
+            size: 1,
+            proof: [],
+          })),
       },
     )
     const { batches } = await collectBundle(source, { selection: {} })
@@ -189,11 +204,8 @@ describe('a bundle', () => {
   it('holds one page of entries and jobs at a time', async () => {
     const { core } = await createTenant()
     const jobs = AUDIT_BUNDLE_PAGE * 3 + 7
-    core.receipts.record(
-      await Promise.all(
-        Array.from({ length: jobs }, async () => ({ receipt: await maker.make(), salt: SALT })),
-      ),
-    )
+    const receipts = await maker.makeAll(Array.from({ length: jobs }, () => ({})))
+    core.receipts.record(groupOf(receipts.map((receipt) => ({ receipt, salt: SALT }))))
     const own = remote(core)
     const counts: number[] = []
     const bundles: TenantApi['bundles'] = {

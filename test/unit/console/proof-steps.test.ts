@@ -19,9 +19,10 @@ async function twoAttempts(): Promise<AuditBundle> {
   const { jobId, tenant } = first.receipt.ticket
   const second = await maker.make({ jobId, attempt: 2 })
   const [receiptRoot, transactionHash] = [second.id, second.id]
-  const settlement = { batchId: 4, receiptRoot, proof: [], transactionHash, blockNumber: 9 }
+  const place = { index: 0, receiptCount: 1, proof: [] }
+  const settlement = { batchId: 4, receiptRoot, ...place, transactionHash, blockNumber: 9 }
   return {
-    version: 2,
+    version: 3,
     tenant,
     domain: DOMAIN,
     checkpoint: '',

@@ -2,11 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { bytesToHex, hexToBytes } from 'viem'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import {
+  buildTree,
   consistencyProof,
   inclusionProof,
   leafHash,
   nodeHash,
+  rootByTurns,
   treeRoot,
+  turnsOf,
   verifyConsistency,
   verifyInclusion,
   type HashReader,
@@ -142,6 +145,24 @@ describe('proofs', () => {
       })
       const claim = { from, to, fromRoot: rootOf(from), toRoot: rootOf(to), proof: edited }
       expect(verifyConsistency(claim), `${from} ${to}`).toBe(false)
+    }
+  })
+})
+
+describe('the turns of a proof', () => {
+  it('lead every leaf of every tree to the root, and no other turns do', () => {
+    const hashes = Array.from({ length: 20 }, (_, i) => bytesToHex(leafHash(Uint8Array.of(i))))
+    for (let size = 1; size <= hashes.length; size += 1) {
+      const leaves = hashes.slice(0, size)
+      const tree = buildTree(leaves)
+      for (const [index, leaf] of leaves.entries()) {
+        const proof = tree.proof(index)
+        const own = turnsOf({ index, size })
+        const right = Array.from({ length: 2 ** proof.length + 2 }, (_, turns) => turns).filter(
+          (turns) => rootByTurns(leaf, { turns, proof }) === tree.root,
+        )
+        expect(right).toEqual([own])
+      }
     }
   })
 })

@@ -24,7 +24,12 @@ import type { Refusal } from '#worker/protocols/audit.ts'
 import { createTenantCore, type TenantCore } from '#worker/tenant/core.ts'
 import { createRandom } from '#test/support/random.ts'
 import { codeOf } from '#test/support/storage/code-of.ts'
-import { createReceiptMaker, EU_POLICY, type ReceiptMaker } from '#test/support/hub/receipts.ts'
+import {
+  createReceiptMaker,
+  EU_POLICY,
+  groupOf,
+  type ReceiptMaker,
+} from '#test/support/hub/receipts.ts'
 import { createSqliteStorage, type TestStorage } from '#test/support/sqlite-storage.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
 import { AUDIT_REFUSALS_PER_MINUTE } from '#worker/tenant/log/refusal-store.ts'
@@ -84,7 +89,7 @@ async function place(change: { jobId?: JobId; dataClass?: 'phi' } = {}): Promise
           tenant: acme,
           version: 1,
         })
-  core.receipts.record([{ receipt: await maker.make({ jobId, policy }), salt: SALT }])
+  core.receipts.record(groupOf([{ receipt: await maker.make({ jobId, policy }), salt: SALT }]))
   return jobId
 }
 
@@ -104,8 +109,8 @@ const typesOf = (entries: readonly LogEntry[]) => entries.map(({ type }) => type
 describe('the log', () => {
   it('[AU4] has an admission and a placement for each receipt, and none for a repeated one', async () => {
     const receipt = await maker.make()
-    core.receipts.record([{ receipt, salt: SALT }])
-    core.receipts.record([{ receipt, salt: SALT }])
+    core.receipts.record(groupOf([{ receipt, salt: SALT }]))
+    core.receipts.record(groupOf([{ receipt, salt: SALT }]))
     const entries = rangeOf(core, 0, 100)
     expect(typesOf(entries)).toEqual([
       'policy.published',
@@ -147,11 +152,11 @@ describe('the log', () => {
 
   it('[AU2] continues after a restart, and does not depend on how many receipts came at once', async () => {
     const random = createRandom(11)
-    const receipts = await Promise.all(Array.from({ length: 300 }, () => maker.make()))
+    const receipts = await maker.makeAll(Array.from({ length: 300 }, () => ({})))
     const entries = receipts.map((receipt) => ({ receipt, salt: SALT }))
     for (let at = 0; at < entries.length;) {
       const count = 1 + random.below(60)
-      core.receipts.record(entries.slice(at, at + count))
+      core.receipts.record(groupOf(entries.slice(at, at + count)))
       at += count
     }
     const again = open()
@@ -254,8 +259,8 @@ describe('erasure', () => {
     const erased = core.receipts.erase(jobId, 'key_acme_0123456789ab')
     expect(erased).toMatchObject({ entries: [2, 3], receipts: 1, held: [] })
     const kept = JSON.stringify(
-      ['audit_log', 'receipts', 'placements', 'erased_jobs', 'settings'].map((table) =>
-        storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
+      ['audit_log', 'receipts', 'named_records', 'placements', 'erased_jobs', 'settings'].map(
+        (table) => storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
       ),
     )
     expect(kept).not.toContain(jobId)
@@ -274,7 +279,7 @@ describe('erasure', () => {
 
   it('[AU8] of a batch is one entry for all its jobs, and none when nothing is kept', async () => {
     const receipts = await Promise.all([maker.make(), maker.make(), maker.make()])
-    core.receipts.record(receipts.map((receipt) => ({ receipt, salt: SALT })))
+    core.receipts.record(groupOf(receipts.map((receipt) => ({ receipt, salt: SALT }))))
     const [first, second, third] = receipts.map(({ id }) => id)
     const ids = [first ?? SALT, second ?? SALT, SALT]
     const erased = core.receipts.eraseReceipts('batch_1', ids, null)
@@ -287,10 +292,10 @@ describe('erasure', () => {
   it('[AU8] is not undone when a node sends its receipt again', async () => {
     const receipt = await maker.make()
     const { jobId } = receipt.receipt.ticket
-    core.receipts.record([{ receipt, salt: SALT }])
+    core.receipts.record(groupOf([{ receipt, salt: SALT }]))
     core.receipts.erase(jobId, null)
     const before = core.log.head()
-    core.receipts.record([{ receipt, salt: SALT }])
+    core.receipts.record(groupOf([{ receipt, salt: SALT }]))
     expect(core.receipts.find(receipt.id)).toBeNull()
     expect(core.log.head()).toEqual(before)
   })

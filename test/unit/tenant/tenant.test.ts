@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
 import { DEFAULT_POLICY } from '#shared/law/policy-draft.ts'
-import { createReceiptMaker } from '#test/support/hub/receipts.ts'
+import { createReceiptMaker, groupOf } from '#test/support/hub/receipts.ts'
 import { codeOf } from '#test/support/storage/code-of.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { hashKey, keyIdTenant, keyTenant } from '#worker/protocols/api-key.ts'
@@ -117,8 +117,7 @@ describe('receipts', () => {
     const maker = await createReceiptMaker(domain)
     const past = await maker.make({ receipt: { startedAtMs: 0, finishedAtMs: 0 } })
     const future = await maker.make({ receipt: { finishedAtMs: Number.MAX_SAFE_INTEGER } })
-    const salt = `0x${'5a'.repeat(32)}` as const
-    core.receipts.record([past, future].map((receipt) => ({ receipt, salt })))
+    core.receipts.record(groupOf([{ receipt: past }, { receipt: future }]))
     const kept = storage.sql.exec('SELECT erase_at_ms AS at FROM receipts').toArray()
     const { ticket } = past.receipt
     const dueMs = ticket.issuedAtMs + past.policy.retentionDays * 86_400_000

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { ChainView } from '#shared/verify/chain-view.ts'
 import { verifyReceipt } from '#shared/verify/receipt.ts'
+import { invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
-import { buildMerkleTree } from '#shared/receipt/merkle.ts'
+import { buildTree } from '#shared/proof/tree.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { createRandom } from '#test/support/random.ts'
@@ -12,6 +13,7 @@ import {
   type ReceiptMaker,
   type ReceiptWish,
 } from '#test/support/hub/receipts.ts'
+import { editValue, leafPaths, type Json } from '#test/support/storage/edit-json.ts'
 
 const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
 const ISSUED_MS = 1_800_000_000_000
@@ -25,9 +27,11 @@ beforeAll(async () => {
 
 /** A settled document, and the chain that it is settled on. */
 async function settle(wish: ReceiptWish = {}): Promise<[ReceiptDocument, ChainView]> {
-  const receipt = await maker.make(wish)
-  const others = await Promise.all([maker.make(), maker.make()])
-  const tree = buildMerkleTree([...others, receipt].map(({ id }) => id))
+  // Node and hub sign five receipts together, and a batch settles seven: no tree is complete.
+  const [receipt, ...others] = await maker.makeAll([wish, {}, {}, {}, {}])
+  invariant(receipt, 'the first receipt was made')
+  const all = [...others, receipt, ...(await maker.makeAll([{}, {}]))]
+  const tree = buildTree(all.map(({ id }) => id))
   const [batchId, blockNumber, receiptRoot] = [3, 21, tree.root]
   const chain: ChainView = {
     domain: DOMAIN,
@@ -35,11 +39,12 @@ async function settle(wish: ReceiptWish = {}): Promise<[ReceiptDocument, ChainVi
     receiptRoot: async (id) => (id === batchId ? receiptRoot : `0x${'0'.repeat(64)}`),
     postedBy: async (hash) =>
       hash === TRANSACTION
-        ? { batchId, receiptRoot, logRoot: receiptRoot, blockNumber }
+        ? { batchId, receiptRoot, receiptCount: tree.size, logRoot: receiptRoot, blockNumber }
         : undefined,
   }
-  const proof = tree.proof(2)
-  const settlement = { batchId, receiptRoot, proof, transactionHash: TRANSACTION, blockNumber }
+  const index = others.length
+  const place = { index, receiptCount: tree.size, proof: tree.proof(index) }
+  const settlement = { batchId, receiptRoot, ...place, transactionHash: TRANSACTION, blockNumber }
   return [
     { receipt, salt: null, status: 'settled', refusal: null, settlement, settlesByMs: null },
     chain,
@@ -51,32 +56,6 @@ async function failures(document: unknown, chain: ChainView): Promise<string[]> 
   const failed = lines.filter(({ result }) => result === 'failed').map(({ name }) => name)
   expect(ok).toBe(failed.length === 0)
   return failed
-}
-
-type Json = { [key: string]: Json } | Json[] | string | number | boolean | null
-
-/** The path of every value in a document. */
-function leafPaths(value: Json, path: string[] = []): string[][] {
-  if (value === null || typeof value !== 'object') return [path]
-  return Object.entries(value).flatMap(([key, inner]) => leafPaths(inner, [...path, key]))
-}
-
-/** The same document with one byte of one value changed. */
-function edit(document: ReceiptDocument, path: readonly string[], at: number): unknown {
-  const copy = structuredClone(document) as unknown as { [key: string]: Json }
-  const last = path.at(-1) ?? ''
-  const parent = path
-    .slice(0, -1)
-    .reduce<Json>((value, key) => (value as typeof copy)[key] ?? null, copy) as typeof copy
-  const value = parent[last]
-  if (typeof value === 'string') {
-    const index = at % value.length
-    const byte = value[index] === '1' ? '2' : '1'
-    parent[last] = value.slice(0, index) + byte + value.slice(index + 1)
-  } else if (typeof value === 'number') parent[last] = value + 1
-  else if (typeof value === 'boolean') parent[last] = !value
-  else parent[last] = 'x'
-  return copy
 }
 
 describe('the verifier', () => {
@@ -92,7 +71,7 @@ describe('the verifier', () => {
     for (const path of paths) {
       for (let i = 0; i < 3; i += 1) {
         const at = random.below(4_096)
-        const failed = await failures(edit(document, path, at), chain)
+        const failed = await failures(editValue(document, path, at), chain)
         expect(failed, `${path.join('.')} at ${at}`).not.toEqual([])
       }
     }

@@ -7,6 +7,7 @@ import type {
   BUNDLE_LISTS,
 } from '#shared/audit/bundle.ts'
 import { isNoDomain } from '#shared/proof/domain.ts'
+import { turnsOf } from '#shared/proof/tree.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
@@ -192,9 +193,10 @@ async function* readBatches(
     const sizes = batches.map(({ checkpoint }) => checkpoint.size)
     // One call for all, because platforms limit calls per request.
     const consistency = await log.bundles.consistency(sizes, size)
-    yield batches.map(({ proof, ...batch }, i) => ({
+    yield batches.map(({ proof, index, size: logs, ...batch }, i) => ({
       ...batch,
       proof: [...proof],
+      turns: turnsOf({ index, size: logs }),
       consistency: consistency[i] ?? [],
     }))
   }

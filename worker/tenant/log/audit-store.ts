@@ -4,7 +4,6 @@ import {
   AUDIT_TYPES,
   commitText,
   leafBytes,
-  parseDetail,
   type AuditEvent,
   type LogEntry,
 } from '#shared/audit/entries.ts'
@@ -26,6 +25,7 @@ import {
   AUDIT_BUNDLE_PAGE,
 } from '#worker/protocols/audit.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
+import { jsonLists } from './json-lists.ts'
 
 /** Rows that one search reads. */
 const AUDIT_SCAN_ENTRIES = 20_000
@@ -55,16 +55,24 @@ export function createAuditStore(
   const tiles = createTiles(rows)
   const size = (): number => (numberIn(rows('SELECT max(sequence) FROM audit_log')) ?? -1) + 1
   return {
-    /** Runs inside the caller's transaction. @returns the sequence of the first event */
+    /**
+     * Runs inside the caller's transaction; the number of its statements hardly depends on that of the events.
+     * @param events their details fit the schemas of their types @returns the sequence of the first event
+     */
     append(events: readonly (AuditEvent & Kept)[]): number {
-      const first = size()
-      const atMs = Math.max(deps.nowMs(), lastTime(rows, first))
+      const { first, atMs } = nextEntry(rows, deps.nowMs())
       const salts = deps.random(SALT_BYTES * events.length)
-      const leaves = events.map((event, i) => {
+      const drafts = events.map((event, i) => {
         const salt = toHex(salts.subarray(SALT_BYTES * i, SALT_BYTES * (i + 1)))
-        return insert(rows, { ...event, salt, sequence: first + i, atMs })
+        return draftOf(event, { salt, sequence: first + i, atMs })
       })
-      appendToTiles(tiles, first, leaves)
+      for (const { from, json } of jsonLists(drafts.map(({ row }) => row)))
+        rows(INSERT, first + from, atMs, json)
+      appendToTiles(
+        tiles,
+        first,
+        drafts.map(({ leaf }) => leaf),
+      )
       const dueMs = events.flatMap(({ untilMs }) => untilMs ?? [])
       if (dueMs.length > 0) deps.wakeAt?.(Math.min(...dueMs))
       return first
@@ -103,11 +111,12 @@ export function createAuditStore(
         }),
       ),
     erase(sequences: readonly number[]): void {
-      for (const sequence of sequences)
-        rows(
-          'UPDATE audit_log SET salt = NULL, detail = NULL, job = NULL, erase_at_ms = NULL WHERE sequence = ?',
-          sequence,
-        )
+      if (sequences.length === 0) return
+      rows(
+        `UPDATE audit_log SET salt = NULL, detail = NULL, job = NULL, erase_at_ms = NULL
+          WHERE sequence IN (SELECT value FROM json_each(?))`,
+        JSON.stringify(sequences),
+      )
     },
     /** Entries whose details are due, at most LIMITS.retentionSweepRows. */
     due: (nowMs: number): number[] =>
@@ -135,38 +144,37 @@ function createTiles(rows: AuditRows): TileStore {
   }
 }
 
-/** Keeps times from decreasing when the clock is set back. */
-function lastTime(rows: AuditRows, size: number): number {
-  return numberIn(rows('SELECT at_ms FROM audit_log WHERE sequence = ?', size - 1)) ?? 0
+/** The next sequence and its time, which never decreases, even when the clock is set back. */
+function nextEntry(rows: AuditRows, nowMs: number): { first: number; atMs: number } {
+  const query = 'SELECT sequence, at_ms FROM audit_log ORDER BY sequence DESC LIMIT 1'
+  const [last] = rows(query)
+  if (last === undefined) return { first: 0, atMs: nowMs }
+  return { first: Number(last['sequence']) + 1, atMs: Math.max(nowMs, Number(last['at_ms'])) }
 }
 
 const SALT_BYTES = 32
+const INSERT = `INSERT INTO audit_log (sequence, at_ms, type, commitment, salt, detail, job, erase_at_ms, held)
+  SELECT ?1 + key, ?2, ${[0, 1, 2, 3, 4, 5, 6].map((i) => `value ->> ${i}`).join(', ')} FROM json_each(?3)`
 
-type Insert = AuditEvent &
-  Kept & { readonly sequence: number; readonly atMs: number; readonly salt: Bytes32 }
+interface Draft {
+  /** In the order of {@link INSERT}. */
+  readonly row: readonly (string | number | null)[]
+  readonly leaf: Uint8Array
+}
 
-/** @returns the leaf's hash */
-function insert(
-  rows: AuditRows,
-  { type, detail, untilMs, held = false, sequence, atMs, salt }: Insert,
-): Uint8Array {
-  const parsed = parseDetail(type, detail)
-  const text = canonicalJson(parsed)
+function draftOf(
+  { type, detail, untilMs, held = false }: AuditEvent & Kept,
+  at: { readonly sequence: number; readonly atMs: number; readonly salt: Bytes32 },
+): Draft {
+  const { salt, ...place } = at
+  const text = canonicalJson(detail)
   const commitment = commitText(salt, text)
-  rows(
-    'INSERT INTO audit_log (sequence, at_ms, type, commitment, salt, detail, job, erase_at_ms, held) ' +
-      'VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-    sequence,
-    atMs,
-    type,
-    commitment,
-    salt,
-    text,
-    'jobId' in parsed ? parsed.jobId : null,
-    untilMs,
-    held && untilMs !== null ? 1 : 0,
-  )
-  return leafHash(leafBytes({ version: 1, sequence, atMs, type, commitment }))
+  const job = 'jobId' in detail ? detail.jobId : null
+  const isHeld = held && untilMs !== null ? 1 : 0
+  return {
+    row: [type, commitment, salt, text, job, untilMs, isHeld],
+    leaf: leafHash(leafBytes({ version: 1, ...place, type, commitment })),
+  }
 }
 
 /** Reads a bounded number of rows, so that a search for a rare type in a long log stays short. */

@@ -1,4 +1,5 @@
 /** Writes refusals to a tenant's log: a limited number of each key a minute, and the rest as one count. */
+import { parseDetail } from '#shared/audit/entries.ts'
 import { type Refusal, AUDIT_REFUSAL_KINDS } from '#worker/protocols/audit.ts'
 import { type Kept, PHI_AUDIT_DAYS } from './audit-store.ts'
 import type { TenantDatabase, TenantDeps } from './database.ts'
@@ -67,7 +68,8 @@ export function createRefusalStore(database: TenantDatabase, deps: TenantDeps) {
     record(refusals: readonly Refusal[]): void {
       transaction(() => {
         settle()
-        for (const refusal of refusals.slice(0, AUDIT_REFUSAL_KINDS)) take(refusal)
+        for (const refusal of refusals.slice(0, AUDIT_REFUSAL_KINDS))
+          take(parseDetail('job.refused', refusal))
       })
     },
     /** Logs the counts of minutes that have ended. */

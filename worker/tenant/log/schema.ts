@@ -29,16 +29,24 @@ const LOG = [
 ]
 
 const RECEIPTS = [
-  'CREATE TABLE receipts (id TEXT PRIMARY KEY, receipt TEXT NOT NULL, salt TEXT NOT NULL, erase_at_ms INTEGER NOT NULL)',
+  // Bytes and signatures as the hub sent them; policy and presence by hash.
+  `CREATE TABLE receipts (
+    id BLOB PRIMARY KEY, receipt BLOB NOT NULL, signed BLOB NOT NULL, salt BLOB NOT NULL,
+    policy BLOB NOT NULL, presence BLOB NOT NULL, erase_at_ms INTEGER NOT NULL)`,
   'CREATE INDEX receipts_by_age ON receipts (erase_at_ms)',
-  'CREATE TABLE evidence (hash TEXT PRIMARY KEY, record TEXT NOT NULL, until_ms INTEGER NOT NULL)',
+  // Policies, presences and evidence as JSON, each until the last receipt that names it ends.
+  `CREATE TABLE named_records (
+    kind TEXT NOT NULL, hash BLOB NOT NULL, until_ms INTEGER NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (kind, hash)) WITHOUT ROWID`,
+  'CREATE INDEX named_records_by_age ON named_records (until_ms)',
   `CREATE TABLE placements (
     policy TEXT NOT NULL, version INTEGER NOT NULL, country INTEGER NOT NULL, evidence TEXT NOT NULL,
     trust TEXT NOT NULL, jobs INTEGER NOT NULL, firstAtMs INTEGER NOT NULL, lastAtMs INTEGER NOT NULL,
     PRIMARY KEY (policy, version, country, evidence, trust))`,
-  'CREATE TABLE erased_jobs (job TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)',
+  'CREATE TABLE erased_jobs (job BLOB PRIMARY KEY, until_ms INTEGER NOT NULL) WITHOUT ROWID',
   // The first receipt of each job, both as digests, for longer than the job can be sent again.
-  'CREATE TABLE first_receipts (job TEXT PRIMARY KEY, receipt TEXT NOT NULL, until_ms INTEGER NOT NULL)',
+  `CREATE TABLE first_receipts (
+    job BLOB PRIMARY KEY, receipt BLOB NOT NULL, until_ms INTEGER NOT NULL) WITHOUT ROWID`,
   'CREATE INDEX first_receipts_by_age ON first_receipts (until_ms)',
 ]
 

@@ -1,5 +1,5 @@
 /** A tenant's log as others see it: signed checkpoints, proofs and searches. */
-import { logOrigin } from '#shared/audit/entries.ts'
+import { logOrigin, parseDetail } from '#shared/audit/entries.ts'
 import { createLogSigner, type LogSigner } from '#shared/audit/checkpoint.ts'
 import type { Domain } from '#shared/proof/domain.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -69,10 +69,10 @@ export function createTenantLog(database: TenantDatabase, parts: TenantLogParts)
 
     search: (query) => audit.search({ ...query, limit: Math.min(query.limit, AUDIT_PAGE_ENTRIES) }),
 
-    recordExport: (detail) =>
-      database.transaction(
-        () => void audit.append([{ type: 'audit.exported', detail, untilMs: null }]),
-      ),
+    recordExport(given) {
+      const detail = parseDetail('audit.exported', given)
+      database.transaction(() => audit.append([{ type: 'audit.exported', detail, untilMs: null }]))
+    },
 
     recordRefusals: (given) => parts.refusals.record(given),
   }

@@ -18,7 +18,7 @@ import {
 } from '#worker/protocols/audit.ts'
 
 interface BundleSources {
-  readonly receipts: Pick<ReceiptLog, 'find' | 'evidenceOf'>
+  readonly receipts: Pick<ReceiptLog, 'findAll'>
   readonly policies: Pick<PolicyStore, 'version'>
   readonly log: Pick<OwnLog, 'domain' | 'checkpoint' | 'consistency'>
   readonly nowMs: () => number
@@ -55,7 +55,7 @@ export function createBundleReader(
       if (job !== null && audit.ofJob(job).length === 0)
         throw new AppError('not_found', 'The log has no entries of this job, or they are erased.')
       const range = cutLog(query, audit, size)
-      const head = { version: 2 as const, tenant, domain: log.domain, checkpoint: note, range }
+      const head = { version: 3 as const, tenant, domain: log.domain, checkpoint: note, range }
       const { fromMs, toMs } = query.selection
       const edges = [
         ...(fromMs === null || range.from === 0 ? [] : audit.range(range.from - 1, range.from)),
@@ -74,11 +74,7 @@ export function createBundleReader(
         page.size,
       ),
 
-    jobs(page) {
-      const ids = selected(page).flatMap((entry) => receiptIdOf(entry) ?? [])
-      const placed = ids.flatMap((id) => receipts.find(id)?.receipt ?? [])
-      return { receipts: placed, evidence: receipts.evidenceOf(placed) }
-    },
+    jobs: (page) => receipts.findAll(selected(page).flatMap((entry) => receiptIdOf(entry) ?? [])),
 
     policies: (page) =>
       namedPolicies(page, rows, nowMs()).flatMap(({ id, version }) => {
@@ -104,10 +100,10 @@ function namedPolicies(
   const admitted = `SELECT DISTINCT json_extract(a.detail, '$.policyId') AS id,
     json_extract(a.detail, '$.policyVersion') AS version FROM audit_log AS a
     WHERE a.type = 'job.admitted' AND a.detail IS NOT NULL AND ${where}`
-  const placed = `SELECT DISTINCT json_extract(r.receipt, '$.policy.id') AS id,
-    json_extract(r.receipt, '$.policy.version') AS version
-    FROM audit_log AS a JOIN receipts AS r ON r.id = json_extract(a.detail, '$.receiptId')
-    WHERE a.type = 'job.placed' AND r.erase_at_ms >= ? AND ${where}`
+  const placed = `SELECT DISTINCT record ->> '$.id' AS id, record ->> '$.version' AS version FROM named_records
+    WHERE kind = 'policy' AND hash IN (SELECT r.policy FROM audit_log AS a
+      JOIN receipts AS r ON r.id = unhex(substr(a.detail ->> '$.receiptId', 3))
+      WHERE a.type = 'job.placed' AND r.erase_at_ms > ? AND ${where})`
   const found = [
     ...(type === null || type === 'job.admitted' ? rows(admitted, ...bindings) : []),
     ...(type === null || type === 'job.placed' ? rows(placed, nowMs, ...bindings) : []),

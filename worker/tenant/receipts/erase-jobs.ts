@@ -1,11 +1,13 @@
 /** Erases data about jobs (receipts with their salts, details of entries) and logs the erasure. */
-import { sha256, stringToBytes, toHex } from 'viem'
+import { stringToBytes, toHex } from 'viem'
 import { receiptIdOf } from '#shared/audit/entries.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { nameHash, type JobId } from '#shared/base/ids.ts'
+import { sha256Hex } from '#shared/base/native-crypto.ts'
 import { commitment } from '#shared/receipt/receipt.ts'
 import type { TenantDatabase, TenantDeps } from '#worker/tenant/log/database.ts'
 import type { Erased } from '#worker/protocols/tenant.ts'
+import { deleteReceipts } from './receipt-rows.ts'
 
 /** A late receipt of an erased job is dropped for this long. */
 const ERASURE_MEMORY_MS = 30 * 86_400_000
@@ -32,23 +34,20 @@ export function eraseJobs(
     heldUntilMs === null ? [entry.sequence] : [],
   )
   const salt = toHex(random(32))
-  const job = commitment(salt, sha256(stringToBytes(subject)))
+  const job = commitment(salt, sha256Hex(stringToBytes(subject)))
   return transaction(() => {
-    const receipts = known
-      .flatMap(({ entry }) => receiptIdOf(entry) ?? [])
-      .filter((id) => deleteReceipt(database, id)).length
+    const ids = known.flatMap(({ entry }) => receiptIdOf(entry) ?? [])
+    const receipts = deleteReceipts(rows, ids)
     if (entries.length + receipts === 0)
       throw new AppError('not_found', `Nothing is kept of ${subject} that may be erased.`)
     audit.erase(entries)
     const untilMs = nowMs() + ERASURE_MEMORY_MS
-    const remember = 'INSERT OR REPLACE INTO erased_jobs (job, until_ms) VALUES (?, ?)'
-    for (const jobId of jobIds) rows(remember, nameHash(jobId), untilMs)
+    rows(REMEMBER, untilMs, JSON.stringify(jobIds.map(nameHash)))
     const detail = { job, entries, receipts, by }
     const sequence = audit.append([{ type: 'job.erased', detail, untilMs: null }])
     return { subject, salt, commitment: job, sequence, entries, receipts, held }
   })
 }
 
-export function deleteReceipt({ rows }: TenantDatabase, id: string): boolean {
-  return rows('DELETE FROM receipts WHERE id = ? RETURNING id', id).length > 0
-}
+const REMEMBER = `INSERT OR REPLACE INTO erased_jobs (job, until_ms)
+  SELECT unhex(substr(value, 3)), ? FROM json_each(?)`
