@@ -9,6 +9,7 @@ import {
   numberFrame,
   type Frame,
 } from '#p2p/stream/frames.ts'
+import { Canceller } from '#p2p/stream/cancellation.ts'
 import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
@@ -97,7 +98,7 @@ describe('1 MB of frames in one write', () => {
     let chunks = 0
     const onChunk = () => void (chunks += 1)
     const ended = link
-      .run(offer, seededBytes(4), { signal: new AbortController().signal, onChunk })
+      .run(offer, seededBytes(4), { cancellation: new Canceller(), onChunk })
       .catch((error: { code?: string }) => error.code)
     nodeEnd.send(repeated(encodeFrame(of(1)), MIB))
     expect(await ended).toBe('node_lost')
