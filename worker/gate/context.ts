@@ -45,6 +45,8 @@ export interface Variables {
   readonly isolate: Isolate
   /** The isolate's log with this request's trace id. */
   readonly log: Log
+  /** The same for what tenants are refused. All requests of the isolate share its budget of lines. */
+  readonly refusalLog: Log
   readonly config: Config
   readonly requestId: string
   readonly startedMs: number

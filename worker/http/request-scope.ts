@@ -1,6 +1,7 @@
 /** Wraps every request: its id, its clock, and the headers of every answer. */
 import { createMiddleware } from 'hono/factory'
 import { routePath } from 'hono/route'
+import { createBudget, withinBudget } from '#p2p/stream/peer-budget.ts'
 import { newRequestId } from '#shared/base/ids.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { clientAddress } from '#worker/edge/place.ts'
@@ -10,11 +11,19 @@ import { childContext, formatTraceparent } from './trace-context.ts'
 /** A client's own id is used if it is short and safe for log lines and headers. */
 const REQUEST_ID = /^[A-Za-z0-9_.-]{8,128}$/
 
+/** Lines about refusals that one isolate writes, at once and per second. */
+const REFUSAL_LINES = 64
+const REFUSAL_LINES_PER_SECOND = 8
+
 export function requestScope(isolate: Isolate) {
+  const clock = { nowMs: isolate.nowMs }
+  const [most, perSecond] = [REFUSAL_LINES, REFUSAL_LINES_PER_SECOND]
+  const refusalLog = withinBudget(isolate.log, createBudget({ most, perSecond, clock }))
   return createMiddleware<AppEnv>(async (c, next) => {
     const trace = childContext(c.req.header('traceparent'), isolate.random)
     c.set('isolate', isolate)
     c.set('log', isolate.log.with({ traceId: trace.traceId }))
+    c.set('refusalLog', refusalLog.with({ traceId: trace.traceId }))
     c.set('traceparent', formatTraceparent(trace))
     c.set('answerHeaders', new Map())
     c.set('config', readConfig(c.env))

@@ -12,6 +12,7 @@ import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
+import { createSummary, type Summary } from '#worker/metrics/summary.ts'
 import {
   answerBytes,
   type DispatchOutcome,
@@ -64,6 +65,7 @@ export class Dispatcher {
   readonly #answer: AnswerDeps
   readonly #active = new Set<string>()
   readonly #ended = new Map<string, number>()
+  readonly #summary: Summary
   readonly #bytes = createFairShare(HUB_PAYLOAD_BYTES)
 
   constructor(deps: DispatcherDeps) {
@@ -88,6 +90,8 @@ export class Dispatcher {
       clock: this.#clock,
     }
     this.#deps = deps
+    const more = () => ({ outboxReceipts: deps.outbox.size() })
+    this.#summary = createSummary({ log, event: 'jobs.ended', clock: this.#clock, more })
     this.#answer = { choice, silence, attempt: deps, bans, log }
   }
 
@@ -153,7 +157,7 @@ export class Dispatcher {
       }
       job = new Job(asked, sink)
       const result = await answerJob(job, this.#answer)
-      this.#count('answered')
+      this.#count('answered', result.outcome.timing)
       return result
     } catch (error) {
       if (job !== undefined) this.capacity.passOn(job.cancellation)
@@ -165,8 +169,14 @@ export class Dispatcher {
     }
   }
 
-  #count(outcome: string): void {
+  #count(outcome: string, timing?: DispatchOutcome['timing']): void {
     this.#ended.set(outcome, (this.#ended.get(outcome) ?? 0) + 1)
+    if (timing === undefined) {
+      this.#summary.count(outcome)
+      return
+    }
+    const { queueMs: queue, networkMs: network, computeMs: compute } = timing
+    this.#summary.count(outcome, { queue, network, compute })
   }
 
   /** Reserves a job's bytes and starts its time. @throws {AppError} no_capacity */
