@@ -47,14 +47,14 @@ async function createCounted(streamClock?: Clock) {
 
 /** Sends jobs with so many at once; each one takes a moment of the clock. */
 async function run(
-  { hub: { ask }, clock }: { hub: TestHubBench; clock: { advance(ms: number): void } },
+  { hub: own, clock }: { hub: TestHubBench; clock: { advance(ms: number): void } },
   inFlight: number,
 ): Promise<void> {
   let left = JOBS
   const lane = async () => {
     while (left > 0) {
       left -= 1
-      await ask(EU, new Uint8Array(1_024).fill(left))
+      await own.ask(EU, new Uint8Array(1_024).fill(left))
       clock.advance(2)
     }
   }
