@@ -50,10 +50,8 @@ function countAnswer(c: AppContext): void {
 }
 
 function setHeaders(c: AppContext): void {
-  c.res = new Response(c.res.body, c.res)
-  const { headers } = c.res
-  const { policy } = c.var
-  headers.set('x-request-id', c.var.requestId)
+  const { policy, requestId } = c.var
+  const headers = openHeaders(c, requestId)
   if (!headers.has('x-littoral-policy')) {
     headers.set(
       'x-littoral-policy',
@@ -63,6 +61,17 @@ function setHeaders(c: AppContext): void {
   headers.set('server-timing', serverTiming(c))
   headers.set('x-content-type-options', 'nosniff')
   for (const [name, value] of c.var.answerHeaders) headers.set(name, value)
+}
+
+/** Sets the request's id. @returns the answer's headers, which can be set: a fetched response is copied first */
+function openHeaders(c: AppContext, requestId: string): Headers {
+  try {
+    c.res.headers.set('x-request-id', requestId)
+  } catch {
+    c.res = new Response(c.res.body, c.res)
+    c.res.headers.set('x-request-id', requestId)
+  }
+  return c.res.headers
 }
 
 /** Where the time went; `edge` is the Worker and the way to the hub. */
