@@ -1,10 +1,10 @@
 /** The HTTP application: all routes and the middleware around them. */
 import { Hono } from 'hono'
-import { cors } from 'hono/cors'
 import { AppError } from '#shared/base/errors.ts'
 import type { AppContext, AppEnv, Isolate } from '#worker/gate/context.ts'
 import { developmentHost, oneHost } from '#worker/http/development-host.ts'
 import { knownHeaders, knownQuery } from '#worker/http/known-names.ts'
+import { openCors } from '#worker/http/open-cors.ts'
 import { answerProblem } from '#worker/http/problem.ts'
 import { requestScope } from '#worker/http/request-scope.ts'
 import { auditRoutes } from '#worker/api/audit/route.ts'
@@ -24,19 +24,13 @@ import { policyRoutes } from '#worker/api/policies/policies.ts'
 import { receiptRoutes } from '#worker/api/receipts/receipts.ts'
 import { sessionRoutes } from '#worker/api/sessions/route.ts'
 
-/**
- * Any origin may call with its own key; browsers never send cookies or other credentials. All
- * headers may be sent and read.
- */
-const publicCors = cors({ origin: '*', exposeHeaders: ['*'], maxAge: 86_400 })
-
 export function createApp(isolate: Isolate): Hono<AppEnv> {
   const app = new Hono<AppEnv>()
   app.use(requestScope(isolate))
   app.use(oneHost)
   app.use(developmentHost)
-  app.use('/v1/*', publicCors)
-  app.use('/v2/*', publicCors)
+  app.use('/v1/*', openCors)
+  app.use('/v2/*', openCors)
   app.use(knownHeaders)
   app.use('/v1/*', knownQuery)
   app.use('/v2/*', knownQuery)

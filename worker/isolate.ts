@@ -4,6 +4,7 @@ import { createLog } from '#shared/base/log.ts'
 import { createBodyRoom } from '#worker/gate/body-room.ts'
 import type { Isolate } from '#worker/gate/context.ts'
 import { createKeyUses } from '#worker/gate/key-uses.ts'
+import { createOpenedKeys } from '#worker/gate/opened-keys.ts'
 import { createTenantCache } from '#worker/gate/tenant-cache.ts'
 import { createRequestMetrics } from './metrics/request-metrics.ts'
 import { createQuotaLeases } from '#worker/protocols/quota-leases.ts'
@@ -12,6 +13,7 @@ import { createRateLimit } from '#worker/platform/rate-limit.ts'
 import { AUTH_CACHE_MS, KEY_USE_REPORT_MS } from '#worker/protocols/tenant.ts'
 
 const TENANTS_CACHED = 1_000
+const KEYS_OPENED = 1_000
 const RATE_LIMIT_KEYS = 10_000
 /** Admissions for one network address block. */
 export const ADMISSIONS_PER_MINUTE = 30
@@ -22,6 +24,7 @@ export function createIsolate(nowMs: () => number = () => Date.now()): Isolate {
     random: randomBytes,
     log: createLog(),
     tenants: createTenantCache({ maxAgeMs: AUTH_CACHE_MS, size: TENANTS_CACHED, nowMs }),
+    openedKeys: createOpenedKeys({ maxAgeMs: AUTH_CACHE_MS, size: KEYS_OPENED, nowMs }),
     admissions: createRateLimit({ perMinute: ADMISSIONS_PER_MINUTE, keys: RATE_LIMIT_KEYS, nowMs }),
     refusals: createRefusalLog({
       nowMs,

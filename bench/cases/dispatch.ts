@@ -3,6 +3,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { NodeEndReady, LINKS, type NodeEndOptions } from '../dispatch/echo.ts'
 import { createHubEnd, HUB, PLACE, type HubEnd, type Opened } from '../dispatch/hub-end.ts'
 import { NATS_MISSING, NATS_SUBJECT, startNats } from '../dispatch/nats.ts'
+import { Canceller } from '#p2p/stream/cancellation.ts'
 import type { JobOffer } from '#p2p/stream/messages.ts'
 import { newJobId, randomBytes, type NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -121,7 +122,7 @@ async function createTrips(
   const payload = randomBytes(sizeBytes)
   const request = await createRequest(sizeBytes)
   const offer = createOffer(request, opened.unsignedNode)
-  const signal = new AbortController().signal
+  const cancellation = new Canceller()
   return [
     ...(nats === undefined ? [] : [natsTrip(nats, payload)]),
     {
@@ -142,7 +143,7 @@ async function createTrips(
         'the work protocol: offer, data, result, each checked by its schema; nothing signed',
       count: 300,
       once: (lane) =>
-        opened.unsigned[lane % LINKS]?.run(offer, payload, { signal, onChunk: () => {} }) ??
+        opened.unsigned[lane % LINKS]?.run(offer, payload, { cancellation, onChunk: () => {} }) ??
         Promise.reject(new Error('no such link')),
     },
     {

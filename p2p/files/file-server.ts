@@ -4,6 +4,7 @@ import { AppError, toAppError, invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS, MIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
+import { cancellationOf } from '#p2p/stream/cancellation.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createSendWindow } from '#p2p/stream/credit.ts'
 import { createFrameStream } from '#p2p/stream/frame-stream.ts'
@@ -109,7 +110,12 @@ async function serveFile(stream: Stream, { clock, log, give }: Transfer): Promis
     asked.reject(gone)
   })
   try {
-    await give(await asked.promise, { frames, job: FILE_JOB, window, signal: ended.signal })
+    await give(await asked.promise, {
+      frames,
+      job: FILE_JOB,
+      window,
+      cancellation: cancellationOf(ended.signal),
+    })
     // The other end closes after reading everything.
     await frames.ended
   } catch (error) {

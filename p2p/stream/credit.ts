@@ -1,7 +1,7 @@
 /** Credit windows: a sender spends what the receiver has granted, so a slow reader stops only its own job. */
-import { untilAborted } from '#shared/base/deadline.ts'
 import { AppError, invariant } from '#shared/base/errors.ts'
 import { LIMITS, MIB } from '#shared/base/limits.ts'
+import { untilCancelled, type Cancellation } from './cancellation.ts'
 import { FRAME_BYTES } from './frames.ts'
 
 /** Bytes of one job that may be sent before the reader grants more. */
@@ -26,9 +26,9 @@ export type SendWindow = ReturnType<typeof createSendWindow>
 export function createSendWindow() {
   let creditBytes: number = JOB_WINDOW_BYTES
   let granted = Promise.withResolvers<void>()
-  const hasCredit = async (costBytes: number, signal: AbortSignal) => {
-    while (creditBytes < costBytes) await untilAborted(granted.promise, signal)
-    signal.throwIfAborted()
+  const hasCredit = async (costBytes: number, cancellation: Cancellation) => {
+    while (creditBytes < costBytes) await untilCancelled(granted.promise, cancellation)
+    if (cancellation.isCancelled) throw cancellation.reason as Error
   }
   return {
     /** Adds granted bytes. @throws {AppError} invalid_request when the grant is too small or overfills the window */
@@ -47,16 +47,16 @@ export function createSendWindow() {
       granted.resolve()
       granted = Promise.withResolvers()
     },
-    /** Waits for credit and takes up to `wantedBytes` for one frame; rejects when `signal` aborts. */
-    async take(wantedBytes: number, signal: AbortSignal): Promise<number> {
-      await hasCredit(FRAME_COST_BYTES, signal)
+    /** Waits for credit and takes up to `wantedBytes` for one frame; rejects with the cancellation's reason. */
+    async take(wantedBytes: number, cancellation: Cancellation): Promise<number> {
+      await hasCredit(FRAME_COST_BYTES, cancellation)
       const taken = Math.min(wantedBytes, creditBytes)
       creditBytes -= frameCost(taken)
       return taken
     },
     /** The same for a frame that cannot be cut. */
-    async takeAll(bodyBytes: number, signal: AbortSignal) {
-      await hasCredit(frameCost(bodyBytes), signal)
+    async takeAll(bodyBytes: number, cancellation: Cancellation) {
+      await hasCredit(frameCost(bodyBytes), cancellation)
       creditBytes -= frameCost(bodyBytes)
     },
   }

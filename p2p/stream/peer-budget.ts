@@ -38,24 +38,27 @@ export function createBudget({ most, perSecond, clock }: BudgetOptions) {
   }
 }
 
-/** Limits the log lines that one peer causes. Lines over its budget are counted, and the next line says how many. */
-export function withinBudget(log: Log, lines: Budget): Log {
-  let dropped = 0
+/**
+ * Limits the log lines that one peer causes. Lines over its budget are counted, and the next line says how many.
+ * @param dropped lines left out so far, shared by the logs made with `with`
+ */
+export function withinBudget(log: Log, lines: Budget, dropped = { count: 0 }): Log {
   const allowed =
     (level: 'info' | 'warn' | 'error') =>
     (event: string, fields: LogFields = {}) => {
       if (!lines.spend(1)) {
-        dropped += 1
+        dropped.count += 1
         return
       }
-      log[level](event, dropped === 0 ? fields : { ...fields, linesDropped: dropped })
-      dropped = 0
+      const { count: linesDropped } = dropped
+      dropped.count = 0
+      log[level](event, linesDropped === 0 ? fields : { ...fields, linesDropped })
     }
   return {
     debug: (event, fields) => log.debug(event, fields),
     info: allowed('info'),
     warn: allowed('warn'),
     error: allowed('error'),
-    with: (fields) => withinBudget(log.with(fields), lines),
+    with: (fields) => withinBudget(log.with(fields), lines, dropped),
   }
 }

@@ -7,6 +7,7 @@ import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { payloadBytes } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
+import { cancellationOf } from '#p2p/stream/cancellation.ts'
 import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, readNumber, type Frame } from '#p2p/stream/frames.ts'
@@ -74,7 +75,12 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
 
   const run = async (job: Job) => {
     const { number, offer, payload, abort } = job
-    const target = { frames, job: number, window: job.output, signal: abort.signal }
+    const target = {
+      frames,
+      job: number,
+      window: job.output,
+      cancellation: cancellationOf(abort.signal),
+    }
     try {
       const emit = (bytes: Uint8Array) => sendData(target, bytes.slice())
       const result = await handler.run(offer, payload, { signal: abort.signal, emit })

@@ -1,7 +1,7 @@
 /** One job on a work stream at the hub: payload up, output down, one end. */
 import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { Clock } from '#p2p/stream/clock.ts'
+import { Canceller, type Cancellation } from '#p2p/stream/cancellation.ts'
 import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { createInTurn } from './in-turn.ts'
@@ -20,36 +20,41 @@ import { readNodeError } from '#p2p/stream/wire-error.ts'
 /** Most frames of one output: many times what the longest text or the largest tensors need. */
 const OUTPUT_FRAMES = 65_536
 
+/** What ends the sending of a payload whose job is over. Nobody sees it. */
+const OVER = new AppError('cancelled', 'The job is over.')
+
 /** Why a job is taken from a silent node. */
 export class SilentNode extends AppError {}
 
 export interface RunJobOptions {
   /** Its reason tells the node why: {@link SilentNode}, node_timeout when the time is over, else nobody waits. */
-  readonly signal: AbortSignal
+  readonly cancellation: Cancellation
   readonly onChunk: (bytes: Uint8Array) => void | Promise<void>
 }
 
 export interface JobCallParts {
   readonly job: number
   readonly frames: FrameStream
-  readonly clock: Clock
 }
 
 export type JobCall = ReturnType<typeof createJobCall>
 
-export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOptions) {
-  const { job, frames, clock } = parts
+/** The job has no time of its own: its cancellation ends it. */
+export function createJobCall(
+  { job, frames }: JobCallParts,
+  { cancellation, onChunk }: RunJobOptions,
+) {
   const outcome = Promise.withResolvers<JobResult>()
   const upload = createSendWindow()
-  const stopped = new AbortController()
+  const stopped = new Canceller()
   let result: JobResult | undefined
+  let removeListener = () => {}
 
-  const isOver = () => stopped.signal.aborted
+  const isOver = () => stopped.isCancelled
   const settle = (end: () => void) => {
     if (isOver()) return
-    stopped.abort(new AppError('cancelled', 'The job is over.'))
-    signal.removeEventListener('abort', onAbort)
-    stopTimer()
+    stopped.cancel(OVER)
+    removeListener()
     end()
   }
   /** Ends the job for the caller and cancels it on the node. */
@@ -58,10 +63,8 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
       if (result === undefined) frames.send(jsonFrame('cancel', job, { reason: reasonOf(why) }))
       outcome.reject(error)
     })
-  const onAbort = () => giveUp(new AppError('cancelled', 'The job was cancelled.'), signal.reason)
-  const stopTimer = clock.after(LIMITS.jobTimeoutMs, () =>
-    giveUp(new AppError('node_timeout', `No answer within ${LIMITS.jobTimeoutMs} ms.`)),
-  )
+  const onCancel = () =>
+    giveUp(new AppError('cancelled', 'The job was cancelled.'), cancellation.reason)
 
   const output = createOutput({
     onChunk,
@@ -71,7 +74,7 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
   })
 
   const sendPayload = async (payload: Uint8Array) => {
-    await sendData({ frames, job, window: upload, signal: stopped.signal }, payload)
+    await sendData({ frames, job, window: upload, cancellation: stopped }, payload)
     frames.send(bareFrame('end', job))
   }
 
@@ -86,8 +89,8 @@ export function createJobCall(parts: JobCallParts, { signal, onChunk }: RunJobOp
     isOver,
     lose: (error: AppError) => settle(() => outcome.reject(error)),
     start(offer: Frame, payload: Uint8Array): Promise<JobResult> {
-      signal.addEventListener('abort', onAbort)
       frames.send(offer)
+      removeListener = cancellation.onCancel(onCancel)
       // Rejects only after the job is over, when the outcome already says why.
       sendPayload(payload).catch(() => {})
       return outcome.promise

@@ -190,11 +190,12 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
     acknowledge: (ids: readonly Bytes32[]) => acks.push(ids),
     /**
      * Runs one job on the node. `onChunk` gets the output in order; no more is granted until it resolves.
-     * @throws {AppError} cancelled, node_timeout, node_lost, too_large, invalid_request, or what the node refused with
+     * @throws {AppError} cancelled, node_lost, too_large, invalid_request, or what the node refused with
      */
     async run(offer: JobOffer, payload: Uint8Array, runOptions: RunJobOptions): Promise<JobResult> {
       if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
-      if (runOptions.signal.aborted) throw new AppError('cancelled', 'The job was cancelled.')
+      if (runOptions.cancellation.isCancelled)
+        throw new AppError('cancelled', 'The job was cancelled.')
       if (calls.size - running() >= CANCELLED_JOBS)
         throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
       const { policy } = offer
@@ -203,7 +204,7 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
       encodeHeader(offerFrame)
       if (!isKnown) policies.set(policy.hash, policy)
       lastJob = offerFrame.job
-      const call = createJobCall({ job: lastJob, frames, clock }, runOptions)
+      const call = createJobCall({ job: lastJob, frames }, runOptions)
       calls.set(lastJob, call)
       acks.flush()
       options.onWork?.(payload.byteLength / WINDOW_SHARE)

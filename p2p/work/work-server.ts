@@ -2,6 +2,7 @@
 import type { Stream } from '@libp2p/interface'
 import { AppError } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
+import { cancellationOf, type Cancellation } from '#p2p/stream/cancellation.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createSendWindow } from '#p2p/stream/credit.ts'
 import { createEchoAnswers } from './echo.ts'
@@ -74,9 +75,11 @@ export async function serveWork(
     const welcome = readJson(Welcome, frame)
     handler.welcomed(welcome)
     options.onWelcome?.(welcome)
-    sendPending({ frames, handler, receipts, signal: ended.signal }).catch((error: unknown) => {
-      if (!ended.signal.aborted) frames.fail(error)
-    })
+    sendPending({ frames, handler, receipts, cancellation: cancellationOf(ended.signal) }).catch(
+      (error: unknown) => {
+        if (!ended.signal.aborted) frames.fail(error)
+      },
+    )
   }
 
   const frames = createFrameStream(stream, { onFrame })
@@ -110,15 +113,20 @@ interface PendingParts {
   readonly frames: FrameStream
   readonly handler: WorkHandler
   readonly receipts: ReturnType<typeof createSendWindow>
-  readonly signal: AbortSignal
+  readonly cancellation: Cancellation
 }
 
 /** Names the kept receipts, as fast as the hub looks at them. */
-async function sendPending({ frames, handler, receipts, signal }: PendingParts): Promise<void> {
+async function sendPending({
+  frames,
+  handler,
+  receipts,
+  cancellation,
+}: PendingParts): Promise<void> {
   for (const kept of await handler.pendingReceipts()) {
     const frame = jsonFrame('receipt', 0, kept)
     encodeHeader(frame)
-    await receipts.takeAll(frame.body.byteLength, signal)
+    await receipts.takeAll(frame.body.byteLength, cancellation)
     await frames.writable()
     frames.send(frame)
   }

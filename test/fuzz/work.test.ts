@@ -7,6 +7,7 @@ import { silentLog } from '#shared/base/log.ts'
 import { createWorkBench, type WorkBench } from '#test/support/hub/memory-network.ts'
 import { until } from '#test/support/poll.ts'
 import { createTestHandler, seededBytes } from '#test/support/hub/work.ts'
+import { Canceller } from '#p2p/stream/cancellation.ts'
 import { JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
 
 let bench: WorkBench
@@ -59,13 +60,14 @@ async function play({ jobs, cutAfterTurns }: Plan): Promise<void> {
     const payload = seededBytes(planned.sizeBytes, at)
     const offer = await bench.offer(payload)
     await turns(planned.startAfterTurns)
-    const abort = new AbortController()
+    const canceller = new Canceller()
     const { cancelAfterTurns } = planned
-    if (cancelAfterTurns !== null) void turns(cancelAfterTurns).then(() => abort.abort())
+    if (cancelAfterTurns !== null)
+      void turns(cancelAfterTurns).then(() => canceller.cancel(undefined))
     const chunks: Uint8Array[] = []
     try {
       await link.run(offer, payload, {
-        signal: abort.signal,
+        cancellation: canceller,
         onChunk: async (bytes) => {
           await turns(planned.readerTurns)
           chunks.push(bytes)
@@ -73,7 +75,7 @@ async function play({ jobs, cutAfterTurns }: Plan): Promise<void> {
       })
     } catch (error) {
       const code = errorCode(error)
-      if (code === 'cancelled' && abort.signal.aborted) return
+      if (code === 'cancelled' && canceller.isCancelled) return
       if (code === 'node_lost' && cutAfterTurns !== null) return
       throw error
     }

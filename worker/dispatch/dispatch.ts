@@ -7,11 +7,10 @@ import { canStore, openHub } from '#worker/protocols/durable-objects.ts'
 import { packEnvelope, readOutcome, throwRefusal } from '#worker/protocols/envelope.ts'
 import { refusalOf, type HubRefusal } from '#worker/protocols/steering.ts'
 import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
-import {
-  type DispatchRequest,
-  type DispatchResult,
-  REQUEST_TIMEOUT_MS,
-} from '#worker/protocols/hub.ts'
+import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
+
+/** A hub ends each job in time itself. One that is silent for this much longer is given up. */
+export const HUB_GRACE_MS = 1_000
 
 /**
  * The hubs that may take a job under this policy, nearest first. A hub stores receipts, so the
@@ -81,7 +80,6 @@ async function tryHubs<T>(
 ): Promise<T> {
   const hubs = requireHubs(request.policy, config)
   const startedMs = performance.now()
-  const late = AbortSignal.timeout(REQUEST_TIMEOUT_MS)
   const hopeless = new Set<HubConfig>()
   let failure: HubRefusal | undefined
   let turns: HubTurn[] = []
@@ -101,7 +99,7 @@ async function tryHubs<T>(
     try {
       const stub = openHub(env, hub, config)
       const body = packEnvelope({ ...request, timeoutMs, warmOnly }, payload)
-      return await callHub(stub, body, { signal: call.signal, read: call.read, late })
+      return await callHub(stub, body, { ...call, timeoutMs })
     } catch (error) {
       const refusal = refusalOf(error)
       const { mayAskElsewhere, tryHubs } = refusal.steering
@@ -157,31 +155,27 @@ interface HubStub {
 
 interface HubCall<T> {
   readonly signal: AbortSignal
-  /** Fires when the time for the whole request is over. */
-  readonly late: AbortSignal
   readonly read: (response: Response) => Promise<T>
+  /** The job's time. */
+  readonly timeoutMs: number
 }
 
 async function callHub<T>(
   hub: HubStub,
   body: Uint8Array<ArrayBuffer>,
-  { signal, late, read }: HubCall<T>,
+  { signal, read, timeoutMs }: HubCall<T>,
 ): Promise<T> {
-  const request = new Request('http://hub/dispatch', {
-    method: 'POST',
-    body,
-    signal: AbortSignal.any([signal, late]),
-  })
+  const late = Promise.withResolvers<never>()
+  const giveUp = () => late.reject(new AppError('node_timeout', 'No answer came in time.'))
+  const timer = setTimeout(giveUp, timeoutMs + HUB_GRACE_MS)
+  const request = new Request('http://hub/dispatch', { method: 'POST', body, signal })
   try {
-    return await read(await hub.fetch(request))
+    return await Promise.race([hub.fetch(request).then(read), late.promise])
   } catch (cause) {
     if (errorCode(cause) !== undefined) throw cause
     if (signal.aborted) throw new AppError('cancelled', 'The caller went away.', { cause })
-    const isLate = request.signal.aborted
-    throw new AppError(
-      isLate ? 'node_timeout' : 'node_lost',
-      isLate ? 'No answer came in time.' : 'The hub was lost during the job.',
-      { cause },
-    )
+    throw new AppError('node_lost', 'The hub was lost during the job.', { cause })
+  } finally {
+    clearTimeout(timer)
   }
 }

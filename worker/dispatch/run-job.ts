@@ -54,7 +54,6 @@ export async function runJob(
   )
   c.set('timing', result.outcome.timing)
   for (const [name, value] of Object.entries(outcomeHeaders(result.outcome))) c.header(name, value)
-  logAnswer(c, request, result.outcome)
   return { ...result, jobId: request.jobId, outputs: result.outcome.answer.outputs }
 }
 
@@ -69,12 +68,8 @@ export async function streamJob(
     dispatchStream(target, { request, payload: work.payload }, c.req.raw.signal),
   )
   for (const [name, value] of Object.entries(placeHeaders(head))) c.header(name, value)
-  spend
-    .settleWith(outcome, (done) => done.amountMicroUsd)
-    .then(
-      (done) => logAnswer(c, request, done),
-      () => {},
-    )
+  // The reader of the chunks sees a failure.
+  spend.settleWith(outcome, (done) => done.amountMicroUsd).catch(() => {})
   return { jobId: request.jobId, ...head, chunks, outcome }
 }
 
@@ -117,12 +112,6 @@ function timeLeft(deadlineMs: number | undefined, spentMs: number): number {
     'deadline_unmeetable',
     `The deadline of ${deadlineMs} ms passed before the job could be sent to a node.`,
   )
-}
-
-function logAnswer(c: AppContext, request: DispatchRequest, outcome: DispatchOutcome): void {
-  const { requestId, jobId } = request
-  const { nodeId, units } = outcome
-  c.var.log.info('job.answered', { requestId, jobId, nodeId, units })
 }
 
 export function outcomeHeaders(outcome: DispatchOutcome): Record<string, string> {

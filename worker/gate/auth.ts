@@ -6,10 +6,8 @@ import type { TenantId } from '#shared/base/ids.ts'
 import type { AppContext, AppEnv, Caller } from './context.ts'
 import { equalSecret, equalText } from '#worker/platform/constant-time.ts'
 import { openTenant } from '#worker/protocols/durable-objects.ts'
-import { unsealKey } from '#worker/platform/key-seal.ts'
 import { keepAlive } from './keep-alive.ts'
 import { isFromLoopback } from '#worker/edge/place.ts'
-import { hashKey, keyTenant } from '#worker/protocols/api-key.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import type { LiveKey } from '#worker/protocols/tenant.ts'
 
@@ -62,25 +60,27 @@ export function deploymentSecret(c: AppContext, without: string): string {
 /** @throws {AppError} unauthenticated, with one text for every fault of a key */
 async function readCaller(c: AppContext): Promise<Caller> {
   const sealed = bearerToken(c)
-  const refusal = new AppError(
-    'unauthenticated',
-    'The API key is unknown or was revoked. Keys look like lit_<tenant>_<48 hex digits>.',
+  const { config, isolate } = c.var
+  const { admissionSecret } = config
+  if (admissionSecret === undefined) throw unknownKey()
+  const opened = await isolate.openedKeys.open(sealed, admissionSecret)
+  if (opened === undefined) throw unknownKey()
+  const { tenant, hash } = opened
+  const snapshot = await isolate.tenants.get(tenant, () =>
+    openTenant(c.env, tenant, config).snapshot(),
   )
-  const { admissionSecret } = c.var.config
-  if (admissionSecret === undefined) throw refusal
-  const key = await unsealKey(sealed, admissionSecret)
-  const tenant = key === undefined ? undefined : keyTenant(key)
-  if (key === undefined || tenant === undefined) throw refusal
-  const snapshot = await c.var.isolate.tenants.get(tenant, () =>
-    openTenant(c.env, tenant, c.var.config).snapshot(),
-  )
-  const hash = await hashKey(key)
   const known = snapshot?.keys.find((candidate) => equalText(candidate.hash, hash))
-  if (snapshot === null || known === undefined) throw refusal
-  if (hasEnded(known, c.var.isolate.nowMs())) throw refusal
+  if (snapshot === null || known === undefined) throw unknownKey()
+  if (hasEnded(known, isolate.nowMs())) throw unknownKey()
   const { id, scopes, networks } = known
-  if (c.var.isolate.keyUses.note(id)) keepAlive(c, tellUse(c, tenant, id))
+  if (isolate.keyUses.note(id)) keepAlive(c, tellUse(c, tenant, id))
   return { tenant, keyId: id, scopes, networks, snapshot }
+}
+
+function unknownKey(): AppError {
+  const detail =
+    'The API key is unknown or was revoked. Keys look like lit_<tenant>_<48 hex digits>.'
+  return new AppError('unauthenticated', detail)
 }
 
 /** Not awaited: a request does not depend on it. */

@@ -73,27 +73,41 @@ async function collect(
 /** Yields the chunks while they keep coming. @throws {AppError} request_timeout, invalid_request */
 async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = body.getReader()
-  const late = Promise.withResolvers<never>()
-  const giveUp = () => late.reject(new AppError('request_timeout', TOO_SLOW))
-  const whole = setTimeout(giveUp, BODY_MS)
-  let stall = setTimeout(giveUp, BODY_STALL_MS)
+  const pace = watchPace()
   try {
     for (;;) {
-      const read = await Promise.race([reader.read(), late.promise])
+      const read = await Promise.race([reader.read(), pace.late])
       if (read.done) return
-      clearTimeout(stall)
+      pace.heard()
       yield read.value
-      stall = setTimeout(giveUp, BODY_STALL_MS)
     }
   } catch (error) {
     if (error instanceof AppError) throw error
     const detail = 'The body broke off, or its chunks are malformed.'
     throw new AppError('invalid_request', detail, { cause: error })
   } finally {
-    clearTimeout(whole)
-    clearTimeout(stall)
+    pace.stop()
     // Not awaited: cancelling a broken body may never end.
     reader.cancel().catch(() => {})
+  }
+}
+
+/** Watches a body with one timer, however many parts it has. `late` rejects when it takes or pauses too long. */
+function watchPace() {
+  const late = Promise.withResolvers<never>()
+  const untilMs = performance.now() + BODY_MS
+  let heardMs = performance.now()
+  const dueMs = () => Math.min(heardMs + BODY_STALL_MS, untilMs) - performance.now()
+  const look = () => {
+    const leftMs = dueMs()
+    if (leftMs > 0) timer = setTimeout(look, Math.ceil(leftMs))
+    else late.reject(new AppError('request_timeout', TOO_SLOW))
+  }
+  let timer = setTimeout(look, dueMs())
+  return {
+    late: late.promise,
+    heard: () => void (heardMs = performance.now()),
+    stop: () => clearTimeout(timer),
   }
 }
 

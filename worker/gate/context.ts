@@ -9,6 +9,7 @@ import type { BodyRoom } from './body-room.ts'
 import type { Config, WorkerEnv } from '#worker/platform/config.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 import type { KeyUses } from './key-uses.ts'
+import type { OpenedKeys } from './opened-keys.ts'
 import type { RequestMetrics } from '#worker/metrics/request-metrics.ts'
 import type { QuotaLeases } from '#worker/protocols/quota-leases.ts'
 import type { RateLimit } from '#worker/platform/rate-limit.ts'
@@ -24,6 +25,7 @@ export interface Isolate {
   readonly random: RandomBytes
   readonly log: Log
   readonly tenants: TenantCache
+  readonly openedKeys: OpenedKeys
   readonly admissions: RateLimit
   readonly bodies: BodyRoom
   readonly quotas: QuotaLeases
@@ -45,6 +47,8 @@ export interface Variables {
   readonly isolate: Isolate
   /** The isolate's log with this request's trace id. */
   readonly log: Log
+  /** The same for what tenants are refused. All requests of the isolate share its budget of lines. */
+  readonly refusalLog: Log
   readonly config: Config
   readonly requestId: string
   readonly startedMs: number

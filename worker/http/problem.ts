@@ -1,5 +1,5 @@
 /** Turns every error into one problem document, which OpenAI's clients also understand. */
-import { ERRORS, toAppError, toProblem } from '#shared/base/errors.ts'
+import { ERRORS, toAppError, toProblem, type AppError } from '#shared/base/errors.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 
 const RETRY_AFTER_SECONDS = 1
@@ -9,12 +9,7 @@ export function answerProblem(error: unknown, c: AppContext): Response {
   const { status, retryable } = ERRORS[appError.code]
   const { requestId, isolate } = c.var
   isolate.metrics.refused(appError.code)
-  const { code } = appError
-  if (code === 'internal') {
-    c.var.log.error('request.failed', { requestId, path: c.req.path, cause: describe(appError) })
-  } else {
-    c.var.log.debug('request.refused', { requestId, path: c.req.path, code })
-  }
+  logProblem(appError, c)
   const headers = new Headers({ 'content-type': 'application/problem+json' })
   if (retryable) {
     headers.set('retry-after', String(appError.meta.retryAfterSeconds ?? RETRY_AFTER_SECONDS))
@@ -27,6 +22,17 @@ export function answerProblem(error: unknown, c: AppContext): Response {
   // one.
   const body = isOip(c.req.path) ? { ...problem, error: problem.detail } : problem
   return new Response(JSON.stringify(body), { status, headers })
+}
+
+/** A stranger's faults are only counted: anybody can cause them. */
+function logProblem(error: AppError, c: AppContext): void {
+  const { requestId, jobId, caller, log, refusalLog } = c.var
+  const facts = { requestId, jobId, path: c.req.path }
+  const { code, meta } = error
+  if (code === 'internal') log.error('request.failed', { ...facts, cause: describe(error) })
+  else if (caller === undefined) log.debug('request.refused', { ...facts, code })
+  else
+    refusalLog.info('request.refused', { ...facts, tenant: caller.tenant, code, rule: meta.rule })
 }
 
 function isOip(path: string): boolean {

@@ -1,6 +1,7 @@
 /** Wraps every request: its id, its clock, and the headers of every answer. */
 import { createMiddleware } from 'hono/factory'
 import { routePath } from 'hono/route'
+import { createBudget, withinBudget } from '#p2p/stream/peer-budget.ts'
 import { newRequestId } from '#shared/base/ids.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { clientAddress } from '#worker/edge/place.ts'
@@ -10,11 +11,19 @@ import { childContext, formatTraceparent } from './trace-context.ts'
 /** A client's own id is used if it is short and safe for log lines and headers. */
 const REQUEST_ID = /^[A-Za-z0-9_.-]{8,128}$/
 
+/** Lines about refusals that one isolate writes, at once and per second. */
+const REFUSAL_LINES = 64
+const REFUSAL_LINES_PER_SECOND = 8
+
 export function requestScope(isolate: Isolate) {
+  const clock = { nowMs: isolate.nowMs }
+  const [most, perSecond] = [REFUSAL_LINES, REFUSAL_LINES_PER_SECOND]
+  const refusalLog = withinBudget(isolate.log, createBudget({ most, perSecond, clock }))
   return createMiddleware<AppEnv>(async (c, next) => {
     const trace = childContext(c.req.header('traceparent'), isolate.random)
     c.set('isolate', isolate)
     c.set('log', isolate.log.with({ traceId: trace.traceId }))
+    c.set('refusalLog', refusalLog.with({ traceId: trace.traceId }))
     c.set('traceparent', formatTraceparent(trace))
     c.set('answerHeaders', new Map())
     c.set('config', readConfig(c.env))
@@ -41,10 +50,8 @@ function countAnswer(c: AppContext): void {
 }
 
 function setHeaders(c: AppContext): void {
-  c.res = new Response(c.res.body, c.res)
-  const { headers } = c.res
-  const { policy } = c.var
-  headers.set('x-request-id', c.var.requestId)
+  const { policy, requestId } = c.var
+  const headers = openHeaders(c, requestId)
   if (!headers.has('x-littoral-policy')) {
     headers.set(
       'x-littoral-policy',
@@ -54,6 +61,17 @@ function setHeaders(c: AppContext): void {
   headers.set('server-timing', serverTiming(c))
   headers.set('x-content-type-options', 'nosniff')
   for (const [name, value] of c.var.answerHeaders) headers.set(name, value)
+}
+
+/** Sets the request's id. @returns the answer's headers, which can be set: a fetched response is copied first */
+function openHeaders(c: AppContext, requestId: string): Headers {
+  try {
+    c.res.headers.set('x-request-id', requestId)
+  } catch {
+    c.res = new Response(c.res.body, c.res)
+    c.res.headers.set('x-request-id', requestId)
+  }
+  return c.res.headers
 }
 
 /** Where the time went; `edge` is the Worker and the way to the hub. */

@@ -1,4 +1,6 @@
 /** Composes a hub from its parts. Holds no platform object, so plain Node tests can drive it. */
+import { systemClock, type Clock } from '#p2p/stream/clock.ts'
+import { createTimerWheel } from '#p2p/stream/timer-wheel.ts'
 import type { Domain } from '#shared/proof/domain.ts'
 import type { AnchorPlace, SignedAttestation } from '#shared/place/evidence.ts'
 import { randomBytes, type NodeId, type TenantId } from '#shared/base/ids.ts'
@@ -75,6 +77,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const network = await createHubNetwork({ name, storage, peers: deps.peers, now, log })
   const { libp2p, signer, peerId, directory, neighbours, mesh } = network
   const attestations = createAttestations(storage, now)
+  const clock = createTimerWheel(systemClock)
   const signing = createReceiptSigning({
     signer,
     domain,
@@ -100,8 +103,9 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     random: deps.random,
     randomBytes,
     log,
+    clock,
   })
-  const gate = createGate(deps, network, { attestations, dispatcher })
+  const gate = createGate(deps, network, { attestations, dispatcher, clock })
   const sessions = createSessionGate({
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
     openTenant,
@@ -143,13 +147,16 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   }
 }
 
+interface GateParts {
+  readonly attestations: Attestations
+  readonly dispatcher: Dispatcher
+  readonly clock: Clock
+}
+
 function createGate(
   deps: HubCoreDeps,
   { libp2p, transport, signer, peerId, directory, echoes, mesh }: HubNetwork,
-  {
-    attestations,
-    dispatcher,
-  }: { readonly attestations: Attestations; readonly dispatcher: Dispatcher },
+  { attestations, dispatcher, clock }: GateParts,
 ): NodeGate {
   const { name: hub, anchor: place, clockResolutionMs, echoEveryMs, now, log } = deps
   const { openTenant, voucherEveryMs } = deps
@@ -157,9 +164,10 @@ function createGate(
     libp2p,
     transport,
     directory,
+    clock,
     greeting: { hub, hubKey: signer.publicKey, domain: deps.domain },
     onReceipt: (kept) => dispatcher.redeliver(kept),
-    onChange: () => dispatcher.capacity.notify(),
+    onChange: () => dispatcher.capacity.notifyAll(),
     evidence: {
       anchor:
         place &&

@@ -1,5 +1,6 @@
 /** Nodes that want unearned money or the hub's memory: what they try on a real hub, and what happens. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { systemClock } from '#p2p/stream/clock.ts'
 import type { KeptReceipt } from '#p2p/stream/messages.ts'
 import { createHubNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { durableObjectTransport } from '#p2p/transports/durable-object.ts'
@@ -164,6 +165,7 @@ describe('an admission that is used again and again', () => {
       libp2p,
       transport,
       directory: new Directory(),
+      clock: systemClock,
       greeting: { hub: 'hub-test', hubKey: { x: '0x', y: '0x' }, domain: DOMAIN },
       onReceipt: () => Promise.resolve(),
       onChange: () => {},

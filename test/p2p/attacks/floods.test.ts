@@ -10,6 +10,7 @@ import {
   type Frame,
 } from '#p2p/stream/frames.ts'
 import { WORK_VERSION, type KeptReceipt } from '#p2p/stream/messages.ts'
+import { Canceller } from '#p2p/stream/cancellation.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import { openWork } from '#p2p/work/work-client.ts'
@@ -95,7 +96,7 @@ describe('1 MB of frames in one write', () => {
     let chunks = 0
     const onChunk = () => void (chunks += 1)
     const ended = link
-      .run(offer, seededBytes(4), { signal: new AbortController().signal, onChunk })
+      .run(offer, seededBytes(4), { cancellation: new Canceller(), onChunk })
       .catch((error: { code?: string }) => error.code)
     nodeEnd.send(repeated(encodeFrame(of(1)), MIB))
     expect(await ended).toBe('node_lost')

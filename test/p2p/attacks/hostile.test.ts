@@ -10,6 +10,7 @@ import {
   type Frame,
   FRAME_BYTES,
 } from '#p2p/stream/frames.ts'
+import { Canceller } from '#p2p/stream/cancellation.ts'
 import { frameCost, JOB_WINDOW_BYTES } from '#p2p/stream/credit.ts'
 import { WORK_VERSION } from '#p2p/stream/messages.ts'
 import { readWireError } from '#p2p/stream/wire-error.ts'
@@ -61,12 +62,12 @@ async function open(options?: Partial<OpenWorkOptions>) {
 
 async function begin(link: WorkLink, payload = seededBytes(10)) {
   const offer = await bench.offer(payload)
-  const abort = new AbortController()
+  const canceller = new Canceller()
   // A reader that never reads: no credit is ever granted.
   const onChunk = () => new Promise<void>(() => {})
-  const job = codeOf(link.run(offer, payload, { signal: abort.signal, onChunk }))
+  const job = codeOf(link.run(offer, payload, { cancellation: canceller, onChunk }))
   await until('the job to be in flight', () => link.inFlight() === 1)
-  return { job, abort, offer }
+  return { job, canceller, offer }
 }
 
 describe('a hostile node', () => {
@@ -147,12 +148,12 @@ describe('a hostile node', () => {
     let rounds = 0
     while (code !== 'no_capacity' && rounds <= CANCELLED_JOBS) {
       rounds += 1
-      const abort = new AbortController()
+      const canceller = new Canceller()
       const offer = await bench.offer(seededBytes(4))
       const job = codeOf(
-        link.run(offer, seededBytes(4), { signal: abort.signal, onChunk: () => {} }),
+        link.run(offer, seededBytes(4), { cancellation: canceller, onChunk: () => {} }),
       )
-      abort.abort()
+      canceller.cancel(undefined)
       code = await job
     }
     expect(code).toBe('no_capacity')
@@ -162,9 +163,9 @@ describe('a hostile node', () => {
 
   test('[W7] data in flight when its job was cancelled does no harm', async () => {
     const { hand, link } = await open()
-    const { job, abort } = await begin(link)
+    const { job, canceller } = await begin(link)
     const { job: number } = await hand.first('job')
-    abort.abort()
+    canceller.cancel(undefined)
     expect(await job).toBe('cancelled')
     hand.send(...dataFrames(number, 1000))
     hand.send(jsonFrame('error', number, { code: 'cancelled', detail: '', retryable: false }))

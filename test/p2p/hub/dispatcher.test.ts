@@ -152,7 +152,7 @@ describe('a hub that dispatches over real work streams', () => {
     await until('the others wait', () => hub.dispatcher.gauges().waitingJobs === 3)
     await leaving.disconnect()
     await until('it is gone', () => hub.directory.size === 1)
-    hub.dispatcher.capacity.notify()
+    hub.dispatcher.capacity.notifyAll()
     const codes = (await ends).map((end) => end.status === 'rejected' && errorCode(end.reason))
     expect(codes).toEqual(['node_lost', 'node_lost', 'node_lost', 'node_lost'])
     // Jobs that come after the node has left are told that there is none.

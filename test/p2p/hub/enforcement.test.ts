@@ -1,4 +1,5 @@
 /** Each of the four enforcement points alone: the others are removed, or work against it. */
+import { Canceller } from '#p2p/stream/cancellation.ts'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bytesToHex } from 'viem'
 import { randomBytes } from '#shared/base/ids.ts'
@@ -178,8 +179,8 @@ describe('Hub and node', () => {
     )
     const { work } = request
     const offer = { ticket, policy, work, salt, traceparent: null }
-    const { signal } = new AbortController()
-    return await member.link.run(offer, PAYLOAD, { signal, onChunk: () => {} })
+    const cancellation = new Canceller()
+    return await member.link.run(offer, PAYLOAD, { cancellation, onChunk: () => {} })
   }
 })
 

@@ -1,6 +1,7 @@
 /** The held work stream over real libp2p connections: rules W1 to W12 of docs/design/network.md. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Stream } from '@libp2p/interface'
+import { Canceller, type Cancellation } from '#p2p/stream/cancellation.ts'
 import type { JobResult } from '#p2p/stream/messages.ts'
 import { failureOf } from '#node-core/job-failure.ts'
 import { SilentNode } from '#p2p/work/job-call.ts'
@@ -57,11 +58,11 @@ interface Ran {
   readonly output: Uint8Array
 }
 
-async function run(link: WorkLink, payload: Uint8Array, signal?: AbortSignal): Promise<Ran> {
+async function run(link: WorkLink, payload: Uint8Array, cancellation?: Cancellation): Promise<Ran> {
   const chunks: Uint8Array[] = []
   const offer = await bench.offer(payload)
   const result = await link.run(offer, payload, {
-    signal: signal ?? new AbortController().signal,
+    cancellation: cancellation ?? new Canceller(),
     onChunk: (bytes) => void chunks.push(bytes),
   })
   return { result, output: new Uint8Array(Buffer.concat(chunks)) }
@@ -78,10 +79,10 @@ const waits =
 
 /** Begins a job of these bytes. @returns its end, and a way to cancel it */
 async function begin(link: WorkLink, payload: Uint8Array) {
-  const abort = new AbortController()
-  const job = codeOf(run(link, payload, abort.signal))
+  const canceller = new Canceller()
+  const job = codeOf(run(link, payload, canceller))
   await until('the job to be in flight', () => link.inFlight() === 1)
-  return { job, abort }
+  return { job, canceller }
 }
 
 async function keptReceipts(count: number) {
@@ -159,7 +160,7 @@ describe('back-pressure', () => {
     })
     const read = Promise.withResolvers<void>()
     const slow = link.run(await bench.offer(new Uint8Array(1)), new Uint8Array(1), {
-      signal: new AbortController().signal,
+      cancellation: new Canceller(),
       onChunk: () => read.promise,
     })
     await until('the slow job to fill its window', () => emitted === JOB_WINDOW_BYTES)
@@ -190,7 +191,7 @@ describe('back-pressure', () => {
 })
 
 describe('endings', () => {
-  test('[W7] an abort cancels the job on the node, frees its slot and keeps the link', async () => {
+  test('[W7] a cancellation ends the job on the node, frees its slot and keeps the link', async () => {
     const reasons: unknown[] = []
     const waiting = waits((reason) => reasons.push(errorCode(reason)))
     const { link } = await join(
@@ -198,8 +199,8 @@ describe('endings', () => {
         payload.byteLength > 1 ? self.result(offer, 0) : waiting(offer, payload, options),
     )
     for (let round = 0; round < 3 * LIMITS.nodeJobsInFlight; round += 1) {
-      const { job, abort } = await begin(link, new Uint8Array(1))
-      abort.abort()
+      const { job, canceller } = await begin(link, new Uint8Array(1))
+      canceller.cancel(undefined)
       expect(await job).toBe('cancelled')
     }
     await until('every handler to be told', () => reasons.length > 3)
@@ -221,8 +222,8 @@ describe('endings', () => {
       new AppError('node_timeout', 'No answer within 5 ms.'),
       new SilentNode('node_timeout', 'The node was silent for 5 ms.'),
     ]) {
-      const { job, abort } = await begin(link, new Uint8Array(1))
-      abort.abort(reason)
+      const { job, canceller } = await begin(link, new Uint8Array(1))
+      canceller.cancel(reason)
       await job
     }
     await until('the node to hear of all three', () => told.length === 3)
@@ -269,29 +270,6 @@ describe('endings', () => {
     expect(await served).toBe('node_lost')
     await until('the node to stop all three', () => aborted.length === 3)
     expect(await codeOf(run(link, seededBytes(10)))).toBe('node_lost')
-  })
-
-  test('[W10] a job over its time ends with node_timeout and is cancelled on the node', async () => {
-    const timers: { atMs: number; fire: () => void }[] = []
-    let nowMs = 0
-    const clock = {
-      nowMs: () => nowMs,
-      after(delayMs: number, fire: () => void) {
-        const timer = { atMs: nowMs + delayMs, fire }
-        timers.push(timer)
-        return () => void timers.splice(timers.indexOf(timer), 1)
-      },
-    }
-    const stopped = Promise.withResolvers<unknown>()
-    const { link } = await join(() => waits((reason) => stopped.resolve(errorCode(reason))), {
-      clock,
-    })
-    const { job } = await begin(link, seededBytes(10))
-    nowMs += LIMITS.jobTimeoutMs
-    for (const timer of timers.filter(({ atMs }) => atMs === LIMITS.jobTimeoutMs)) timer.fire()
-    expect(await job).toBe('node_timeout')
-    expect(await stopped.promise).toBe('node_timeout')
-    await link.close()
   })
 
   test('[W11] a node that answers no ping is dropped with node_timeout', async () => {

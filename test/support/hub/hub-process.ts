@@ -3,6 +3,7 @@
  * connecting node, runs one job on it, and writes a JSON line for each event.
  */
 import { webSockets } from '@libp2p/websockets'
+import { cancellationOf } from '#p2p/stream/cancellation.ts'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import { createHubNode, identityFromBytes } from '#p2p/peers/node.ts'
 import { presenceTopic, subscribePresence } from '#p2p/peers/presence.ts'
@@ -36,7 +37,7 @@ node.addEventListener('connection:open', ({ detail: connection }) => {
     const payload = seededBytes(2_000)
     let returned = 0
     await link.run(await hub.offer(nodeId, payload), payload, {
-      signal: AbortSignal.timeout(HANG_MS),
+      cancellation: cancellationOf(AbortSignal.timeout(HANG_MS)),
       onChunk: (bytes) => {
         returned += bytes.byteLength
       },

@@ -2,9 +2,11 @@
  * A hub's dispatcher over real work streams in one process: real tickets, receipts and signatures, a byte-inverting
  * engine.
  */
+import type { Stream } from '@libp2p/interface'
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import type { Engine } from '#engine/engine.ts'
 import { checkOffer } from '#node-core/check-offer.ts'
+import { holdOutput } from '#node-core/hold-output.ts'
 import { runOffer } from '#node-core/run-offer.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
 import { openWork } from '#p2p/work/work-client.ts'
@@ -120,8 +122,12 @@ export const INVERT: Engine = {
 
 interface BenchOptions {
   readonly patience?: Patience
-  /** For jobs and their silences; streams use the machine's clock. */
+  /** For jobs and their silences. */
   readonly clock?: Clock
+  /** For the hub's ends of the work streams. @default the machine's */
+  readonly streamClock?: Clock
+  /** Sees each work stream before it is used. */
+  readonly onStream?: (ends: { readonly hubEnd: Stream; readonly nodeEnd: Stream }) => void
   /** The dispatcher's. */
   readonly log?: Log
   /** @default always 0 */
@@ -131,7 +137,14 @@ interface BenchOptions {
 export async function createHubBench(
   manifests: readonly ModelManifest[] = [],
   now: () => number = Date.now,
-  { patience, clock, log = silentLog, random = () => 0 }: BenchOptions = {},
+  {
+    patience,
+    clock,
+    streamClock,
+    onStream = () => {},
+    log = silentLog,
+    random = () => 0,
+  }: BenchOptions = {},
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
@@ -212,6 +225,7 @@ export async function createHubBench(
         quarantine: null,
       }
       const { hubEnd, nodeEnd } = await connected.openStream()
+      onStream({ hubEnd, nodeEnd })
       void serveWork(
         nodeEnd,
         {
@@ -238,14 +252,16 @@ export async function createHubBench(
                   nowMs: now(),
                 })
                 ran.push(payload)
+                const output = holdOutput(emit, offer.work.kind === 'text')
                 const done = await runOffer(offer, payload, {
                   engine,
                   now,
                   takenAtMs: now(),
                   signal,
-                  emit,
+                  emit: output.emit,
                 })
                 const signed = await signWork(offer, done.work, identity.signer, DOMAIN)
+                await output.release()
                 return { ...done, nodeSignature: signed.nodeSignature }
               },
               emit,
@@ -259,6 +275,7 @@ export async function createHubBench(
         onReceipt: (kept) => dispatcher.redeliver(kept),
         onPresence: async (signed) => directory.refresh(await verifyPresence(signed), signed),
         log: silentLog,
+        ...(streamClock === undefined ? {} : { clock: streamClock }),
       })
       const member: Member = {
         admission: {

@@ -1,12 +1,12 @@
 /** Simulates requests over random policies, nodes and faults, and reports those that reached a node their policy excludes. */
 import { signWork } from '#test/support/hub/work.ts'
 import { runOffer } from '#node-core/run-offer.ts'
+import { untilCancelled, type Cancellation } from '#p2p/stream/cancellation.ts'
 import { NodeError } from '#p2p/stream/wire-error.ts'
 import type { JobOffer, JobResult } from '#p2p/stream/messages.ts'
 import type { RunJobOptions } from '#p2p/work/job-call.ts'
 import { checkContent } from '#shared/receipt/check-receipt.ts'
 import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
-import { untilAborted } from '#shared/base/deadline.ts'
 import { AppError, toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import { JobId, type Bytes32, type NodeId } from '#shared/base/ids.ts'
 import type { Policy } from '#shared/law/policy.ts'
@@ -200,12 +200,14 @@ async function receive(
   if (fate === 1) throw new NodeError('no_capacity', 'simulated')
   if (fate === 2) throw new NodeError('invalid_request', 'simulated')
   if (fate === 3) await at.member().link.close()
-  if (fate === 4 && random.chance(0.2)) return silence(options.signal)
+  if (fate === 4 && random.chance(0.2)) return silence(options.cancellation)
+  const stop = new AbortController()
+  options.cancellation.onCancel(() => stop.abort(options.cancellation.reason))
   const done = await runOffer(offer, payload, {
     engine: ECHO,
     now: Date.now,
     takenAtMs: Date.now(),
-    signal: options.signal,
+    signal: stop.signal,
     emit: async (bytes) => options.onChunk(bytes),
   })
   const { nodeSignature } = await signWork(offer, done.work, world.signer, DOMAIN)
@@ -330,6 +332,6 @@ function configOf({ hubs }: World): Config {
 }
 
 /** Gives no answer until the hub gives up. */
-function silence(signal: AbortSignal): Promise<never> {
-  return untilAborted(new Promise<never>(() => {}), signal, () => toAppError(signal.reason))
+function silence(cancellation: Cancellation): Promise<never> {
+  return untilCancelled(new Promise<never>(() => {}), cancellation)
 }

@@ -162,10 +162,10 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
     serviceMs: new Map(),
   }
   hub.directory.add(member)
-  hub.dispatcher.capacity.notify()
+  hub.dispatcher.capacity.notifyAll()
   void ended.promise.then(() => {
     hub.directory.remove(member)
-    hub.dispatcher.capacity.notify()
+    hub.dispatcher.capacity.notifyAll()
   })
   return { member, concludeAnew: (seen) => void (place = placeOf(seen)) }
 }

@@ -1,11 +1,11 @@
 /** Which hubs get a job, and whose refusal is the answer. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { AppError, ERRORS, toAppError, type ErrorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { newJobId, TenantId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
-import { dispatch } from '#worker/dispatch/dispatch.ts'
+import { dispatch, HUB_GRACE_MS } from '#worker/dispatch/dispatch.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import { HubRefusal, packRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import { kernelOutcome } from '#test/support/hub/outcome.ts'
@@ -277,5 +277,19 @@ describe('dispatching', () => {
     const running = run({ near: 'hangs' }, { signal: caller.signal })
     caller.abort()
     expect((await running).result).toBe('cancelled')
+  })
+
+  it('gives up a hub that stays silent after the time of the job', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const running = run({ near: 'hangs' })
+      // The job's own second has passed, and the hub may still answer.
+      await vi.advanceTimersByTimeAsync(1000 + HUB_GRACE_MS - 50)
+      await expect(Promise.race([running, 'nothing yet'])).resolves.toBe('nothing yet')
+      await vi.advanceTimersByTimeAsync(50)
+      expect((await running).result).toBe('node_timeout')
+    } finally {
+      vi.useRealTimers()
+    }
   })
 })

@@ -1,4 +1,5 @@
 /** Nodes that never answer a load: jobs get the model from other nodes all the same. */
+import { Canceller } from '#p2p/stream/cancellation.ts'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { TenantId, type Bytes32 } from '#shared/base/ids.ts'
@@ -46,7 +47,7 @@ const jobOf = (change: object = {}) => ({
 })
 const loadsOf = (directory: Directory) =>
   createModelLoads({ directory, now: () => Date.now(), log: silentLog })
-const { signal } = new AbortController()
+const cancellation = new Canceller()
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -57,7 +58,7 @@ it('nodes that never answer a load do not use up the hub’s limit of loads', as
   for (let n = 0; n < liars; n += 1) directory.add(createMember(`liar-${n}`, false))
   directory.add(createMember('honest', true))
   const loads = loadsOf(directory)
-  const brought = loads.bring(jobOf(), signal).catch((error: unknown) => error)
+  const brought = loads.bring(jobOf(), cancellation).catch((error: unknown) => error)
   await vi.advanceTimersByTimeAsync((liars + 1) * (MODEL_PATIENCE_MS + 1))
   expect(await brought).toBeTypeOf('number')
 })
@@ -82,7 +83,7 @@ it('[M11] only a tenant that asks for many cold models is told to wait', async (
   /** Undefined for one that waits for its model. */
   const refusalOf = async (digest: Bytes32 | undefined, tenant = TENANT) => {
     let refusal: unknown
-    const brought = loads.bring(jobOf({ digest, tenant }), signal)
+    const brought = loads.bring(jobOf({ digest, tenant }), cancellation)
     brought.catch((error: unknown) => (refusal = error))
     await vi.advanceTimersByTimeAsync(1)
     return refusal
@@ -120,7 +121,7 @@ it('[M11] a load that a node had no room for does not count', async () => {
   const done: unknown[] = []
   // Each job waits fifteen seconds for room.
   for (let n = 0; n < 3; n += 1) {
-    const brought = loads.bring(job, signal)
+    const brought = loads.bring(job, cancellation)
     void brought.then(
       (ms) => done.push(ms),
       (error: unknown) => done.push(error),

@@ -100,11 +100,11 @@ function reading<T>(read: () => T): T {
 }
 
 function logFault(c: AppContext, error: unknown): void {
-  const { requestId } = c.var
+  const { requestId, jobId } = c.var
   const code = errorCode(error)
-  const facts = { requestId, path: c.req.path }
+  const facts = { requestId, jobId, path: c.req.path }
   if (code !== undefined && code !== 'internal') {
-    c.var.log.debug('stream.failed', { ...facts, code })
+    c.var.refusalLog.info('stream.failed', { ...facts, code })
     return
   }
   c.var.log.error('stream.failed', {

@@ -73,7 +73,7 @@ function afterFailure(
   log.warn('attempt.failed', { jobId, nodeId, code: error.code, detail })
   if (nodeError !== undefined) directory.heard(member)
   const isHung = bans.failed(tried, error)
-  if (job.signal.aborted) throw toAppError(job.signal.reason)
+  if (job.cancellation.isCancelled) throw toAppError(job.cancellation.reason)
   if (isHung) throw hungKernel(tried.heldMs)
   keepEnd(job, member, { error, isTaken }, directory)
   const told = errorForCaller(job.ends, asLost(error), manifestOf(work, manifests))

@@ -134,7 +134,7 @@ async function askNode(
   const sentAtMs = deps.now()
   try {
     const result = await member.link.run(offer, job.payload, {
-      signal: watch.signal,
+      cancellation: watch.cancellation,
       onChunk: (bytes) => takeChunk(job, taking, bytes),
     })
     const roundTripMs = deps.now() - sentAtMs

@@ -3,13 +3,16 @@ import { AppError, toAppError } from '#shared/base/errors.ts'
 import { KIB } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { digestBytes } from '#shared/receipt/receipt.ts'
-import type { Clock } from '#p2p/stream/clock.ts'
+import type { Cancellation } from '#p2p/stream/cancellation.ts'
+import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import type { KeptReceipt } from '#p2p/stream/messages.ts'
+import { createTimerWheel } from '#p2p/stream/timer-wheel.ts'
 import { BannedKernel, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
+import { createSummary, type Summary } from '#worker/metrics/summary.ts'
 import {
   answerBytes,
   type DispatchOutcome,
@@ -22,7 +25,7 @@ import type { AnswerSink } from '#worker/protocols/stream-envelope.ts'
 import { answerJob, type AnswerDeps } from './answer-job.ts'
 import type { AttemptDeps } from './attempt.ts'
 import { createNodeChoice, isWantOfNode } from './node-choice.ts'
-import { createJobSignal } from './job-signal.ts'
+import { createJobCancellation } from './job-cancellation.ts'
 import { Job } from './job.ts'
 import { PATIENCE, type Patience, type SilenceDeps } from './silence.ts'
 import { HUB_PAYLOAD_BYTES } from '#worker/protocols/envelope.ts'
@@ -36,7 +39,7 @@ export interface DispatcherDeps extends AttemptDeps {
   readonly bans: KernelBans
   /** Bounds of a node's silence. @default PATIENCE */
   readonly patience?: Patience
-  /** @default systemClock */
+  /** @default a timer wheel of its own */
   readonly clock?: Clock
   /** Nodes of the other hubs, if there are any. */
   readonly neighbours?: Pick<Neighbours, 'hubsFor'>
@@ -49,7 +52,7 @@ interface Caller {
 }
 
 interface Held {
-  readonly signal: AbortSignal
+  readonly cancellation: Cancellation
   release(): void
 }
 
@@ -58,13 +61,16 @@ const MAX_WAITING = 256
 export class Dispatcher {
   readonly capacity = new Capacity(MAX_WAITING)
   readonly #deps: DispatcherDeps
+  readonly #clock: Clock
   readonly #answer: AnswerDeps
   readonly #active = new Set<string>()
   readonly #ended = new Map<string, number>()
+  readonly #summary: Summary
   readonly #bytes = createFairShare(HUB_PAYLOAD_BYTES)
 
   constructor(deps: DispatcherDeps) {
-    const { directory, bans, now, random, log, clock, patience = PATIENCE } = deps
+    const { directory, bans, now, random, log, patience = PATIENCE } = deps
+    this.#clock = deps.clock ?? createTimerWheel(systemClock)
     const loads = createModelLoads({ directory, now, log })
     const choice = createNodeChoice({
       directory,
@@ -81,9 +87,11 @@ export class Dispatcher {
       patience,
       now,
       log,
-      clock,
+      clock: this.#clock,
     }
     this.#deps = deps
+    const more = () => ({ outboxReceipts: deps.outbox.size() })
+    this.#summary = createSummary({ log, event: 'jobs.ended', clock: this.#clock, more })
     this.#answer = { choice, silence, attempt: deps, bans, log }
   }
 
@@ -138,12 +146,20 @@ export class Dispatcher {
       const bar = await bans.check(request.work, request.tenant)
       held = this.#hold(request, payload, signal)
       const inputDigest = await digestBytes(payload)
-      const asked = { request, payload, inputDigest, signal: held.signal, arrivedAtMs: now(), bar }
+      const asked = {
+        request,
+        payload,
+        inputDigest,
+        cancellation: held.cancellation,
+        arrivedAtMs: now(),
+        bar,
+      }
       job = new Job(asked, sink)
       const result = await answerJob(job, this.#answer)
-      this.#count('answered')
+      this.#count('answered', result.outcome.timing)
       return result
     } catch (error) {
+      if (job !== undefined) this.capacity.passOn(job.cancellation)
       const refusal = this.#steered(error, request, job === undefined || job.tried.size === 0)
       this.#count(refusal.code)
       throw refusal
@@ -152,8 +168,14 @@ export class Dispatcher {
     }
   }
 
-  #count(outcome: string): void {
+  #count(outcome: string, timing?: DispatchOutcome['timing']): void {
     this.#ended.set(outcome, (this.#ended.get(outcome) ?? 0) + 1)
+    if (timing === undefined) {
+      this.#summary.count(outcome)
+      return
+    }
+    const { queueMs: queue, networkMs: network, computeMs: compute } = timing
+    this.#summary.count(outcome, { queue, network, compute })
   }
 
   /** Reserves a job's bytes and starts its time. @throws {AppError} no_capacity */
@@ -172,14 +194,14 @@ export class Dispatcher {
         },
       )
     }
-    const time = createJobSignal(timeoutMs, caller, this.#deps.clock)
+    const time = createJobCancellation(timeoutMs, caller, this.#clock)
     this.#active.add(jobId)
     const release = () => {
       time.clear()
       this.#bytes.give(tenant, sizeBytes)
       this.#active.delete(jobId)
     }
-    return { signal: time.signal, release }
+    return { cancellation: time.cancellation, release }
   }
 
   /**

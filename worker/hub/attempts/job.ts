@@ -1,4 +1,5 @@
 /** One job at a hub: the request and its progress. Only this file changes that state. */
+import type { Cancellation } from '#p2p/stream/cancellation.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchHead, DispatchRequest } from '#worker/protocols/hub.ts'
@@ -11,14 +12,14 @@ export interface NodeEnd extends AttemptEnd {
   readonly isOpen: boolean
 }
 
-type Asked = 'request' | 'payload' | 'inputDigest' | 'signal' | 'arrivedAtMs' | 'bar'
+type Asked = 'request' | 'payload' | 'inputDigest' | 'cancellation' | 'arrivedAtMs' | 'bar'
 
 export class Job {
   readonly request: DispatchRequest
   readonly payload: Uint8Array
   /** sha-256 of the payload. */
   readonly inputDigest: Bytes32
-  readonly signal: AbortSignal
+  readonly cancellation: Cancellation
   readonly arrivedAtMs: number
   /** Which nodes are barred from it from the start. */
   readonly bar: 'none' | 'public'
@@ -33,7 +34,7 @@ export class Job {
     this.request = asked.request
     this.payload = asked.payload
     this.inputDigest = asked.inputDigest
-    this.signal = asked.signal
+    this.cancellation = asked.cancellation
     this.arrivedAtMs = asked.arrivedAtMs
     this.bar = asked.bar
     this.#sink = sink

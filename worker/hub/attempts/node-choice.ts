@@ -59,7 +59,7 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
   const bringModel = async (job: Job): Promise<boolean> => {
     const { work, warmOnly } = job.request
     if (!('model' in work) || warmOnly === true) return false
-    const loadMs = await loads.bring(placementOf(job, work), job.signal)
+    const loadMs = await loads.bring(placementOf(job, work), job.cancellation)
     job.waitedForLoad(loadMs ?? 0)
     return loadMs !== undefined
   }
@@ -109,11 +109,11 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
 /** A job that a node has had goes to no other hub, so that attempt's error is reported first. */
 async function waitForSlot(
   capacity: Capacity,
-  { request, signal }: Job,
+  { request, cancellation }: Job,
   lost: AppError | undefined,
 ): Promise<void> {
   try {
-    await capacity.wait(request.tenant, signal)
+    await capacity.wait(request.tenant, cancellation)
   } catch (error) {
     throw errorCode(error) === 'no_capacity' && !isOfTheWork(lost) ? (lost ?? error) : error
   }

@@ -2,8 +2,9 @@
  * Watches nodes that have a job and send nothing. Bounds the silence, gives the job to another allowed node, and counts
  * the silence against the node. Rules: docs/design/nodes.md.
  */
+import { Canceller, type Cancellation } from '#p2p/stream/cancellation.ts'
 import { SilentNode } from '#p2p/work/job-call.ts'
-import { systemClock, type Clock } from '#p2p/stream/clock.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
 import { errorCode, type AppError } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -66,7 +67,7 @@ export interface SilenceDeps {
   readonly patience: Patience
   readonly now: () => number
   readonly log: Log
-  readonly clock?: Clock | undefined
+  readonly clock: Clock
 }
 
 export interface WatchedAttempt {
@@ -80,8 +81,8 @@ export class SilenceWatch {
   readonly #deps: SilenceDeps
   readonly #job: Job
   readonly #attempt: WatchedAttempt
-  /** Aborts the node's run, which may outlast the job's waiting for it. */
-  readonly #run = new AbortController()
+  /** Cancels the node's run, which may outlast the job's waiting for it. */
+  readonly #run = new Canceller()
   readonly #gone = Promise.withResolvers<never>()
   readonly #sentMs: number
   readonly #leftMs: number
@@ -99,7 +100,8 @@ export class SilenceWatch {
   #isFree = false
   #taking = 0
   #taken: AppError | undefined
-  #cancel: () => void
+  #stopTimer: () => void
+  #forgetJob = () => {}
 
   constructor(job: Job, attempt: WatchedAttempt, deps: SilenceDeps) {
     const { work, units } = job.request
@@ -118,14 +120,13 @@ export class SilenceWatch {
     this.#boundMs = patience.boundMs(work, { payloadBytes, slowestMs, othersMs, isWhole })
     this.#mostMs = this.#boundMs * (1 + member.link.inFlight())
     this.#gone.promise.catch(() => {})
-    job.signal.addEventListener('abort', this.#onJobEnd, { once: true })
-    this.#cancel = this.#lookLater()
-    if (job.signal.aborted) this.#onJobEnd()
+    this.#stopTimer = this.#lookLater()
+    this.#forgetJob = job.cancellation.onCancel(this.#onJobEnd)
   }
 
-  /** Aborts the node's run. */
-  get signal(): AbortSignal {
-    return this.#run.signal
+  /** Of the node's run. */
+  get cancellation(): Cancellation {
+    return this.#run
   }
 
   /** Tells whether the job still waits for this node. */
@@ -194,14 +195,13 @@ export class SilenceWatch {
       MOST_MS - this.#ageMs(),
     ]
     const delayMs = Math.min(LOOK_AGAIN_MS, ...dueMs.filter((ms) => ms > 0))
-    const { clock = systemClock } = this.#deps
-    return clock.after(Math.max(1, delayMs), () => this.#look())
+    return this.#deps.clock.after(Math.max(1, delayMs), () => this.#look())
   }
 
   #look(): void {
     if (this.#isOnProbation && this.#ageMs() >= MOST_MS) this.#onNeverEnded()
     else if (this.#isWaiting && this.#taking === 0) this.#judge()
-    if (!this.#run.signal.aborted) this.#cancel = this.#lookLater()
+    if (!this.#run.isCancelled) this.#stopTimer = this.#lookLater()
   }
 
   #judge(): void {
@@ -226,10 +226,10 @@ export class SilenceWatch {
   }
 
   readonly #onJobEnd = (): void => {
-    if (this.#isWaiting) this.#letGo(this.#job.signal.reason)
+    if (this.#isWaiting) this.#letGo(this.#job.cancellation.reason)
   }
 
-  /** Stops waiting for the node. On probation the node may still finish the job; otherwise its run is aborted. */
+  /** Stops waiting for the node. On probation the node may still finish the job; otherwise its run is cancelled. */
   #letGo(reason: unknown): void {
     this.#isWaiting = false
     this.#gone.reject(reason)
@@ -238,7 +238,7 @@ export class SilenceWatch {
     const isOver = errorCode(reason) === 'node_timeout'
     if (isOver && !this.#isHeard && this.#ageMs() >= LEAST_MS)
       this.#deps.directory.suspect(this.#attempt.member)
-    this.#run.abort(reason)
+    this.#run.cancel(reason)
   }
 
   #beginProbation(): void {
@@ -268,7 +268,7 @@ export class SilenceWatch {
     log.warn('node.never-answered', { nodeId: member.admission.nodeId, jobId })
     directory.silent(member, work, { ms: this.#ageMs(), units })
     if (this.#isWaiting) this.#take()
-    this.#run.abort(this.#taken)
+    this.#run.cancel(this.#taken)
   }
 
   #ended(isAnswered: boolean): void {
@@ -284,8 +284,8 @@ export class SilenceWatch {
   #free(): void {
     if (this.#isFree) return
     this.#isFree = true
-    this.#cancel()
-    this.#job.signal.removeEventListener('abort', this.#onJobEnd)
+    this.#stopTimer()
+    this.#forgetJob()
     this.#attempt.onFree()
   }
 }

@@ -1,39 +1,72 @@
 /** Queue of jobs that wait for a free slot. It is bounded, and tenants take turns. */
+import type { Cancellation } from '#p2p/stream/cancellation.ts'
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError } from '#shared/base/errors.ts'
 import type { TenantId } from '#shared/base/ids.ts'
 import { createFairShare, type FairShare } from './fair-share.ts'
 
+/** A job, known by its cancellation. */
+type Job = Cancellation
+
 interface Waiter {
-  readonly tenant: TenantId
+  readonly turn: Turn
   readonly wake: () => void
 }
 
+/** A start tag of fair queueing: a tenant's jobs have consecutive numbers. Equals go by arrival. */
+interface Turn {
+  readonly number: number
+  readonly arrival: number
+}
+
 export class Capacity {
-  readonly #waiting = new Set<Waiter>()
+  readonly #waiting = new Map<Job, Waiter>()
   readonly #share: FairShare
+  /** A job keeps its turn when it was woken in vain. */
+  readonly #turns = new WeakMap<Job, Turn>()
+  readonly #lastTurn: Map<TenantId, number>
+  /** By woken job: the jobs that were asked about the same slot, itself included. */
+  readonly #asked = new WeakMap<Job, Set<Job>>()
+  #present = 0
+  #arrivals = 0
 
   constructor(most: number) {
     this.#share = createFairShare(most)
+    this.#lastTurn = new BoundedMap(most)
   }
 
   get size(): number {
     return this.#waiting.size
   }
 
-  /** Wakes the waiting jobs, since a slot may be free: the first of each tenant, then the second of each. */
+  /** One slot is free. Wakes the job whose turn it is. If that one waits again, the next, until one does not. */
   notify(): void {
-    if (this.#waiting.size === 0) return
-    const waiters = inTurns([...this.#waiting])
+    this.#askNext(new Set())
+  }
+
+  /** Nodes came, left or changed: wakes all waiting jobs, in turn. */
+  notifyAll(): void {
+    const waiters = [...this.#waiting].toSorted(([, a], [, b]) => compare(a.turn, b.turn))
     this.#waiting.clear()
-    for (const { wake } of waiters) wake()
+    for (const [job, { wake }] of waiters) {
+      this.#asked.delete(job)
+      wake()
+    }
+  }
+
+  /** A job has ended without an answer. A slot that it was woken for is still free, so the next job is woken. */
+  passOn(job: Job): void {
+    const asked = this.#asked.get(job)
+    this.#asked.delete(job)
+    if (asked !== undefined) this.#askNext(asked)
   }
 
   /**
-   * Resolves at the next {@link notify}.
-   * @throws {AppError} no_capacity when the tenant has its share of the queue; the signal's reason if that aborts first
+   * Resolves when the job should choose again.
+   * @throws {AppError} no_capacity when the tenant has its share of the queue; the reason if the job is cancelled first
    */
-  async wait(tenant: TenantId, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
+  async wait(tenant: TenantId, job: Job): Promise<void> {
+    if (job.isCancelled) throw job.reason as Error
     if (!this.#share.take(tenant, 1)) {
       throw new AppError(
         'no_capacity',
@@ -42,37 +75,54 @@ export class Capacity {
       )
     }
     try {
-      await this.#notified(tenant, signal)
+      const woken = this.#woken(this.#turnOf(tenant, job), job)
+      this.passOn(job)
+      await woken
     } finally {
       this.#share.give(tenant, 1)
     }
   }
 
-  #notified(tenant: TenantId, signal: AbortSignal): Promise<void> {
+  #woken(turn: Turn, job: Job): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      const waiter: Waiter = {
-        tenant,
-        wake() {
-          signal.removeEventListener('abort', abort)
-          resolve()
-        },
+      const remove = job.onCancel(() => {
+        this.#waiting.delete(job)
+        reject(job.reason as Error)
+      })
+      const wake = () => {
+        remove()
+        resolve()
       }
-      const abort = () => {
-        this.#waiting.delete(waiter)
-        reject(signal.reason as Error)
-      }
-      this.#waiting.add(waiter)
-      signal.addEventListener('abort', abort, { once: true })
+      this.#waiting.set(job, { turn, wake })
     })
+  }
+
+  #turnOf(tenant: TenantId, job: Job): Turn {
+    const known = this.#turns.get(job)
+    if (known !== undefined) return known
+    const number = Math.max(this.#present, (this.#lastTurn.get(tenant) ?? -1) + 1)
+    const turn = { number, arrival: (this.#arrivals += 1) }
+    this.#lastTurn.set(tenant, number)
+    this.#turns.set(job, turn)
+    return turn
+  }
+
+  #askNext(asked: Set<Job>): void {
+    let next: { readonly job: Job; readonly waiter: Waiter } | undefined
+    for (const [job, waiter] of this.#waiting) {
+      if (asked.has(job)) continue
+      if (next === undefined || compare(waiter.turn, next.waiter.turn) < 0) next = { job, waiter }
+    }
+    if (next === undefined) return
+    const { job, waiter } = next
+    asked.add(job)
+    this.#asked.set(job, asked)
+    this.#waiting.delete(job)
+    this.#present = Math.max(this.#present, waiter.turn.number)
+    waiter.wake()
   }
 }
 
-/** Keeps the order within a tenant, and starts with the tenant that has waited longest. */
-function inTurns(waiters: readonly Waiter[]): Waiter[] {
-  const rows = [...Map.groupBy(waiters, ({ tenant }) => tenant).values()]
-  if (rows.length === 1) return [...waiters]
-  const longest = Math.max(...rows.map((row) => row.length))
-  return Array.from({ length: longest }, (_, turn) =>
-    rows.flatMap((row) => row.slice(turn, turn + 1)),
-  ).flat()
+function compare(a: Turn, b: Turn): number {
+  return a.number - b.number || a.arrival - b.arrival
 }

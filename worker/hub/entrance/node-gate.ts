@@ -2,7 +2,6 @@
 import type { Connection, Libp2p } from '@libp2p/interface'
 import type { DurableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
-import { systemClock } from '#p2p/stream/clock.ts'
 import { createBudget, withinBudget } from '#p2p/stream/peer-budget.ts'
 import { meterSocket } from '#p2p/transports/metered-socket.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
@@ -45,11 +44,10 @@ const PEER_LINES_PER_SECOND = 0.1
 const DETAIL_CHARS = 256
 
 export function createNodeGate(deps: NodeGateDeps): NodeGate {
-  const { libp2p, transport, directory, evidence, greeting, vouchers, onReceipt, onChange } = deps
+  const { libp2p, transport, directory, evidence, clock } = deps
   const entrance = createEntrance(evidence.now)
   const seating = createSeating({ directory, now: evidence.now, log: deps.log })
-  const welcomeDeps = { directory, evidence, greeting, vouchers, seating, onReceipt, onChange }
-  const clock = systemClock
+  const welcomeDeps = { ...deps, seating }
   libp2p.addEventListener('connection:open', ({ detail: connection }) => {
     if (entrance.opened(connection)) return
     if (deps.isPeer?.(connection) !== true) void connection.close()

@@ -1,5 +1,6 @@
 /** Makes a connected node a member of the hub: work stream, checks, welcome, seat, and evidence of its place. */
 import type { Connection } from '@libp2p/interface'
+import type { Clock } from '#p2p/stream/clock.ts'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import type { Hello, KeptReceipt, Welcome } from '#p2p/stream/messages.ts'
 import type { Budget } from '#p2p/stream/peer-budget.ts'
@@ -27,6 +28,8 @@ export interface WelcomeDeps {
   readonly seating: Seating
   readonly onReceipt: (kept: KeptReceipt) => Promise<void>
   readonly onChange: () => void
+  /** For the work streams. */
+  readonly clock: Clock
 }
 
 export interface EvidenceDeps {
@@ -71,6 +74,7 @@ export async function welcomeMember(visitor: Visitor, deps: WelcomeDeps): Promis
       deps.onChange()
     },
     log,
+    clock: deps.clock,
   })
   if (presence === undefined)
     throw new AppError('internal', 'The node was welcomed without a presence record.')

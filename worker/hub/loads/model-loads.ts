@@ -1,5 +1,6 @@
 /** Model loads that this hub has asked of its nodes. Jobs share a running load, never across a policy. */
-import { beforeDeadline, untilAborted } from '#shared/base/deadline.ts'
+import { untilCancelled, type Cancellation } from '#p2p/stream/cancellation.ts'
+import { beforeDeadline } from '#shared/base/deadline.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode, toAppError, invariant } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -45,7 +46,7 @@ export interface ModelLoads {
    * @throws {AppError} no_capacity when the job's time ends first, rate_limited when its tenant has asked for too many
    * loads, cancelled
    */
-  bring(job: PlacementJob, signal: AbortSignal): Promise<number | undefined>
+  bring(job: PlacementJob, cancellation: Cancellation): Promise<number | undefined>
   /** Has one more node load a model whose nodes are all busy. Does not wait, and asks rarely. */
   spread(job: PlacementJob): void
 }
@@ -101,21 +102,21 @@ export function createModelLoads(deps: ModelLoadsDeps): ModelLoads {
   }
 
   return {
-    async bring(job, signal) {
+    async bring(job, cancellation) {
       const startedMs = now()
       for (;;) {
         const load = find(job)
         if (load === undefined) {
           const restMs = busyUntilMs(job) - now()
           if (now() + restMs - startedMs > MODEL_PATIENCE_MS) return undefined
-          await sleep(restMs, signal, now() - startedMs)
+          await sleep(restMs, cancellation, now() - startedMs)
           continue
         }
         try {
-          const isDone = await untilLoaded(load.done, signal)
+          const isDone = await untilLoaded(load.done, cancellation)
           if (isDone) return now() - startedMs
         } catch {
-          if (signal.aborted) throw tooLong(signal.reason, now() - startedMs)
+          if (cancellation.isCancelled) throw tooLong(cancellation.reason, now() - startedMs)
           // The node is backed off now. Another allowed node may do better.
         }
       }
@@ -263,11 +264,11 @@ function sinceOf(loads: ReadonlyMap<Bytes32, Load> | undefined): Map<Bytes32, nu
   return new Map([...(loads ?? [])].map(([digest, { sinceMs }]) => [digest, sinceMs]))
 }
 
-async function sleep(restMs: number, signal: AbortSignal, waitedMs: number): Promise<void> {
+async function sleep(restMs: number, cancellation: Cancellation, waitedMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   const timer = setTimeout(resolve, Math.max(0, restMs) + 1)
   try {
-    await untilAborted(promise, signal)
+    await untilCancelled(promise, cancellation)
   } catch (error) {
     throw tooLong(error, waitedMs)
   } finally {
@@ -276,11 +277,11 @@ async function sleep(restMs: number, signal: AbortSignal, waitedMs: number): Pro
 }
 
 /** @returns true when the model is loaded, false when it is time to try another node */
-async function untilLoaded(work: Promise<void>, signal: AbortSignal): Promise<boolean> {
+async function untilLoaded(work: Promise<void>, cancellation: Cancellation): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>()
   const timer = setTimeout(() => resolve(false), MODEL_PATIENCE_MS)
   try {
-    return await untilAborted(Promise.race([work.then(() => true), promise]), signal)
+    return await untilCancelled(Promise.race([work.then(() => true), promise]), cancellation)
   } finally {
     clearTimeout(timer)
   }
