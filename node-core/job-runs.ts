@@ -123,14 +123,15 @@ export class JobRuns {
   async #keep(offer: JobOffer, { receipt, nodeSignature, answer }: JobResult): Promise<void> {
     const { ticketSignature, policy, salt, work } = offer
     const { receipts, presence, state } = this.#deps
-    await receipts.put(receiptHash(receipt), {
+    const stored = {
       receipt,
       nodeSignature,
       ticketSignature,
       policy,
       salt,
       presence: await presence(),
-    })
+    }
+    await receipts.put([{ id: receiptHash(receipt), stored }])
     state.jobDone({
       jobId: receipt.ticket.jobId,
       work: 'model' in work ? work.model : 'kernel',

@@ -1,12 +1,15 @@
 /** The tab's receipt store: keeps receipts in IndexedDB until a hub has acknowledged them. */
-import type { ReceiptStore } from '#node-core/receipt-store.ts'
+import { createGroupCommit, type ReceiptStore } from '#node-core/receipt-store.ts'
 import { StoredReceipt } from '#p2p/stream/messages.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { NodeStorage } from './storage.ts'
 
 export function createReceiptStore(storage: NodeStorage, log: Log): ReceiptStore {
   return {
-    put: (id, stored) => storage.putReceipt(id, stored),
+    put: createGroupCommit({
+      write: (receipts) => storage.putReceipts(receipts),
+      soon: queueMicrotask,
+    }),
     remove: (ids) => storage.removeReceipts(ids),
     async pending() {
       const rows = await storage.readReceipts()

@@ -39,11 +39,13 @@ export async function openStorage() {
       await write(database, 'kept', (kept) => kept.put(value, name))
     },
     /** @throws {AppError} no_capacity at LIMITS.receiptsKept */
-    async putReceipt(id: Bytes32, stored: unknown) {
+    async putReceipts(group: readonly { readonly id: Bytes32; readonly stored: unknown }[]) {
       const count = await settled(database.transaction('receipts').objectStore('receipts').count())
-      if (count >= LIMITS.receiptsKept)
+      if (count + group.length > LIMITS.receiptsKept)
         throw new AppError('no_capacity', `${count} receipts wait for a hub; no more are kept.`)
-      await write(database, 'receipts', (receipts) => receipts.put(stored, id))
+      await write(database, 'receipts', (receipts) =>
+        group.forEach(({ id, stored }) => receipts.put(stored, id)),
+      )
     },
     async removeReceipts(ids: readonly Bytes32[]) {
       await write(database, 'receipts', (receipts) => ids.forEach((id) => receipts.delete(id)))

@@ -5,7 +5,7 @@ import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { RunOptions } from '../engine.ts'
 import { HANG_MS } from '../hang-limits.ts'
-import { appErrorOf, type JobMessage, type JobReply } from './messages.ts'
+import { appErrorOf, UNTAKEN_BYTES, type JobMessage, type JobReply } from './messages.ts'
 
 export interface RemoteRunOptions extends RunOptions {
   /** Called once, when the engine is finished with the job, even if its caller has left. */
@@ -23,6 +23,13 @@ export type RemoteJobs = ReturnType<typeof createRemoteJobs>
 /** Kept until the engine is finished with it, even if its caller has left. */
 type RemoteJob = ReturnType<typeof createJob>
 
+interface BegunJob {
+  readonly id: number
+  readonly job: RemoteJob
+  readonly work: Work
+  readonly payload: Uint8Array
+}
+
 export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
   const jobs = new Map<number, RemoteJob>()
   let serial = 0
@@ -35,19 +42,32 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
     const job = createJob(emit, { kind: work.kind, hangMs, onHung, onFree, onEnd })
     jobs.set(id, job)
     job.watch()
-    return { id, answer: job.answer }
+    return { id, job }
   }
   const pass = (id: number, job: RemoteJob, bytes: Uint8Array) => {
     job.free()
     for (const { watch } of jobs.values()) watch()
     job.sent = job.sent.then(() => job.emit(bytes))
     job.sent.then(
-      () => say({ type: 'taken', job: id }),
+      () => {
+        const sizeBytes = (job.untoldBytes += bytes.length)
+        if (sizeBytes < UNTAKEN_BYTES) return
+        job.untoldBytes = 0
+        say({ type: 'taken', job: id, sizeBytes })
+      },
       (error: unknown) => {
         say({ type: 'cancel', job: id })
         job.answer.reject(error)
       },
     )
+  }
+  const sayRun = ({ id, job, work, payload }: BegunJob) => {
+    try {
+      say({ type: 'run', job: id, work, payload })
+    } catch (error) {
+      job.end()
+      throw error
+    }
   }
   const reject = (error: AppError) => {
     for (const { answer } of jobs.values()) answer.reject(error)
@@ -60,16 +80,16 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
         onFree?.()
         throw lost ?? cancelled()
       }
-      const { id, answer } = begin(work, options)
+      const { id, job } = begin(work, options)
       // The engine may be in a run that cannot be interrupted; the caller need not wait for it.
       const cancel = () => {
         say({ type: 'cancel', job: id })
-        answer.reject(cancelled())
+        job.answer.reject(cancelled())
       }
       signal.addEventListener('abort', cancel)
       try {
-        say({ type: 'run', job: id, work, payload })
-        return await answer.promise
+        sayRun({ id, job, work, payload })
+        return await job.answer.promise
       } finally {
         signal.removeEventListener('abort', cancel)
       }
@@ -127,6 +147,8 @@ function createJob(emit: RunOptions['emit'], options: JobOptions) {
     answer,
     /** Chunks are emitted in order, and the answer after the last. */
     sent: Promise.resolve(),
+    /** Bytes that the reader has taken and the engine has not been told of. */
+    untoldBytes: 0,
     free,
     /** Restarts the time within which the engine must report on the job. */
     watch: () => {

@@ -34,34 +34,51 @@ describe('[N8] receipts on a node’s disk', () => {
   it('survive a restart, and are removed once a hub has them', async () => {
     const [first, second] = [await makeReceipt(), await makeReceipt()]
     const before = await open()
-    await Promise.all([first, second].map(({ id, stored }) => before.put(id, stored)))
+    await Promise.all([first, second].map((receipt) => before.put([receipt])))
     const after = await open()
     expect((await after.pending()).length).toBe(2)
     await after.remove([first.id, first.id, `0x${'00'.repeat(32)}`])
     expect(await after.pending()).toEqual([second.stored])
+    await opened.pop()?.close()
     expect(await (await open()).pending()).toEqual([second.stored])
   })
 
   it('are in the file when put resolves, and a line cut short by a crash damages no other', async () => {
     const [first, second] = [await makeReceipt(), await makeReceipt()]
     const before = await open()
-    await before.put(first.id, first.stored)
+    await before.put([first])
     expect(await readFile(file(), 'utf8')).toContain(first.id)
     await appendFile(file(), JSON.stringify({ id: second.id, stored: second.stored }).slice(0, 300))
     const after = await open()
-    await after.put(second.id, second.stored)
+    await after.put([second])
     expect(await (await open()).pending()).toEqual([first.stored, second.stored])
+  })
+
+  it('are written with the acknowledgements before them, without a write for each of those', async () => {
+    const [first, second, third] = [await makeReceipt(), await makeReceipt(), await makeReceipt()]
+    const journal = await open()
+    await journal.put([first, second])
+    const sizeBytes = (await stat(file())).size
+    await journal.remove([first.id])
+    expect((await stat(file())).size).toBe(sizeBytes)
+    await Promise.all([journal.put([third]), journal.remove([second.id])])
+    const lines = (await readFile(file(), 'utf8')).trimEnd().split('\n')
+    expect(lines.slice(2).map((line) => Object.keys(JSON.parse(line) as object))).toEqual([
+      ['gone'],
+      ['id', 'stored'],
+    ])
+    expect(await (await open()).pending()).toEqual([third.stored])
   })
 
   it('take only bounded space after they are removed', async () => {
     const kept = await makeReceipt()
     const before = await open()
-    await before.put(kept.id, kept.stored)
+    await before.put([kept])
     const lineBytes = (await stat(file())).size
     const journal = await open(lineBytes * 4)
     const gone = await makeReceipt()
     for (let turn = 0; turn < 40; turn += 1) {
-      await journal.put(gone.id, gone.stored)
+      await journal.put([gone])
       await journal.remove([gone.id])
     }
     expect((await stat(file())).size).toBeLessThan(lineBytes * 10)
