@@ -40,7 +40,7 @@ export function createPipePort<Sent extends Message, Heard extends Message>({
   }
   return {
     /** Bytes over `COPIED_BYTES` must not change until the other side has taken them. @throws {AppError} too_large */
-    say(message: Sent) {
+    say: (message: Sent) => {
       const chunks = encodeMessage(kinds.sent, message)
       if (unsent.length === 0) soon(flush)
       unsent.push(...chunks)

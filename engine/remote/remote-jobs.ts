@@ -23,13 +23,6 @@ export type RemoteJobs = ReturnType<typeof createRemoteJobs>
 /** Kept until the engine is finished with it, even if its caller has left. */
 type RemoteJob = ReturnType<typeof createJob>
 
-interface BegunJob {
-  readonly id: number
-  readonly job: RemoteJob
-  readonly work: Work
-  readonly payload: Uint8Array
-}
-
 export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
   const jobs = new Map<number, RemoteJob>()
   let serial = 0
@@ -50,24 +43,14 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
     job.sent = job.sent.then(() => job.emit(bytes))
     job.sent.then(
       () => {
-        const sizeBytes = (job.untoldBytes += bytes.length)
-        if (sizeBytes < UNTAKEN_BYTES) return
-        job.untoldBytes = 0
-        say({ type: 'taken', job: id, sizeBytes })
+        const sizeBytes = job.take(bytes.length)
+        if (sizeBytes > 0) say({ type: 'taken', job: id, sizeBytes })
       },
       (error: unknown) => {
         say({ type: 'cancel', job: id })
         job.answer.reject(error)
       },
     )
-  }
-  const sayRun = ({ id, job, work, payload }: BegunJob) => {
-    try {
-      say({ type: 'run', job: id, work, payload })
-    } catch (error) {
-      job.end()
-      throw error
-    }
   }
   const reject = (error: AppError) => {
     for (const { answer } of jobs.values()) answer.reject(error)
@@ -87,9 +70,15 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
         job.answer.reject(cancelled())
       }
       signal.addEventListener('abort', cancel)
+      let wasSent = false
       try {
-        sayRun({ id, job, work, payload })
+        say({ type: 'run', job: id, work, payload })
+        wasSent = true
         return await job.answer.promise
+      } catch (error) {
+        // One that could not be sent never ends otherwise.
+        if (!wasSent) job.end()
+        throw error
       } finally {
         signal.removeEventListener('abort', cancel)
       }
@@ -132,6 +121,7 @@ function createJob(emit: RunOptions['emit'], options: JobOptions) {
   const answer = Promise.withResolvers<Answer>()
   let timer: ReturnType<typeof setTimeout> | undefined
   let isFree = false
+  let untoldBytes = 0
   const hang = () => {
     const detail = `The job was silent for ${hangMs} ms, so its engine was ended.`
     const meta = kind === 'kernel' ? { rule: HANG_RULE } : {}
@@ -147,8 +137,14 @@ function createJob(emit: RunOptions['emit'], options: JobOptions) {
     answer,
     /** Chunks are emitted in order, and the answer after the last. */
     sent: Promise.resolve(),
-    /** Bytes that the reader has taken and the engine has not been told of. */
-    untoldBytes: 0,
+    /** Notes what the reader has taken. @returns bytes of which the engine is to be told now; 0 while they are few */
+    take: (sizeBytes: number): number => {
+      untoldBytes += sizeBytes
+      if (untoldBytes < UNTAKEN_BYTES) return 0
+      const toldBytes = untoldBytes
+      untoldBytes = 0
+      return toldBytes
+    },
     free,
     /** Restarts the time within which the engine must report on the job. */
     watch: () => {

@@ -52,7 +52,8 @@ function withNumber(at: number, value: number): Uint8Array {
 describe('[G20] frames of the engine’s pipe', () => {
   test('messages come back the same, in order, wherever the stream is cut (50 seeds)', () => {
     for (let seed = 1; seed <= 50; seed += 1) {
-      const { below: int, bytes: randomBytes } = createRandom(seed)
+      const random = createRandom(seed)
+      const int = (bound: number) => random.below(bound)
       const pick = (of: readonly number[]) => of[int(of.length)] ?? 0
       const sizes = [0, 1, 1_000, COPIED_BYTES, COPIED_BYTES + 1, 100_000]
       const messages = Array.from({ length: 1 + int(12) }, (_, job): Told => {
@@ -62,7 +63,7 @@ describe('[G20] frames of the engine’s pipe', () => {
             type: 'run',
             job,
             work: { größe: '☃'.repeat(int(9)) },
-            payload: randomBytes(pick(sizes)),
+            payload: random.bytes(pick(sizes)),
           }
         if (kind === 1) return { type: 'cancel', job: 0xffff_ffff - job }
         if (kind === 2) return { type: 'load', call: job, paths: { [`p${job}`]: '/"\\\n' } }
