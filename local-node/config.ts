@@ -4,6 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS, MIB } from '#shared/base/limits.ts'
+import { LEVELS } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { MODEL_HUB } from '#shared/job/model-source.ts'
 import { CountryCode } from '#shared/node/node.ts'
@@ -36,6 +37,7 @@ const Options = z.strictObject({
   'serve-files': FileAddress.optional(),
   'announce-files': FileAddress.optional(),
   'file-peers': z.enum(['public', 'any']).default('public'),
+  log: z.enum(LEVELS).default('info'),
 })
 export type NodeOptions = z.infer<typeof Options>
 

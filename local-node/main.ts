@@ -5,19 +5,19 @@ import { peerIdOf } from '#p2p/peers/identity.ts'
 import { NodeCore } from '#node-core/node-core.ts'
 import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { createModelShelf } from '#node-core/model-shelf.ts'
-import type { NodeState } from '#node-core/node-state.ts'
 import { toAppError } from '#shared/base/errors.ts'
 import { MIB } from '#shared/base/limits.ts'
-import { createLog } from '#shared/base/log.ts'
+import { createLog, type Log } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { closeToOthers } from './close-to-others.ts'
-import { parseOptions } from './config.ts'
+import { parseOptions, type NodeOptions } from './config.ts'
 import { createNodeEngine } from '#local-node/engine/engine-host.ts'
 import { createNodeFiles } from '#local-node/models/model-files.ts'
-import { createModelStore } from '#local-node/models/model-store.ts'
+import { createModelStore, type ModelStore } from '#local-node/models/model-store.ts'
 import { loadKeys } from './keys.ts'
 import { lockState } from './state-lock.ts'
 import { openReceiptJournal } from './receipt-journal.ts'
+import { createStateReport, SUMMARY_EVERY_MS } from './report-state.ts'
 
 /** How long a stopping node lets its jobs run before it returns them. Service managers wait at least ten seconds. */
 const NODE_LEAVE_MS = 8_000
@@ -32,18 +32,12 @@ try {
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2), process.env)
-  const log = createLog({ level: 'info' }, { part: 'node' })
+  const log = createLog({ level: options.log }, { part: 'node' })
   await mkdir(options.state, { recursive: true, mode: 0o700 })
   const unlock = await lockState(options.state)
   await closeToOthers(options.state)
   const { identity, signer } = await loadKeys(options.state)
-  const store = await createModelStore({
-    folder: options['model-cache'],
-    limitBytes: options['model-cache-size'] * MIB,
-    modelHub: options['model-hub'],
-    origin: options.hub,
-    log,
-  })
+  const store = await openStore(options, log)
   const modelMemoryBytes = options['model-memory'] * MIB
   const { device } = options
   let offering: NodeCore | undefined
@@ -80,6 +74,8 @@ async function main(): Promise<void> {
     key: options.key,
     simulatedPlace: options['simulated-place'],
   }
+  const report = createStateReport(log)
+  setInterval(report.summarize, SUMMARY_EVERY_MS).unref()
   const core = new NodeCore({
     kind: 'local',
     identity,
@@ -94,7 +90,7 @@ async function main(): Promise<void> {
     locateAnchors: (signal) => locateAnchors(where, signal),
     log,
     now: Date.now,
-    onState: reportChanges(log),
+    onState: report.onState,
   })
   offering = core
   const preloading = new AbortController()
@@ -102,6 +98,7 @@ async function main(): Promise<void> {
     preloading.abort()
     await core.leave(NODE_LEAVE_MS)
     await core.stop()
+    report.summarize()
     await receipts.close()
     await files.close()
     unlock()
@@ -110,6 +107,16 @@ async function main(): Promise<void> {
   await core.start()
   await core.preload(options.models, preloading.signal)
   if (!isStopping()) log.info('node.ready', { models: engine.models.map(({ id }) => id).join(',') })
+}
+
+function openStore(options: NodeOptions, log: Log): Promise<ModelStore> {
+  return createModelStore({
+    folder: options['model-cache'],
+    limitBytes: options['model-cache-size'] * MIB,
+    modelHub: options['model-hub'],
+    origin: options.hub,
+    log,
+  })
 }
 
 /** Ends the process in order at the first signal, and at once at the second. @returns whether it is ending */
@@ -124,24 +131,4 @@ function endOnSignal(end: () => Promise<void>): () => boolean {
   process.on('SIGINT', () => void stop())
   process.on('SIGTERM', () => void stop())
   return () => isEnding
-}
-
-/** Logs a line whenever the phase or the number of jobs changes. */
-function reportChanges(log: ReturnType<typeof createLog>): (state: NodeState) => void {
-  let last = ''
-  return ({ phase, detail, nodeId, claim, adapter, jobsDone, earnedMicroUsd, models }) => {
-    const mark = `${phase}/${detail}/${jobsDone}`
-    if (mark === last) return
-    last = mark
-    log.info('node.changed', {
-      phase,
-      detail,
-      nodeId,
-      claim,
-      adapter: adapter.name,
-      models: models.map((model) => `${model.id}@${model.provider}`).join(','),
-      jobsDone,
-      earnedMicroUsd,
-    })
-  }
 }

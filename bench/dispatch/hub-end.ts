@@ -15,6 +15,7 @@ import { openWork, type WorkLink } from '#p2p/work/work-client.ts'
 import type { Domain } from '#shared/proof/domain.ts'
 import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
+import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { Place } from '#shared/receipt/receipt.ts'
 import { placeIn, standsAt } from '#test/support/hub/place.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -107,18 +108,18 @@ export async function createHubEnd(): Promise<HubEnd> {
   }
 }
 
-async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketServer> {
+export async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketServer> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
   server.on('connection', onSocket)
   await once(server, 'listening')
   return server
 }
 
-function portOf(server: WebSocketServer): number {
+export function portOf(server: WebSocketServer): number {
   return (server.address() as AddressInfo).port
 }
 
-function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
+export function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
   const storage = createSqliteStorage({ schema: HUB_SCHEMA })
   const register = createKernelRegister({
     storage: createSqliteStorage(),
@@ -140,7 +141,7 @@ function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
       now: Date.now,
       log: silentLog,
     }),
-    manifests: [],
+    manifests: MANIFESTS,
     now: Date.now,
     random: Math.random,
     randomBytes,
@@ -163,7 +164,7 @@ interface MemberParts {
 }
 
 /** Opens the work stream to a complete node and adds it to the directory, as a hub does. */
-async function addMember({ node, id, welcome, directory, dispatcher }: MemberParts): Promise<void> {
+export async function addMember({ node, id, welcome, directory, dispatcher }: MemberParts): Promise<void> {
   const connection = await untilConnected(node, id)
   const link = await openWork(await connection.newStream(WORK_PROTOCOL), {
     welcome: () => Promise.resolve(welcome),

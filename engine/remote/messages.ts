@@ -11,8 +11,14 @@ export type JobMessage =
       readonly payload: Uint8Array
     }
   | { readonly type: 'cancel'; readonly job: number }
-  /** The reader has taken the last bytes; the next may come. */
-  | { readonly type: 'taken'; readonly job: number }
+  /** The reader has taken this many more bytes. */
+  | { readonly type: 'taken'; readonly job: number; readonly sizeBytes: number }
+
+/**
+ * An engine sends this much more of an answer than its reader is known to have taken. A short answer thus needs no
+ * reply, and leaves in one write with its bytes.
+ */
+export const UNTAKEN_BYTES = 16 * 1024
 
 export type JobReply =
   | { readonly type: 'bytes'; readonly job: number; readonly bytes: Uint8Array }

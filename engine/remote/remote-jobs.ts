@@ -5,7 +5,7 @@ import { HANG_RULE } from '#shared/kernels/rules.ts'
 import { cancelled } from '#shared/base/deadline.ts'
 import type { RunOptions } from '../engine.ts'
 import { HANG_MS } from '../hang-limits.ts'
-import { appErrorOf, type JobMessage, type JobReply } from './messages.ts'
+import { appErrorOf, UNTAKEN_BYTES, type JobMessage, type JobReply } from './messages.ts'
 
 export interface RemoteRunOptions extends RunOptions {
   /** Called once, when the engine is finished with the job, even if its caller has left. */
@@ -35,14 +35,17 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
     const job = createJob(emit, { kind: work.kind, hangMs, onHung, onFree, onEnd })
     jobs.set(id, job)
     job.watch()
-    return { id, answer: job.answer }
+    return { id, job }
   }
   const pass = (id: number, job: RemoteJob, bytes: Uint8Array) => {
     job.free()
     for (const { watch } of jobs.values()) watch()
     job.sent = job.sent.then(() => job.emit(bytes))
     job.sent.then(
-      () => say({ type: 'taken', job: id }),
+      () => {
+        const sizeBytes = job.take(bytes.length)
+        if (sizeBytes > 0) say({ type: 'taken', job: id, sizeBytes })
+      },
       (error: unknown) => {
         say({ type: 'cancel', job: id })
         job.answer.reject(error)
@@ -60,16 +63,22 @@ export function createRemoteJobs({ say, onHung }: RemoteJobsOptions) {
         onFree?.()
         throw lost ?? cancelled()
       }
-      const { id, answer } = begin(work, options)
+      const { id, job } = begin(work, options)
       // The engine may be in a run that cannot be interrupted; the caller need not wait for it.
       const cancel = () => {
         say({ type: 'cancel', job: id })
-        answer.reject(cancelled())
+        job.answer.reject(cancelled())
       }
       signal.addEventListener('abort', cancel)
+      let wasSent = false
       try {
         say({ type: 'run', job: id, work, payload })
-        return await answer.promise
+        wasSent = true
+        return await job.answer.promise
+      } catch (error) {
+        // One that could not be sent never ends otherwise.
+        if (!wasSent) job.end()
+        throw error
       } finally {
         signal.removeEventListener('abort', cancel)
       }
@@ -112,6 +121,7 @@ function createJob(emit: RunOptions['emit'], options: JobOptions) {
   const answer = Promise.withResolvers<Answer>()
   let timer: ReturnType<typeof setTimeout> | undefined
   let isFree = false
+  let untoldBytes = 0
   const hang = () => {
     const detail = `The job was silent for ${hangMs} ms, so its engine was ended.`
     const meta = kind === 'kernel' ? { rule: HANG_RULE } : {}
@@ -127,6 +137,14 @@ function createJob(emit: RunOptions['emit'], options: JobOptions) {
     answer,
     /** Chunks are emitted in order, and the answer after the last. */
     sent: Promise.resolve(),
+    /** Notes what the reader has taken. @returns bytes of which the engine is to be told now; 0 while they are few */
+    take: (sizeBytes: number): number => {
+      untoldBytes += sizeBytes
+      if (untoldBytes < UNTAKEN_BYTES) return 0
+      const toldBytes = untoldBytes
+      untoldBytes = 0
+      return toldBytes
+    },
     free,
     /** Restarts the time within which the engine must report on the job. */
     watch: () => {

@@ -2,7 +2,7 @@
 import { invariant, toWireError } from '#shared/base/errors.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import type { DeviceEngine } from '../create-engine.ts'
-import type { CallReply, JobMessage, JobReply } from './messages.ts'
+import { UNTAKEN_BYTES, type CallReply, type JobMessage, type JobReply } from './messages.ts'
 
 export interface ServedEngine {
   /** Undefined until it is ready. */
@@ -10,10 +10,11 @@ export interface ServedEngine {
   readonly say: (reply: JobReply | CallReply) => void
 }
 
-/** A running job: how to stop it, and what waits until its last bytes are taken. */
+/** A running job: how to stop it, and how much of its answer the reader has yet to take. */
 interface Running {
   readonly controller: AbortController
-  taken: () => void
+  untakenBytes: number
+  onRoom: () => void
 }
 
 export function serveJobs({ engine, say }: ServedEngine): (message: JobMessage) => void {
@@ -35,23 +36,25 @@ export function serveJobs({ engine, say }: ServedEngine): (message: JobMessage) 
     }
   }
   const open = (job: number) => {
-    const self: Running = { controller: new AbortController(), taken: () => {} }
+    const self: Running = { controller: new AbortController(), untakenBytes: 0, onRoom: () => {} }
     running.set(job, self)
     const { signal } = self.controller
     const emit = (bytes: Uint8Array) => {
       if (signal.aborted) return Promise.resolve()
-      const { promise, resolve } = Promise.withResolvers<void>()
-      self.taken = resolve
       say({ type: 'bytes', job, bytes })
-      return promise
+      self.untakenBytes += bytes.length
+      if (self.untakenBytes <= UNTAKEN_BYTES) return Promise.resolve()
+      return new Promise<void>((resolve) => (self.onRoom = resolve))
     }
     return { signal, emit }
   }
   return (message) => {
     if (message.type === 'run') return void run(message)
     const job = running.get(message.job)
-    if (message.type === 'cancel') job?.controller.abort()
-    job?.taken()
+    if (job === undefined) return
+    if (message.type === 'cancel') job.controller.abort()
+    else job.untakenBytes -= message.sizeBytes
+    if (job.controller.signal.aborted || job.untakenBytes <= UNTAKEN_BYTES) job.onRoom()
   }
 }
 

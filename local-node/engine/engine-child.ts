@@ -1,14 +1,23 @@
 /** One engine process: models on ONNX Runtime or kernels on Dawn, never both, because each contains its own Dawn. */
 import { readFile } from 'node:fs/promises'
+import { Socket } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { createEngine, type DeviceEngine } from '#engine/create-engine.ts'
+import { createPipePort } from '#engine/remote/pipe-port.ts'
 import { serveCall, serveJobs, type ServedEngine } from '#engine/remote/serve-jobs.ts'
 import { createOrtSessions, type SessionFactory } from '#engine/runtime/runtime-session.ts'
 import type { Adapter } from '#shared/job/job.ts'
 import { createLog } from '#shared/base/log.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { deviceProviders, openDevice, type NodeDevice } from './device.ts'
-import type { ChildSetup, FromChild, ToChild } from './engine-messages.ts'
+import {
+  FROM_CHILD,
+  PIPE_FD,
+  TO_CHILD,
+  type ChildSetup,
+  type FromChild,
+  type ToChild,
+} from './engine-messages.ts'
 
 const NO_ADAPTER: Adapter = { name: 'cpu', isSoftware: true }
 /** The kernel process loads no model, so it needs no second Dawn. */
@@ -18,16 +27,28 @@ const LAST_WORDS_MS = 100
 /** Paths of the files of models that are being loaded, by SHA-256. */
 const paths = new Map<string, string>()
 let engine: DeviceEngine | undefined
+const pipe = new Socket({ fd: PIPE_FD, readable: true, writable: true })
+const { say, hear } = createPipePort<FromChild, ToChild>({
+  sink: pipe,
+  kinds: { sent: FROM_CHILD, heard: TO_CHILD },
+  onMessage: take,
+  soon: setImmediate,
+})
 const served: ServedEngine = { engine: () => engine, say }
 const takeJob = serveJobs(served)
 let opened: NodeDevice | undefined
 
-process.on('message', (message: ToChild) => {
+// A throw, for a broken frame, ends this process, and the node starts another one.
+pipe.on('data', hear)
+pipe.on('error', () => process.exit(0))
+// The node has ended.
+pipe.on('close', () => process.exit(0))
+
+function take(message: ToChild): void {
   if (message.type === 'setup') void setUp(message.setup)
   else if ('job' in message) takeJob(message)
   else void serveCall(served, message.call, (live) => change(live, message))
-})
-process.on('disconnect', () => process.exit(0))
+}
 
 async function setUp(setup: ChildSetup): Promise<void> {
   if (setup.role === 'kernels' && setup.device !== 'cpu') opened = await openDevice()
@@ -76,10 +97,6 @@ async function change(
 function processorMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1_000
-}
-
-function say(message: FromChild): void {
-  process.send?.(message)
 }
 
 function forwardLog(line: string): void {

@@ -55,7 +55,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
     first === undefined || adapter === null
       ? undefined
       : keepAlive(first, {
-          restart: () => startEngineProcess({ ...setup, role: 'kernels' }, env, log),
+          restart: () => startEngineProcess({ ...setup, role: 'kernels' }, { env, log }),
           onChange,
           keepsOffer: true,
           log,
@@ -70,7 +70,7 @@ export async function createNodeEngine(options: NodeEngineOptions): Promise<Live
     modelMemoryBytes,
   }
   const models = await createModelProcess({
-    start: () => startEngineProcess(modelSetup, env, log),
+    start: () => startEngineProcess(modelSetup, { env, log }),
     store,
     onChange,
     log,
@@ -112,7 +112,7 @@ async function findAdapter(
   const own = plainEnvironment(process.env)
   for (const env of [own, softwareEnvironment(own)]) {
     if (env === undefined) continue
-    const first = await startPatiently(() => startEngineProcess(setup, env, log), {
+    const first = await startPatiently(() => startEngineProcess(setup, { env, log }), {
       log,
       starts: FIRST_STARTS,
     }).catch(() => undefined)

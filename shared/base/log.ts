@@ -11,7 +11,7 @@ export interface Log {
   with(fields: LogFields): Log
 }
 
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+export const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 export type LogLevel = (typeof LEVELS)[number]
 
 export interface LogOptions {

@@ -12,17 +12,12 @@ interface KeyHandle {
   readonly asymmetricKeyType?: string
 }
 
-interface KeyUse {
-  readonly key: KeyHandle
-  readonly dsaEncoding: 'ieee-p1363'
-}
-
 interface NodeCrypto {
   createHash(name: 'sha256'): { update(bytes: Uint8Array): { digest(): Uint8Array } }
   createPublicKey(from: { key: object; format: 'jwk' }): KeyHandle
   createPrivateKey(from: { key: object; format: 'jwk' }): KeyHandle
-  sign(hash: 'sha256', data: Uint8Array, use: KeyUse): Uint8Array
-  verify(hash: 'sha256', data: Uint8Array, use: KeyUse, signature: Uint8Array): boolean
+  sign(hash: 'sha256', data: Uint8Array, key: KeyHandle): Uint8Array
+  verify(hash: 'sha256', data: Uint8Array, key: KeyHandle, signature: Uint8Array): boolean
 }
 
 export interface NativeCrypto {
@@ -44,19 +39,65 @@ function find(): NativeCrypto | undefined {
 
 function adapt(crypto: NodeCrypto): NativeCrypto {
   const curve = { kty: 'EC', crv: 'P-256' }
-  const use = (key: KeyHandle): KeyUse => ({ key, dsaEncoding: 'ieee-p1363' })
   return {
     sha256: (bytes) => crypto.createHash('sha256').update(bytes).digest(),
     signer(jwk) {
-      const key = use(crypto.createPrivateKey({ key: jwk, format: 'jwk' }))
-      return (data) => crypto.sign('sha256', data, key)
+      const key = crypto.createPrivateKey({ key: jwk, format: 'jwk' })
+      return (data) => fromDer(crypto.sign('sha256', data, key))
     },
     verifier(x, y) {
       const point = { ...curve, x: toBase64Url(hexToBytes(x)), y: toBase64Url(hexToBytes(y)) }
-      const key = use(crypto.createPublicKey({ key: point, format: 'jwk' }))
-      return (data, signature) => crypto.verify('sha256', data, key, signature)
+      const key = crypto.createPublicKey({ key: point, format: 'jwk' })
+      return (data, signature) =>
+        signature.length === 2 * NUMBER_BYTES &&
+        crypto.verify('sha256', data, key, toDer(signature))
     },
   }
+}
+
+/** A P-256 signature is two numbers of this size, r and s. */
+const NUMBER_BYTES = 32
+const SEQUENCE = 0x30
+const INTEGER = 0x02
+const TAG_BYTES = 2
+
+/**
+ * `SEQUENCE { INTEGER r, INTEGER s }` of r and s side by side. Node takes that form with the plain key. An options
+ * object, which would name the other form, doubles the cost of a signature: Node throws and catches two errors over it.
+ */
+function toDer(signature: Uint8Array): Uint8Array {
+  const der = new Uint8Array(TAG_BYTES + 2 * (TAG_BYTES + 1 + NUMBER_BYTES))
+  let end: number = TAG_BYTES
+  for (const at of [0, NUMBER_BYTES])
+    end = writeInteger(der, end, signature.subarray(at, at + NUMBER_BYTES))
+  der[0] = SEQUENCE
+  der[1] = end - TAG_BYTES
+  return der.subarray(0, end)
+}
+
+/** Writes the shortest form, which OpenSSL requires. @returns where it ends */
+function writeInteger(der: Uint8Array, at: number, number: Uint8Array): number {
+  const first = number.findIndex((byte) => byte !== 0)
+  const digits = number.subarray(first === -1 ? NUMBER_BYTES - 1 : first)
+  const isNegative = (digits[0] ?? 0) >= 0x80
+  const sizeBytes = digits.length + (isNegative ? 1 : 0)
+  der[at] = INTEGER
+  der[at + 1] = sizeBytes
+  der.set(digits, at + TAG_BYTES + sizeBytes - digits.length)
+  return at + TAG_BYTES + sizeBytes
+}
+
+/** @param der of at most 127 bytes, from the runtime itself */
+function fromDer(der: Uint8Array): Uint8Array {
+  const signature = new Uint8Array(2 * NUMBER_BYTES)
+  let at: number = TAG_BYTES
+  for (const end of [NUMBER_BYTES, 2 * NUMBER_BYTES]) {
+    const next = at + TAG_BYTES + (der[at + 1] ?? 0)
+    const digits = der.subarray(at + TAG_BYTES, next).subarray(-NUMBER_BYTES)
+    signature.set(digits, end - digits.length)
+    at = next
+  }
+  return signature
 }
 
 /** RFC 6979, A.2.5: the signature of "sample" with SHA-256. */

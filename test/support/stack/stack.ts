@@ -40,9 +40,9 @@ export async function createTestStack(options: Partial<StackOptions> = {}): Prom
   return {
     ...stack,
     dir,
-    // Most tests need no other model, and loading all of them takes long.
+    // Most tests need no other model, and loading all of them takes long. Tests count the jobs that a node has begun.
     startNode: ({ options: flags = ['--models', 'littoral-embed-400k'], ...node }) =>
-      stack.startNode({ ...node, options: flags }),
+      stack.startNode({ ...node, options: [...flags, '--log', 'debug'] }),
     post: (tenant, path, body, headers = {}) => call(tenant, path, 'POST', { json: body, headers }),
     get: (tenant, path) => call(tenant, path, 'GET', {}),
     delete: (tenant, path) => call(tenant, path, 'DELETE', {}),

@@ -35,6 +35,29 @@ describe('the runtime’s own cryptography beside WebCrypto', () => {
     }
   })
 
+  it('agrees with WebCrypto on numbers with leading zeroes and with a high first bit', async () => {
+    const { privateKey, publicKey } = await generateSigningKey(true)
+    const how = { name: 'ECDSA', hash: 'SHA-256' }
+    const sign = nativeCrypto?.signer(await crypto.subtle.exportKey('jwk', privateKey))
+    const { x, y } = (await createSigner({ privateKey, publicKey })).publicKey
+    const verify = nativeCrypto?.verifier(x, y)
+    const data = new Uint8Array(32)
+    const isSeen = { short: false, high: false }
+    for (let turn = 0; turn < 5_000 && !(isSeen.short && isSeen.high); turn += 1) {
+      const signature = new Uint8Array(sign?.(data) ?? [])
+      expect(signature.length).toBe(64)
+      for (const first of [signature[0], signature[32]]) {
+        isSeen.short ||= first === 0
+        isSeen.high ||= (first ?? 0) >= 0x80
+      }
+      expect(await crypto.subtle.verify(how, publicKey, signature, data)).toBe(true)
+      expect(verify?.(data, signature)).toBe(true)
+      signature[turn % 64] = (signature[turn % 64] ?? 0) ^ 1
+      expect(verify?.(data, signature)).toBe(false)
+    }
+    expect(isSeen).toEqual({ short: true, high: true })
+  })
+
   it('returns false for a point that is not on the curve', async () => {
     const signer = await createSigner(await generateSigningKey(true))
     const signature = await signer.sign(DIGEST)

@@ -30,6 +30,7 @@ describe('the options of a local node', () => {
       [...GOOD, '--serve-files', '4011'],
       '--serve-files 4011',
     ],
+    ['an unknown level of the log', [...GOOD, '--log', 'all'], '--log all'],
     ['more jobs than a node may have', [...GOOD, '--max-jobs', '99'], '--max-jobs 99'],
   ])('are refused by name and value, in one line that refers to --help: %s', (_, argv, words) => {
     expect(() => parseOptions(argv, {})).toThrow(words)

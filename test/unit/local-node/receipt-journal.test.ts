@@ -38,6 +38,7 @@ describe('[N8] receipts on a node’s disk', () => {
     expect((await after.pending()).length).toBe(2)
     await after.remove([first.id, first.id, `0x${'00'.repeat(32)}`])
     expect(await after.pending()).toEqual([second.stored])
+    await opened.pop()?.close()
     expect(await (await open()).pending()).toEqual([second.stored])
   })
 
@@ -46,10 +47,26 @@ describe('[N8] receipts on a node’s disk', () => {
     const before = await open()
     await before.put([first.stored])
     expect(await readFile(file(), 'utf8')).toContain(first.id)
-    await appendFile(file(), JSON.stringify({ stored: [second.stored] }).slice(0, 300))
+    await appendFile(file(), JSON.stringify({ stored: second.stored }).slice(0, 300))
     const after = await open()
     await after.put([second.stored])
     expect(await (await open()).pending()).toEqual([first.stored, second.stored])
+  })
+
+  it('are written with the acknowledgements before them, without a write for each of those', async () => {
+    const [first, second, third] = [await makeReceipt(), await makeReceipt(), await makeReceipt()]
+    const journal = await open()
+    await journal.put([first, second])
+    const sizeBytes = (await stat(file())).size
+    await journal.remove([first.id])
+    expect((await stat(file())).size).toBe(sizeBytes)
+    await Promise.all([journal.put([third]), journal.remove([second.id])])
+    const lines = (await readFile(file(), 'utf8')).trimEnd().split('\n')
+    expect(lines.slice(2).map((line) => Object.keys(JSON.parse(line) as object))).toEqual([
+      ['gone'],
+      ['id', 'stored'],
+    ])
+    expect(await (await open()).pending()).toEqual([third.stored])
   })
 
   it('take only bounded space after they are removed', async () => {
