@@ -8,6 +8,7 @@ import type { StoredReceipt } from '#p2p/stream/messages.ts'
 import { BannedKernel, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
+import { createHedgeBudget } from '#worker/hub/choice/hedge-budget.ts'
 import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
 import {
@@ -66,17 +67,19 @@ export class Dispatcher {
   constructor(deps: DispatcherDeps) {
     const { directory, bans, now, random, log, clock, patience = PATIENCE } = deps
     const loads = createModelLoads({ directory, now, log })
+    const budget = createHedgeBudget()
     const choice = createNodeChoice({
       directory,
       bans,
       loads,
       capacity: this.capacity,
+      budget,
       now,
       random,
     })
     const silence: SilenceDeps = {
       directory,
-      others: (job, member, leftMs) => choice.others(job, member, leftMs),
+      others: (job, leftMs) => choice.others(job, leftMs),
       mayMove: ({ request }) => bans.hasRun(request.work),
       patience,
       now,
@@ -84,7 +87,7 @@ export class Dispatcher {
       clock,
     }
     this.#deps = deps
-    this.#answer = { choice, silence, attempt: deps, bans, log }
+    this.#answer = { choice, budget, silence, attempt: deps, bans, log }
   }
 
   /**

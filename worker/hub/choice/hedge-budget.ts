@@ -1,0 +1,36 @@
+/** What hedges may cost a hub: a fixed share of the work that was answered, in expected ms of nodes' time. */
+
+/** Second attempts at late jobs cost at most this share of the answered work. */
+export const HEDGED_SHARE = 0.02
+/** At most this many mean jobs' worth is saved up, so that hedges do not double the load when all nodes stall. */
+const MOST_SAVED_JOBS = 32
+/** Weight of a new job in the mean. */
+const WEIGHT = 0.05
+
+export interface HedgeBudget {
+  /** Adds the share of an answered job. */
+  earn(ownMs: number): void
+  /** Pays for a second attempt. @returns false, and pays nothing, if it would exceed the budget */
+  spend(ownMs: number): boolean
+  /** Returns what a second attempt that was cut off has not cost. */
+  refund(ms: number): void
+}
+
+export function createHedgeBudget(): HedgeBudget {
+  let savedMs = 0
+  let meanMs = 0
+  return {
+    earn(ownMs) {
+      meanMs = meanMs === 0 ? ownMs : meanMs + (ownMs - meanMs) * WEIGHT
+      savedMs = Math.min(savedMs + ownMs * HEDGED_SHARE, meanMs * MOST_SAVED_JOBS)
+    },
+    spend(ownMs) {
+      if (savedMs < ownMs) return false
+      savedMs -= ownMs
+      return true
+    },
+    refund(ms) {
+      savedMs += ms
+    },
+  }
+}
