@@ -3,11 +3,11 @@ import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Log } from '#shared/base/log.ts'
 import { NodeError } from '#p2p/stream/wire-error.ts'
 import { hungKernel, type KernelAttempt, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
-import type { HedgeBudget } from '#worker/hub/choice/hedge-budget.ts'
+import type { HedgeBudget, SecondCost } from '#worker/hub/choice/hedge-budget.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
 import { type DispatchResult, DISPATCH_ATTEMPTS } from '#worker/protocols/hub.ts'
 import { attemptJob, manifestOf, type Attempt, type AttemptDeps } from './attempt.ts'
-import type { Chosen, NodeChoice, Second } from './node-choice.ts'
+import type { Chosen, NodeChoice } from './node-choice.ts'
 import { contradicted, keepEnd } from './ends.ts'
 import type { Job } from './job.ts'
 import { SilenceWatch, type SilenceDeps } from './silence.ts'
@@ -45,6 +45,13 @@ interface Attempts {
   readonly lost?: AppError | undefined
 }
 
+interface Options {
+  /** Asks a second node; absent if none may be asked. */
+  readonly onLate?: () => boolean
+  /** What was paid for a second attempt. */
+  readonly cost?: SecondCost
+}
+
 /**
  * An attempt, and a second one on another node once the first is late. The first acceptable answer counts: it ends the
  * other attempt at once, before its receipt is kept, so that one answer is paid.
@@ -72,7 +79,7 @@ class Race {
   run(chosen: Chosen): Promise<DispatchResult | undefined> {
     // The last attempt stays for the node of the best standing.
     const mayAsk = this.next + 1 < this.#end - 1 && this.#job.request.nodeId === null
-    this.#start(chosen, mayAsk ? () => this.#second(chosen.member) : undefined)
+    this.#start(chosen, mayAsk ? { onLate: () => this.#second(chosen.member) } : {})
     return this.#outcome.promise
   }
 
@@ -80,11 +87,11 @@ class Race {
     const { choice, silence } = this.#deps
     if (this.#job.isBegun || !silence.mayMove(this.#job)) return false
     const second = choice.second(this.#job, late)
-    if (second !== undefined) this.#start(second)
+    if (second !== undefined) this.#start(second, { cost: second.cost })
     return second !== undefined
   }
 
-  #start({ member, onFree, ...paid }: Chosen | Second, onLate?: () => boolean): void {
+  #start({ member, onFree }: Chosen, { onLate, cost }: Options): void {
     const attempt = this.next
     this.next += 1
     this.#job.givenTo(member.admission.nodeId)
@@ -93,14 +100,14 @@ class Race {
     const watched = { member, isLast, onFree, onLate, onFirst }
     const watch = new SilenceWatch(this.#job, watched, this.#deps.silence)
     this.#running.add(watch)
-    void this.#attempt({ member, attempt, watch }, 'ownMs' in paid ? paid : undefined)
+    void this.#attempt({ member, attempt, watch }, cost)
   }
 
   #endOthers(watch: SilenceWatch): void {
     for (const other of this.#running) if (other !== watch) other.beaten()
   }
 
-  async #attempt(about: Attempt, paid?: Pick<Second, 'ownMs' | 'aheadMs'>): Promise<void> {
+  async #attempt(about: Attempt, cost: SecondCost | undefined): Promise<void> {
     const { bans, budget, attempt: deps } = this.#deps
     const { member, watch } = about
     const job = this.#job
@@ -113,7 +120,7 @@ class Race {
       budget.earn(deps.directory.ownMs(member, job.request.work, job.request.units) ?? 0)
       this.#outcome.resolve(result)
     } catch (error) {
-      if (watch.isBeaten) this.#wasBeaten(member, deps.now() - sentAtMs, paid)
+      if (watch.isBeaten) this.#wasBeaten(member, deps.now() - sentAtMs, cost)
       else this.#failed(about, error, tried())
     } finally {
       watch.stop()
@@ -122,14 +129,11 @@ class Race {
     }
   }
 
-  /** What a second attempt has not computed yet is not paid for. */
-  #wasBeaten(member: Member, ageMs: number, paid?: Pick<Second, 'ownMs' | 'aheadMs'>): void {
+  #wasBeaten(member: Member, ageMs: number, cost: SecondCost | undefined): void {
     const { budget, log } = this.#deps
     const { jobId } = this.#job.request
     log.debug('attempt.beaten', { jobId, nodeId: member.admission.nodeId })
-    if (paid === undefined) return
-    const spentMs = Math.min(paid.ownMs, Math.max(0, ageMs - paid.aheadMs))
-    budget.refund(paid.ownMs - spentMs)
+    if (cost !== undefined) budget.cutOff(cost, ageMs)
   }
 
   #failed({ member, watch }: Attempt, error: unknown, tried: KernelAttempt): void {

@@ -10,7 +10,7 @@ import {
   type NodeView,
   type ChoiceJob,
 } from '#worker/hub/choice/choice.ts'
-import type { HedgeBudget } from '#worker/hub/choice/hedge-budget.ts'
+import type { HedgeBudget, SecondCost } from '#worker/hub/choice/hedge-budget.ts'
 import type { ModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
@@ -35,11 +35,9 @@ export interface Chosen {
   readonly onFree: () => void
 }
 
+/** A second node, which is paid for. */
 export interface Second extends Chosen {
-  /** What was paid for it: the node's expected time for this job. */
-  readonly ownMs: number
-  /** Expected time of the jobs before it. */
-  readonly aheadMs: number
+  readonly cost: SecondCost
 }
 
 export interface NodeChoice {
@@ -122,7 +120,8 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
       if (view === undefined || member === undefined) return undefined
       const { serviceMs: ownMs, inFlight } = view
       if (!budget.spend(ownMs)) return undefined
-      return { ...take(member, job.request.work), ownMs, aheadMs: ownMs * inFlight }
+      const cost = { ownMs, aheadMs: ownMs * inFlight }
+      return { ...take(member, job.request.work), cost }
     },
     others(job, leftMs) {
       const { work, units } = job.request

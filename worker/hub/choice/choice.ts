@@ -38,8 +38,6 @@ export interface NodeView {
   readonly serviceMs: number
   /** Whether `serviceMs` was measured. A guess ranks nodes, but refuses no job. */
   readonly isMeasured: boolean
-  /** How long it has been silent beyond the time of one job, while it has jobs. @default 0 */
-  readonly overdueMs?: number
   /** Who runs it. Nodes of one reporter may stall together. */
   readonly reporter?: string
   /** Whether it was silent on a job or failed one a moment ago. It then gets work only if no other node can take it. */
@@ -108,8 +106,10 @@ export function chooseSecond(
 ): NodeView | undefined {
   const isSure = (node: NodeView) => node.isMeasured && isFit(node, job)
   const isOthers = (node: NodeView) => node.reporter !== reporter && isSure(node)
-  const pass = { from: 0, job, costOf: answerMs }
-  return cheapest(nodes, { ...pass, isFit: isOthers }) ?? cheapest(nodes, { ...pass, isFit: isSure })
+  const pass = { from: 0, job, costOf: predictMs }
+  return (
+    cheapest(nodes, { ...pass, isFit: isOthers }) ?? cheapest(nodes, { ...pass, isFit: isSure })
+  )
 }
 
 interface Pass {
@@ -266,24 +266,19 @@ export function canRun(
   return node.models.some((model) => model.id === work.model && model.digest === work.digest)
 }
 
-type Timed = Pick<NodeView, 'rttMs' | 'serviceMs' | 'inFlight' | 'overdueMs'>
+type Timed = Pick<NodeView, 'rttMs' | 'serviceMs' | 'inFlight'>
 
 /** When the job's answer would come. */
 export function predictMs({ rttMs, serviceMs, inFlight }: Timed): number {
   return rttMs + serviceMs * (1 + inFlight)
 }
 
-/** The same for a node that may be stuck: it is silent for as long again as it already is. */
-function answerMs(node: NodeView): number {
-  return predictMs(node) + (node.overdueMs ?? 0)
-}
-
 /**
  * Cost of the job on a node: its own time, and the delay that it adds to later jobs. Without that delay, near nodes
  * fill up until waiting there takes as long as reaching a far node.
  */
-export function costMs({ rttMs, serviceMs, inFlight, overdueMs = 0 }: Timed): number {
-  return rttMs + serviceMs * (1 + QUEUE_WEIGHT * inFlight) + overdueMs
+export function costMs({ rttMs, serviceMs, inFlight }: Timed): number {
+  return rttMs + serviceMs * (1 + QUEUE_WEIGHT * inFlight)
 }
 
 /** Why none of the nodes is allowed. */

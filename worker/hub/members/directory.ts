@@ -23,7 +23,7 @@ import {
   type Answered,
   type ServiceTimes,
 } from './service-times.ts'
-import { createSlots, type Slots } from './slots.ts'
+import { createSlots } from './slots.ts'
 
 export interface Member {
   readonly admission: Pick<Admission, 'nodeId' | 'claim' | 'networks' | 'voucher' | 'reporter'>
@@ -53,12 +53,12 @@ export class Directory {
   readonly #heardMs = new WeakMap<Member, number>()
   /** When the last answer that was measured came. */
   readonly #measuredMs = new WeakMap<Member, number>()
-  readonly #slots: Slots
+  readonly #slots = createSlots(() => this.#nowMs())
   readonly #lateness = new Lateness()
   /** By work, as of the last change of the members. */
   readonly #rosters = new BoundedMap<string, Roster>(ROSTERS_KEPT)
   readonly #rosterDeps: RosterDeps = {
-    slotsOf: (nodeId) => this.#slots.of(nodeId),
+    slots: this.#slots,
     factsOf,
     isSuspect: (member) =>
       this.#isSilent(member) || this.#conduct.isDoubted(member.admission.nodeId),
@@ -79,7 +79,6 @@ export class Directory {
     onChange: (member: Member, isHere: boolean) => void = () => {},
   ) {
     this.#nowMs = nowMs
-    this.#slots = createSlots(nowMs)
     this.#conduct = createConduct(nowMs)
     this.#onChange = onChange
   }

@@ -6,7 +6,7 @@ import type { Place } from '#shared/receipt/receipt.ts'
 import type { NodeView } from '#worker/hub/choice/choice.ts'
 import type { Member } from './directory.ts'
 import { expectedMs, middleOf, timeOf, workKey, type ServiceTime } from './service-times.ts'
-import type { NodeSlots } from './slots.ts'
+import type { NodeSlots, Slots } from './slots.ts'
 
 /** Assumed time of work that no node has run here. A node's claim about its own speed is ignored. */
 const UNKNOWN_SERVICE_MS = 100
@@ -16,7 +16,7 @@ const MIDDLE_KEPT_MS = 1_000
 const MOST_DOUBLINGS = Math.log2(LIMITS.nodeJobsInFlight)
 
 export interface RosterDeps {
-  slotsOf(nodeId: string): NodeSlots
+  readonly slots: Slots
   factsOf(member: Member, place: Place): NodeFacts
   isSuspect(member: Member): boolean
   isBehind(member: Member): boolean
@@ -72,7 +72,7 @@ class Candidate implements NodeView {
     this.#member = member
     this.#key = workKey(work)
     this.#time = timeOf(member.serviceMs, work)
-    this.#taken = roster.deps.slotsOf(this.nodeId)
+    this.#taken = roster.deps.slots.of(this.nodeId)
   }
 
   /** Made anew only when the place or the quarantine has changed. */
@@ -129,12 +129,6 @@ class Candidate implements NodeView {
 
   get reporter(): string {
     return this.#member.admission.reporter
-  }
-
-  get overdueMs(): number {
-    const { all, sinceMs } = this.#taken
-    if (all === 0) return 0
-    return Math.max(0, this.#roster.nowMs - sinceMs - this.serviceMs - this.rttMs)
   }
 
   get isSuspect(): boolean {

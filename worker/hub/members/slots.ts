@@ -7,8 +7,6 @@ export interface NodeSlots {
   readonly all: number
   /** By key of the work. */
   readonly byWork: ReadonlyMap<string, number>
-  /** When its last job ended, or when it got one after it had none. */
-  readonly sinceMs: number
 }
 
 export interface Slots {
@@ -16,7 +14,7 @@ export interface Slots {
   take(nodeId: string, work: Work): () => void
   /** The node's counts, which change as slots are taken and given back. */
   of(nodeId: string): NodeSlots
-  /** {@link NodeSlots.sinceMs}; 0 for a node without slots. */
+  /** When the node's last job ended, or when it got one after it had none; 0 for an unknown node. */
   sinceMs(nodeId: string): number
   /** Forgets the node once its last slot is given back. */
   left(nodeId: string): void
