@@ -9,15 +9,8 @@ import {
   type Section,
 } from '../harness/harness.ts'
 import { quantile } from '../harness/statistics.ts'
-import {
-  createJob,
-  createNodes,
-  simulate,
-  uniform,
-  WORK,
-  type Mix,
-  type Rule,
-} from '../tail/simulation.ts'
+import { createJob, createNodes, uniform, WORK, type Mix } from '../tail/nodes.ts'
+import { simulate, type Hedging, type Outcome, type Rule } from '../tail/simulation.ts'
 
 const MIX: Mix = {
   nodes: 64,
@@ -37,6 +30,16 @@ const RULES: Readonly<Record<string, Rule>> = {
   'four at random': bestOf(4),
   'all nodes': bestOf(Infinity),
 }
+/** A cancelled job ends on its node between two pieces of its work, or not before its end. */
+const AT_ONCE: Hedging = { stopsAtOnce: true }
+const CONTENDERS: readonly (readonly [string, Rule, Hedging?])[] = [
+  [OURS, chooseNode, AT_ONCE],
+  ['hub, jobs run on', chooseNode, { stopsAtOnce: false }],
+  ['hub, no second node', chooseNode],
+  ...Object.entries(RULES).filter(([name]) => name !== OURS),
+]
+/** Shares of extra work for the curve. */
+const SHARES = [0.005, 0.01, 0.02, 0.04]
 const LATENCIES = { p50Ms: 0.5, p99Ms: 0.99, 'p99.9Ms': 0.999 }
 
 export async function measureTail({ quick }: BenchContext): Promise<BenchResult> {
@@ -47,8 +50,8 @@ export async function measureTail({ quick }: BenchContext): Promise<BenchResult>
     sections.push(
       await measureSection({
         name: `${MIX.nodes} nodes at ${Math.round(load * 100)} % load, ${jobs} jobs; each round is a seed`,
-        contenders: Object.entries(RULES).map(([name, rule]) =>
-          simulated(name, (seed) => simulate({ mix: MIX, rule, seed, load, jobs })),
+        contenders: CONTENDERS.map(([name, rule, hedging]) =>
+          simulated(name, (seed) => simulate({ mix: MIX, rule, seed, load, jobs, hedging })),
         ),
         comparisons: Object.keys(LATENCIES).flatMap((metric) => comparisons(metric)),
         rounds,
@@ -56,7 +59,20 @@ export async function measureTail({ quick }: BenchContext): Promise<BenchResult>
       }),
     )
   }
+  const [, load = 0.55] = LOADS
   sections.push(
+    await measureSection({
+      name: `the hub at ${Math.round(load * 100)} % load, by the extra work allowed`,
+      contenders: SHARES.map((share) =>
+        simulated(`${share * 100} %`, (seed) => {
+          const hedging = { ...AT_ONCE, share }
+          return simulate({ mix: MIX, rule: chooseNode, seed, load, jobs, hedging })
+        }),
+      ),
+      comparisons: [],
+      rounds,
+      warmUps: 0,
+    }),
     await measureSection({
       name: `one choice among ${SPEED_NODES} nodes, in this process`,
       contenders: Object.entries(RULES).map(([name, rule]) =>
@@ -71,7 +87,10 @@ export async function measureTail({ quick }: BenchContext): Promise<BenchResult>
     title: 'latency by the rule that chooses the node',
     sections,
     includes: {
-      [OURS]: '`chooseNode` of worker/hub/choice/choice.ts: all nodes, by `costMs`',
+      [OURS]:
+        '`chooseNode` of worker/hub/choice/choice.ts: all nodes, by `costMs`; a late job gets a second node',
+      'hub, jobs run on': 'the same, if a node cannot stop a job that it computes',
+      'hub, no second node': 'the choice alone',
       'two at random': 'of two random free nodes, the one with the earlier expected answer',
       'four at random': 'the same with four',
       'all nodes': 'the same with all',
@@ -89,17 +108,22 @@ function comparisons(metric: string) {
   return peers.map((to) => ({ of: OURS, to, metric }))
 }
 
-function simulated(name: string, run: (seed: number) => number[]): Contender {
+function simulated(name: string, run: (seed: number) => Outcome): Contender {
   let seed = 0
   return {
     name,
     run() {
       seed += 1
-      const sorted = run(seed).toSorted((a, b) => a - b)
+      const { latenciesMs, extra, hedges, workMs } = run(seed)
       const latencies = Object.entries(LATENCIES)
-      return Promise.resolve(
-        Object.fromEntries(latencies.map(([metric, part]) => [metric, [quantile(sorted, part)]])),
-      )
+      return Promise.resolve({
+        ...Object.fromEntries(
+          latencies.map(([metric, part]) => [metric, [quantile(latenciesMs, part)]]),
+        ),
+        'extra work %': [extra * 100],
+        'second nodes %': [hedges * 100],
+        'computed s': [workMs / 1_000],
+      })
     },
   }
 }

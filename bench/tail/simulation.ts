@@ -1,27 +1,26 @@
-/** A hub's jobs over mixed nodes, simulated: the directory, its estimates and the choice are the hub's own code. */
-import { compilePolicy, effectiveCompute } from '#shared/law/compile-policy.ts'
-import { NodeId, TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
-import type { Work } from '#shared/job/job.ts'
-import { Directory, type Member } from '#worker/hub/members/directory.ts'
-import type { Choice, ChoiceJob, NodeView } from '#worker/hub/choice/choice.ts'
-import { asPolicy } from '#test/support/hub/as-policy.ts'
-import { placeIn, standsAt } from '#test/support/hub/place.ts'
+/**
+ * A hub's jobs over mixed nodes, simulated: the directory, its estimates, the choice and the budget of second nodes are
+ * the hub's own code.
+ */
+import { Directory } from '#worker/hub/members/directory.ts'
+import {
+  chooseSecond,
+  type Choice,
+  type ChoiceJob,
+  type NodeView,
+} from '#worker/hub/choice/choice.ts'
+import { createHedgeBudget } from '#worker/hub/choice/hedge-budget.ts'
 import { Events } from './events.ts'
+import { createJob, createNodes, uniform, WORK, type Mix, type Node } from './nodes.ts'
 
 export type Rule = (nodes: readonly NodeView[], job: ChoiceJob, random: () => number) => Choice
 
-/** What the simulated nodes are like. */
-export interface Mix {
-  readonly nodes: number
-  /** Round trips, uniform in this range. */
-  readonly rttMs: readonly [number, number]
-  /** Median time of a job on a node, log-uniform in this range; each job varies by a fifth. */
-  readonly serviceMs: readonly [number, number]
-  /** Share of jobs that take ten times as long. */
-  readonly stragglers: number
-  /** Jobs that a node computes at once. */
-  readonly lanes: number
+/** How late jobs get a second node. */
+export interface Hedging {
+  /** Whether a node stops a cancelled job that it computes, or only one that still waits there. */
+  readonly stopsAtOnce: boolean
+  /** Share of the work that second nodes may cost. @default the hub's */
+  readonly share?: number
 }
 
 export interface Simulation {
@@ -31,147 +30,209 @@ export interface Simulation {
   /** Share of the nodes' capacity that the jobs need. */
   readonly load: number
   readonly jobs: number
-  /** Factor of the arrivals' rate at a time. @default always 1 */
-  readonly surge?: (atMs: number) => number
+  /** @default no job gets a second node */
+  readonly hedging?: Hedging | undefined
 }
 
-export const WORK: Work = {
-  kind: 'model',
-  model: 'simulated',
-  digest: `0x${'1'.repeat(64)}`,
-  inputs: [],
+export interface Outcome {
+  /** In ms, sorted. */
+  readonly latenciesMs: readonly number[]
+  /** Expected work of second nodes, as a share of that of all jobs. */
+  readonly extra: number
+  /** Second nodes for each job. */
+  readonly hedges: number
+  /** Time that the nodes computed, in ms. */
+  readonly workMs: number
 }
 
 /** Share of the jobs whose latencies do not count: until then nodes are measured. */
 const WARM_UP = 0.1
-/** More than any job of these mixes takes. */
-const TIMEOUT_MS = 60_000
+/** Least time between two looks whether a job is late, as in the hub. */
+const LOOK_AGAIN_MS = 25
 
-interface SimulatedNode {
-  readonly member: Member
-  readonly rttMs: number
-  readonly serviceMs: number
-  /** When each of its lanes is free. */
-  readonly freeAtMs: number[]
+interface Job {
+  readonly arrivedMs: number
+  readonly attempts: Attempt[]
+  isAnswered: boolean
 }
 
-/** Simulates the jobs one after the other. @returns their latencies in ms, unsorted */
-export function simulate({ mix, rule, seed, load, jobs, surge }: Simulation): number[] {
-  const random = uniform(seed)
-  const chance = uniform(seed + 1_000)
-  const clock = { nowMs: 0 }
-  const directory = new Directory(() => clock.nowMs)
-  const nodes = createNodes(mix, random)
-  for (const { member } of nodes.values()) directory.add(member)
-  const perMs = [...nodes.values()].reduce((sum, node) => sum + mix.lanes / node.serviceMs, 0)
-  const events = new Events()
-  const waiting: number[] = []
-  const latencies: number[] = []
-  const job = createJob()
+interface Attempt {
+  readonly job: Job
+  readonly node: BusyNode
+  readonly sentMs: number
+  /** What the hub expects it to compute, and the jobs before it. */
+  readonly ownMs: number
+  readonly aheadMs: number
+  readonly giveBack: () => void
+  begunMs: number
+  isCancelled: boolean
+}
+
+interface BusyNode extends Node {
+  readonly queue: Attempt[]
+  readonly running: Set<Attempt>
+}
+
+export function simulate(simulation: Simulation): Outcome {
+  return new SimulatedHub(simulation).run()
+}
+
+class SimulatedHub {
+  readonly #simulation: Simulation
+  readonly #random: () => number
+  readonly #chance: () => number
+  readonly #directory = new Directory(() => this.#nowMs)
+  readonly #nodes = new Map<string, BusyNode>()
+  readonly #jobsPerMs: number
+  readonly #events = new Events()
+  readonly #budget: ReturnType<typeof createHedgeBudget>
+  readonly #waiting: Job[] = []
+  readonly #latenciesMs: number[] = []
+  readonly #job = createJob()
+  #nowMs = 0
+  #expectedMs = 0
+  #extraMs = 0
+  #hedges = 0
+  #workMs = 0
+
+  constructor(simulation: Simulation) {
+    const { mix, seed, load, hedging } = simulation
+    this.#simulation = simulation
+    this.#random = uniform(seed)
+    this.#chance = uniform(seed + 1_000)
+    this.#budget = createHedgeBudget(hedging?.share)
+    let capacity = 0
+    for (const [nodeId, node] of createNodes(mix, this.#random)) {
+      this.#directory.add(node.member)
+      this.#nodes.set(nodeId, { ...node, queue: [], running: new Set() })
+      capacity += mix.lanes / node.serviceMs
+    }
+    this.#jobsPerMs = capacity * load
+  }
+
+  run(): Outcome {
+    const { jobs } = this.#simulation
+    this.#arrive(jobs)
+    for (let event = this.#events.next(); event !== undefined; event = this.#events.next()) {
+      this.#nowMs = event.atMs
+      event.happen()
+    }
+    return {
+      latenciesMs: this.#latenciesMs.slice(jobs * WARM_UP).toSorted((a, b) => a - b),
+      extra: this.#extraMs / this.#expectedMs,
+      hedges: this.#hedges / jobs,
+      workMs: this.#workMs,
+    }
+  }
+
+  #after(delayMs: number, happen: () => void): void {
+    this.#events.add(this.#nowMs + delayMs, happen)
+  }
+
+  #arrive(left: number): void {
+    const job = { arrivedMs: this.#nowMs, attempts: [], isAnswered: false }
+    if (this.#waiting.length > 0 || !this.#send(job)) this.#waiting.push(job)
+    const untilNextMs = -Math.log(1 - this.#random()) / this.#jobsPerMs
+    if (left > 1) this.#after(untilNextMs, () => this.#arrive(left - 1))
+  }
 
   /** @returns whether a node took the job */
-  const send = (arrivedAtMs: number): boolean => {
-    const choice = rule(directory.views(WORK, 1), job, chance)
+  #send(job: Job): boolean {
+    const views = this.#directory.views(WORK, 1)
+    const choice = this.#simulation.rule(views, this.#job, this.#chance)
     if (choice.kind === 'refuse') throw choice.error
-    const node = choice.kind === 'node' ? nodes.get(choice.nodeId) : undefined
-    if (node === undefined) return false
-    const sentAtMs = clock.nowMs
-    const giveBack = directory.take(node.member.presence.nodeId, WORK)
-    events.add(answerAtMs(node, sentAtMs, mix.stragglers, random), () => {
-      giveBack()
-      directory.recordService(node.member, WORK, { ms: clock.nowMs - sentAtMs, units: 1 })
-      directory.answered(node.member)
-      latencies.push(clock.nowMs - arrivedAtMs)
-      while (waiting[0] !== undefined && send(waiting[0])) waiting.shift()
-    })
+    if (choice.kind === 'wait') return false
+    const attempt = this.#give(job, choice.nodeId)
+    this.#expectedMs += attempt.ownMs
+    if (this.#simulation.hedging !== undefined) this.#lookLater(attempt)
     return true
   }
-  const arrive = (left: number) => {
-    if (waiting.length > 0 || !send(clock.nowMs)) waiting.push(clock.nowMs)
-    const rate = perMs * load * (surge?.(clock.nowMs) ?? 1)
-    if (left > 1) events.add(clock.nowMs - Math.log(1 - random()) / rate, () => arrive(left - 1))
+
+  #give(job: Job, nodeId: string): Attempt {
+    const node = this.#nodes.get(nodeId)
+    const view = this.#directory.views(WORK, 1).find((each) => each.nodeId === nodeId)
+    if (node === undefined || view === undefined) throw new Error(`no node ${nodeId}`)
+    const { serviceMs: ownMs, inFlight } = view
+    const giveBack = this.#directory.take(nodeId, WORK)
+    const [sentMs, aheadMs] = [this.#nowMs, ownMs * inFlight]
+    const about = { job, node, sentMs, ownMs, aheadMs, giveBack }
+    const attempt: Attempt = { ...about, begunMs: NaN, isCancelled: false }
+    job.attempts.push(attempt)
+    this.#after(node.rttMs / 2, () => {
+      if (attempt.isCancelled) return
+      node.queue.push(attempt)
+      this.#compute(node)
+    })
+    return attempt
   }
-  arrive(jobs)
-  for (let event = events.next(); event !== undefined; event = events.next()) {
-    clock.nowMs = event.atMs
-    event.happen()
+
+  #lookLater(attempt: Attempt): void {
+    const { job, node, sentMs } = attempt
+    const dueMs = () => this.#directory.lateAtMs(node.member, WORK, { units: 1, sentMs })
+    const delayMs = Math.min(1_000, Math.max(LOOK_AGAIN_MS, dueMs() - this.#nowMs))
+    this.#after(delayMs, () => {
+      if (job.isAnswered) return
+      if (dueMs() > this.#nowMs || !this.#askSecond(attempt)) this.#lookLater(attempt)
+    })
   }
-  return latencies.slice(jobs * WARM_UP)
-}
 
-/** Computes one job on the lane that is free first. @returns when its answer is back */
-function answerAtMs(
-  { rttMs, serviceMs, freeAtMs }: SimulatedNode,
-  sentAtMs: number,
-  stragglers: number,
-  random: () => number,
-): number {
-  const tookMs = serviceMs * (0.8 + 0.4 * random()) * (random() < stragglers ? 10 : 1)
-  const lane = freeAtMs.indexOf(Math.min(...freeAtMs))
-  const doneAtMs = Math.max(sentAtMs + rttMs / 2, freeAtMs[lane] ?? 0) + tookMs
-  freeAtMs[lane] = doneAtMs
-  return doneAtMs + rttMs / 2
-}
-
-/** A job that any node may take. */
-export function createJob(): ChoiceJob {
-  const draft = asPolicy({ id: 'tail', dataClass: 'public', compute: { allow: ['EU'], deny: [] } })
-  const policy = compilePolicy(draft, { tenant: TenantId.parse('bench'), version: 1 })
-  return {
-    policy,
-    allowed: effectiveCompute(policy, undefined),
-    work: WORK,
-    tried: new Set(),
-    nodeId: null,
-    leftMs: TIMEOUT_MS,
+  #askSecond({ job, node: { member } }: Attempt): boolean {
+    const asked = { ...this.#job, tried: new Set([member.presence.nodeId]) }
+    const view = chooseSecond(this.#directory.views(WORK, 1), asked, member.admission.reporter)
+    if (view === undefined || !this.#budget.spend(view.serviceMs)) return false
+    this.#hedges += 1
+    this.#extraMs += this.#give(job, view.nodeId).ownMs
+    return true
   }
-}
 
-export function createNodes(mix: Mix, random: () => number): Map<string, SimulatedNode> {
-  const nodes = Array.from({ length: mix.nodes }, (_, index) => {
-    const [least, most] = mix.serviceMs
-    const rttMs = mix.rttMs[0] + (mix.rttMs[1] - mix.rttMs[0]) * random()
-    const serviceMs = least * (most / least) ** random()
-    const freeAtMs = Array.from({ length: mix.lanes }, () => 0)
-    return { member: createMember(index, rttMs), rttMs, serviceMs, freeAtMs }
-  })
-  return new Map(nodes.map((node) => [node.member.presence.nodeId, node]))
-}
-
-function createMember(index: number, rttMs: number): Member {
-  const nodeId = NodeId.parse(`12D3KooW${String(index).padStart(44, 'x').replaceAll('0', 'z')}`)
-  return {
-    admission: { nodeId, claim: 'DE', networks: [], voucher: null, reporter: nodeId },
-    evidence: standsAt(placeIn('DE')),
-    // The hub's own count of slots stands for the jobs in flight.
-    link: { rttMs: () => rttMs, inFlight: () => 0 } as Partial<Member['link']> as Member['link'],
-    presence: {
-      version: 1,
-      nodeId,
-      kind: 'local',
-      receiptKey: { x: `0x${'1'.repeat(64)}`, y: `0x${'2'.repeat(64)}` },
-      claim: 'DE',
-      adapter: { name: 'simulated', isSoftware: true },
-      models: [{ id: 'simulated', digest: WORK.digest, provider: 'cpu', serviceMs: 1 }],
-      kernels: 'any',
-      maxJobs: LIMITS.nodeJobsInFlight,
-      sequence: 1,
-      issuedAtMs: 0,
-    },
-    signedPresence: { record: '', signature: '' },
-    quarantine: null,
-    jobsDone: 0,
-    serviceMs: new Map(),
+  #compute(node: BusyNode): void {
+    const { mix } = this.#simulation
+    while (node.running.size < mix.lanes) {
+      const attempt = node.queue.shift()
+      if (attempt === undefined) return
+      const isStraggler = this.#random() < mix.stragglers
+      const tookMs = node.serviceMs * (0.8 + 0.4 * this.#random()) * (isStraggler ? 10 : 1)
+      attempt.begunMs = this.#nowMs
+      node.running.add(attempt)
+      this.#after(tookMs, () => {
+        if (!node.running.has(attempt)) return
+        this.#stop(attempt)
+        this.#after(node.rttMs / 2, () => this.#answer(attempt))
+      })
+    }
   }
-}
 
-/** Seeded numbers, uniform in [0, 1) (mulberry32). */
-export function uniform(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  #stop(attempt: Attempt): void {
+    attempt.node.running.delete(attempt)
+    this.#workMs += this.#nowMs - attempt.begunMs
+    this.#compute(attempt.node)
+  }
+
+  #answer(attempt: Attempt): void {
+    const { job, sentMs, node } = attempt
+    if (attempt.isCancelled) return
+    attempt.giveBack()
+    this.#directory.recordService(node.member, WORK, { ms: this.#nowMs - sentMs, units: 1 })
+    this.#directory.answered(node.member)
+    this.#budget.earn(this.#directory.ownMs(node.member, WORK, 1) ?? 0)
+    this.#latenciesMs.push(this.#nowMs - job.arrivedMs)
+    job.isAnswered = true
+    for (const other of job.attempts) if (other !== attempt) this.#cancel(other)
+    while (this.#waiting[0] !== undefined && this.#send(this.#waiting[0])) this.#waiting.shift()
+  }
+
+  #cancel(attempt: Attempt): void {
+    const { job, node, sentMs } = attempt
+    const ms = this.#nowMs - sentMs
+    this.#directory.recordCut(node.member, WORK, { ms, units: 1 })
+    attempt.isCancelled = true
+    attempt.giveBack()
+    if (job.attempts[0] !== attempt) this.#extraMs -= this.#budget.cutOff(attempt, ms)
+    this.#after(node.rttMs / 2, () => {
+      const at = node.queue.indexOf(attempt)
+      if (at >= 0) node.queue.splice(at, 1)
+      else if (node.running.has(attempt) && this.#simulation.hedging?.stopsAtOnce === true)
+        this.#stop(attempt)
+    })
   }
 }

@@ -6,7 +6,7 @@ const work: Work = { kind: 'model', model: 'm', digest: `0x${'1'.repeat(64)}`, i
 
 describe('slots of a node', () => {
   it('are counted by work from the choice on, and given back once', () => {
-    const slots = createSlots()
+    const slots = createSlots(() => 0)
     const counts = slots.of('node')
     const [first] = [slots.take('node', work), slots.take('node', { ...work, model: 'other' })]
     expect(counts).toMatchObject({
@@ -22,7 +22,7 @@ describe('slots of a node', () => {
   })
 
   it('are still counted for a node that has left with a job and come back', () => {
-    const slots = createSlots()
+    const slots = createSlots(() => 0)
     const giveBack = slots.take('node', work)
     slots.left('node')
     expect(slots.of('node').all).toBe(1)

@@ -151,7 +151,7 @@ async function askNode(
     })
     deps.directory.recordService(member, work, { ms: roundTripMs, units })
     // Nobody gets this answer or pays for it, so the node may forget its receipt.
-    if (!watch.isWaiting()) member.link.acknowledge([checked.id])
+    if (!watch.isFirst()) member.link.acknowledge([checked.id])
     return { result, payload, checked, roundTripMs }
   } catch (error) {
     if (error instanceof UnacceptableAnswer) deps.directory.quarantine(member, error.detail)

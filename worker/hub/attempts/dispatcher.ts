@@ -10,6 +10,7 @@ import { createTimerWheel } from '#p2p/stream/timer-wheel.ts'
 import { BannedKernel, type KernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
+import { createHedgeBudget } from '#worker/hub/choice/hedge-budget.ts'
 import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
 import { createSummary, type Summary } from '#worker/metrics/summary.ts'
@@ -72,17 +73,19 @@ export class Dispatcher {
     const { directory, bans, now, random, log, patience = PATIENCE } = deps
     this.#clock = deps.clock ?? createTimerWheel(systemClock)
     const loads = createModelLoads({ directory, now, log })
+    const budget = createHedgeBudget()
     const choice = createNodeChoice({
       directory,
       bans,
       loads,
       capacity: this.capacity,
+      budget,
       now,
       random,
     })
     const silence: SilenceDeps = {
       directory,
-      others: (job, member, leftMs) => choice.others(job, member, leftMs),
+      others: (job, leftMs) => choice.others(job, leftMs),
       mayMove: ({ request }) => bans.hasRun(request.work),
       patience,
       now,
@@ -90,9 +93,9 @@ export class Dispatcher {
       clock: this.#clock,
     }
     this.#deps = deps
-    const more = () => ({ outboxReceipts: deps.outbox.size() })
+    const more = () => ({ outboxReceipts: deps.signing.waiting() })
     this.#summary = createSummary({ log, event: 'jobs.ended', clock: this.#clock, more })
-    this.#answer = { choice, silence, attempt: deps, bans, log }
+    this.#answer = { choice, budget, silence, attempt: deps, bans, log }
   }
 
   /**

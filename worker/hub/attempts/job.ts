@@ -40,7 +40,7 @@ export class Job {
     this.#sink = sink
   }
 
-  /** Nodes that have failed it. */
+  /** Nodes that were given it. Each has failed it, except while an attempt on it runs. */
   get tried(): ReadonlySet<string> {
     return this.#tried
   }
@@ -79,7 +79,7 @@ export class Job {
     this.#loadMs += ms
   }
 
-  failedOn(nodeId: string): void {
+  givenTo(nodeId: string): void {
     this.#tried.add(nodeId)
   }
 

@@ -5,10 +5,12 @@ import { bannedKernel, type KernelBar, type KernelBans } from '#worker/hub/bans/
 import type { Capacity } from '#worker/hub/choice/capacity.ts'
 import {
   chooseNode,
+  chooseSecond,
   type Choice,
   type NodeView,
   type ChoiceJob,
 } from '#worker/hub/choice/choice.ts'
+import type { HedgeBudget, SecondCost } from '#worker/hub/choice/hedge-budget.ts'
 import type { ModelLoads } from '#worker/hub/loads/model-loads.ts'
 import type { PlacementJob } from '#worker/hub/loads/placement.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
@@ -21,28 +23,44 @@ export interface NodeChoiceDeps {
   readonly bans: Pick<KernelBans, 'barOf'>
   readonly loads: ModelLoads
   readonly capacity: Capacity
+  readonly budget: HedgeBudget
   readonly now: () => number
   readonly random: () => number
+}
+
+/** A node with a slot taken. */
+export interface Chosen {
+  readonly member: Member
+  /** Gives the slot back. */
+  readonly onFree: () => void
+}
+
+/** A second node, which is paid for. */
+export interface Second extends Chosen {
+  readonly cost: SecondCost
 }
 
 export interface NodeChoice {
   /**
    * @param lost error of the job's last attempt @param isLast whether no attempt follows
-   * @returns the node, with its slot taken until `onFree`
    * @throws {AppError} `lost` if there is one, else why no node is left
    */
   choose(
     job: Job,
     attempt: { readonly lost: AppError | undefined; readonly isLast: boolean },
-  ): Promise<{ readonly member: Member; readonly onFree: () => void }>
-  /** Finds other nodes by the same filter, ignoring silent ones. */
-  others(job: Job, member: Member, leftMs: number): 'none' | 'some' | 'quick'
+  ): Promise<Chosen>
+  /**
+   * A free node beside the one that is late, by the same filter and within the budget; undefined if there is none.
+   */
+  second(job: Job, late: Member): Second | undefined
+  /** Finds nodes that were not given the job, by the same filter, ignoring silent ones. */
+  others(job: Job, leftMs: number): 'none' | 'some' | 'quick'
 }
 
-type Attempted = Pick<ChoiceJob, 'tried' | 'leftMs' | 'isLast'>
+type Attempted = Pick<ChoiceJob, 'leftMs' | 'isLast'>
 
 export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
-  const { directory, bans, loads, capacity, now, random } = deps
+  const { directory, bans, loads, capacity, budget, now, random } = deps
 
   /** The nodes that no ban bars from the job, as of now: waiting jobs and new attempts are filtered again. */
   const candidates = ({ request: { work, units }, bar: before }: Job) => {
@@ -51,9 +69,15 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
     if (bar === 'none') return { bar, views }
     return { bar, views: views.filter(({ facts }) => bar !== 'all' && facts.trust !== bar) }
   }
-  const pick = ({ request }: Job, views: readonly NodeView[], about: Attempted) => {
-    const { policy, allowed, work, nodeId } = request
-    return chooseNode(views, { policy, allowed, work, nodeId, ...about }, random)
+  const pick = (job: Job, views: readonly NodeView[], about: Attempted) =>
+    chooseNode(views, asked(job, about), random)
+  const take = (member: Member, work: Work): Chosen => {
+    const giveBack = directory.take(member.admission.nodeId, work)
+    const onFree = () => {
+      giveBack()
+      capacity.notify()
+    }
+    return { member, onFree }
   }
   /** Has an allowed node load the model that none has, within the job's time. */
   const bringModel = async (job: Job): Promise<boolean> => {
@@ -71,16 +95,11 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
       for (;;) {
         const { bar, views } = candidates(job)
         if (bar === 'all') throw lost ?? bannedKernel(work.digest)
-        const choice = pick(job, views, { tried: job.tried, leftMs: job.leftMs(now()), isLast })
+        const choice = pick(job, views, { leftMs: job.leftMs(now()), isLast })
         if (choice.kind === 'node') {
           const member = directory.get(choice.nodeId)
-          if (member === undefined) continue
-          const giveBack = directory.take(choice.nodeId, work)
-          const onFree = () => {
-            giveBack()
-            capacity.notify()
-          }
-          return { member, onFree }
+          if (member !== undefined) return take(member, work)
+          continue
         }
         if (choice.kind === 'wait') {
           hasWaited = true
@@ -93,17 +112,32 @@ export function createNodeChoice(deps: NodeChoiceDeps): NodeChoice {
         throw refusalOf(choice, { lost, hasWaited })
       }
     },
-    others(job, member, leftMs) {
+    second(job, { admission: { reporter } }) {
+      const { bar, views } = candidates(job)
+      if (bar === 'all') return undefined
+      const view = chooseSecond(views, asked(job, { leftMs: job.leftMs(now()) }), reporter)
+      const member = view && directory.get(view.nodeId)
+      if (view === undefined || member === undefined) return undefined
+      const { serviceMs: ownMs, inFlight } = view
+      if (!budget.spend(ownMs)) return undefined
+      const cost = { ownMs, aheadMs: ownMs * inFlight }
+      return { ...take(member, job.request.work), cost }
+    },
+    others(job, leftMs) {
       const { work, units } = job.request
       const views = candidates(job).views.filter(({ standing }) => standing !== 0)
-      const tried = new Set([...job.tried, member.admission.nodeId])
-      const choice = pick(job, views, { tried, leftMs })
+      const choice = pick(job, views, { leftMs })
       if (choice.kind === 'refuse') return 'none'
       const other = choice.kind === 'node' ? directory.get(choice.nodeId) : undefined
       const slowestMs = other && directory.slowestMs(other, work, units)
       return slowestMs !== undefined && slowestMs < leftMs / 2 ? 'quick' : 'some'
     },
   }
+}
+
+function asked({ request, tried }: Job, about: Attempted): ChoiceJob {
+  const { policy, allowed, work, nodeId } = request
+  return { policy, allowed, work, nodeId, tried, ...about }
 }
 
 /** A job that a node has had goes to no other hub, so that attempt's error is reported first. */

@@ -1,11 +1,11 @@
 /**
- * Watches nodes that have a job and send nothing. Bounds the silence, gives the job to another allowed node, and counts
- * the silence against the node. Rules: docs/design/nodes.md.
+ * Watches a node that has a job. Asks for a second node beside a late one, gives the job of a silent one to another, and
+ * counts the silence against the node. Rules: docs/design/nodes.md.
  */
 import { Canceller, type Cancellation } from '#p2p/stream/cancellation.ts'
 import { SilentNode } from '#p2p/work/job-call.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
-import { errorCode, type AppError } from '#shared/base/errors.ts'
+import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -27,6 +27,8 @@ const PER_TOKEN_MS = 100
 const LEAST_TEXT_PER_SECOND = 2
 /** Time between two looks while no other node can take the job. */
 const LOOK_AGAIN_MS = 1_000
+/** The same while no second node can be asked beside a late one. */
+const ASK_AGAIN_MS = 25
 /** A job that was taken from its node ends there within the longest job time, shortly before the link would end it. */
 const MOST_MS = LIMITS.jobTimeoutMs - 1_000
 
@@ -61,7 +63,7 @@ export const PATIENCE: Patience = {
 export interface SilenceDeps {
   readonly directory: Directory
   /** Tells whether another node passes the same filter, and whether one is known to be fast enough. */
-  readonly others: (job: Job, member: Member, leftMs: number) => 'none' | 'some' | 'quick'
+  readonly others: (job: Job, leftMs: number) => 'none' | 'some' | 'quick'
   /** Tells whether a second node may get the job. A kernel that may have hung the first node is not passed on. */
   readonly mayMove: (job: Job) => boolean
   readonly patience: Patience
@@ -75,6 +77,10 @@ export interface WatchedAttempt {
   readonly isLast: boolean
   /** Called when the node is free again. */
   readonly onFree: () => void
+  /** Asks a second node, since this one is late; undefined if none may be asked. @returns whether one has the job */
+  readonly onLate?: (() => boolean) | undefined
+  /** Called when the caller is to have this node's answer, before any other attempt can say so. */
+  readonly onFirst: () => void
 }
 
 export class SilenceWatch {
@@ -96,6 +102,8 @@ export class SilenceWatch {
   #newText = 0
   #isBegun = false
   #isWaiting = true
+  #isBeaten = false
+  #hasSecond = false
   #isOnProbation = false
   #isFree = false
   #taking = 0
@@ -134,6 +142,25 @@ export class SilenceWatch {
     return this.#isWaiting
   }
 
+  /** Whether the caller gets this node's answer. If so, no other node's is taken. */
+  isFirst(): boolean {
+    if (this.#isWaiting) this.#attempt.onFirst()
+    return this.#isWaiting
+  }
+
+  /** Another attempt ended the job. If the node was late, it would have been later still, which is recorded. */
+  beaten(): void {
+    if (!this.#isWaiting) return
+    const { work, units } = this.#job.request
+    this.#isBeaten = true
+    this.#deps.directory.recordCut(this.#attempt.member, work, { ms: this.#ageMs(), units })
+    this.#letGo(new AppError('cancelled', 'Another node was first.'))
+  }
+
+  get isBeaten(): boolean {
+    return this.#isBeaten
+  }
+
   /** Why the job was taken from the node; undefined if it was not. */
   taken(): AppError | undefined {
     return this.#taken
@@ -168,6 +195,7 @@ export class SilenceWatch {
 
   /** Stops the clock while a reader takes the node's bytes: until then the node cannot send more. */
   async taking<T>(promise: Promise<T>): Promise<T> {
+    this.#attempt.onFirst()
     const sinceMs = this.#deps.now()
     this.#taking += 1
     try {
@@ -193,6 +221,7 @@ export class SilenceWatch {
       this.#boundMs - this.#silentMs(),
       this.#leftMs / 2 - this.#ageMs(),
       MOST_MS - this.#ageMs(),
+      this.#mayAsk() ? Math.max(ASK_AGAIN_MS, this.#lateInMs()) : Infinity,
     ]
     const delayMs = Math.min(LOOK_AGAIN_MS, ...dueMs.filter((ms) => ms > 0))
     return this.#deps.clock.after(Math.max(1, delayMs), () => this.#look())
@@ -201,7 +230,20 @@ export class SilenceWatch {
   #look(): void {
     if (this.#isOnProbation && this.#ageMs() >= MOST_MS) this.#onNeverEnded()
     else if (this.#isWaiting && this.#taking === 0) this.#judge()
+    if (this.#mayAsk() && this.#lateInMs() <= 0) this.#hasSecond = this.#attempt.onLate?.() === true
     if (!this.#run.isCancelled) this.#stopTimer = this.#lookLater()
+  }
+
+  #mayAsk(): boolean {
+    const { onLate } = this.#attempt
+    return onLate !== undefined && this.#isWaiting && !this.#isHeard && !this.#hasSecond
+  }
+
+  #lateInMs(): number {
+    const { directory, now } = this.#deps
+    const { work, units } = this.#job.request
+    const sentMs = this.#sentMs
+    return directory.lateAtMs(this.#attempt.member, work, { units, sentMs }) - now()
   }
 
   #judge(): void {
@@ -210,7 +252,7 @@ export class SilenceWatch {
     const isPast = this.#silentMs() >= this.#boundMs
     const isHalf = !this.#isHeard && restMs <= this.#leftMs / 2
     if (!isPast && !isHalf) return
-    const found = others(this.#job, this.#attempt.member, restMs)
+    const found = others(this.#job, restMs)
     // Early if too little of the request's time would be left, or another node is known to be fast.
     const isEarly = isHalf && (found === 'quick' || this.#boundMs > this.#leftMs / 2)
     if (found === 'none' || !(isPast || isEarly)) return

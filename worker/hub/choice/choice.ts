@@ -38,6 +38,8 @@ export interface NodeView {
   readonly serviceMs: number
   /** Whether `serviceMs` was measured. A guess ranks nodes, but refuses no job. */
   readonly isMeasured: boolean
+  /** Who runs it. Nodes of one reporter may stall together. */
+  readonly reporter?: string
   /** Whether it was silent on a job or failed one a moment ago. It then gets work only if no other node can take it. */
   readonly isSuspect?: boolean
   /** Whether it has failed jobs and never answered one. It then gets work only if no other node is free. */
@@ -93,22 +95,44 @@ function chooseAmongAll(
   return explored ?? cheapest(nodes, { from, isFit, job })
 }
 
+/**
+ * A second node for a job that is late on another: the one that is expected to answer first, and of another reporter if
+ * there is one. Only measured nodes are fit, and it never waits.
+ */
+export function chooseSecond(
+  nodes: readonly NodeView[],
+  job: ChoiceJob,
+  reporter: string,
+): NodeView | undefined {
+  const isSure = (node: NodeView) => node.isMeasured && isFit(node, job)
+  const isOthers = (node: NodeView) => node.reporter !== reporter && isSure(node)
+  const pass = { from: 0, job, costOf: predictMs }
+  return (
+    cheapest(nodes, { ...pass, isFit: isOthers }) ?? cheapest(nodes, { ...pass, isFit: isSure })
+  )
+}
+
 interface Pass {
   /** Index of the first node; of equals, the first is taken. */
   readonly from: number
   readonly isFit: (node: NodeView, job: ChoiceJob) => boolean
   readonly job: ChoiceJob
+  /** At least the node's round trip, in ms. @default costMs */
+  readonly costOf?: (node: NodeView) => number
 }
 
 /** The fit node that costs least. Only nodes that would be the best so far are tested, since the tests cost most. */
-function cheapest(nodes: readonly NodeView[], { from, isFit: fits, job }: Pass) {
+function cheapest(
+  nodes: readonly NodeView[],
+  { from, isFit: fits, job, costOf = costMs }: Pass,
+): NodeView | undefined {
   let best: NodeView | undefined
   let leastMs = Infinity
   for (let n = 0; n < nodes.length; n += 1) {
     const node = nodes[from + n < nodes.length ? from + n : from + n - nodes.length]
     // Most nodes are too far already.
     if (node === undefined || node.rttMs >= leastMs) continue
-    const ms = costMs(node)
+    const ms = costOf(node)
     if (ms >= leastMs || !fits(node, job)) continue
     best = node
     leastMs = ms
@@ -144,44 +168,76 @@ function isAble(node: NodeView, { tried, nodeId, work }: ChoiceJob): boolean {
 
 /** For last attempts, and where no node was found: takes a node of lower rank, waits, or says why not. */
 function chooseCarefully(nodes: readonly NodeView[], job: ChoiceJob): Choice {
-  if (nodes.length === 0)
-    return refuse(
-      new AppError('no_capacity', 'No node is connected to this hub.', {
-        meta: { retryAfterSeconds: 5 },
-      }),
-      { hasNoNodes: true },
+  const [heard, silent] = [new Tally(job), new Tally(job)]
+  let proven = new Tally(job)
+  let best = -Infinity
+  let allowed = 0
+  for (const node of nodes) {
+    if (!isAllowed(node, job)) continue
+    allowed += 1
+    if (!isAble(node, job)) continue
+    const { isSuspect = false, standing = 1 } = node
+    if (isSuspect) silent.add(node)
+    else heard.add(node)
+    if (standing > best) {
+      best = standing
+      proven = new Tally(job)
+    }
+    if (standing === best) proven.add(node)
+  }
+  if (allowed === 0) return refuseAll(nodes, job)
+  const able = heard.isEmpty ? silent : heard
+  if (able.isEmpty)
+    return unable(
+      job,
+      nodes.filter((node) => isAllowed(node, job)),
     )
-  const allowed = nodes.filter((node) => isAllowed(node, job))
-  if (allowed.length === 0) return refuse(unsatisfiable(nodes, job))
-  const able = allowed.filter((node) => isAble(node, job))
-  if (able.length === 0) return unable(job, allowed)
-  const choice = job.isLast === true ? chooseFrom(ofBestStanding(able), job) : undefined
-  if (choice !== undefined && choice.kind !== 'refuse') return choice
-  const heard = able.filter((node) => node.isSuspect !== true)
-  return chooseFrom(heard.length > 0 ? heard : able, job)
+  const choice = job.isLast === true ? proven.choice() : undefined
+  return choice === undefined || choice.kind === 'refuse' ? able.choice() : choice
 }
 
-/** Chooses the cheapest node that is free and fast enough, or waits for one that is fast enough. */
-function chooseFrom(nodes: readonly NodeView[], job: ChoiceJob): Choice {
-  const inTime = (node: NodeView) => hasRoom(node) && isInTime(node, predictMs(node), job)
-  const ahead = (node: NodeView) => node.isBehind !== true && inTime(node)
-  const best =
-    cheapest(nodes, { from: 0, isFit: ahead, job }) ??
-    cheapest(nodes, { from: 0, isFit: inTime, job })
-  if (best !== undefined) return { kind: 'node', nodeId: best.nodeId }
-  const late = cheapest(nodes, { from: 0, isFit: hasRoom, job })
-  const isWorthWaiting = nodes.some(
-    (node) => !hasRoom(node) && isInTime(node, node.rttMs + node.serviceMs, job),
-  )
-  if (late === undefined || isWorthWaiting)
-    return { kind: 'wait', isBusy: nodes.every(({ inFlight, maxJobs }) => inFlight >= maxJobs) }
-  return refuse(tooLate(job, predictMs(late)))
-}
+/** Ranks of a free node. */
+const AHEAD = 0
+const BEHIND = 1
+const LATE = 2
 
-function ofBestStanding(nodes: readonly NodeView[]): NodeView[] {
-  const standingOf = ({ standing = 1 }: NodeView) => standing
-  const best = Math.max(...nodes.map(standingOf))
-  return nodes.filter((node) => standingOf(node) === best)
+/** Of the nodes added, the cheapest that is free and fast enough, or whether to wait for one that is fast enough. */
+class Tally {
+  readonly #job: ChoiceJob
+  #best: NodeView | undefined
+  #rank = LATE
+  #leastMs = Infinity
+  #isWorthWaiting = false
+  #isBusy = true
+  isEmpty = true
+
+  constructor(job: ChoiceJob) {
+    this.#job = job
+  }
+
+  add(node: NodeView): void {
+    this.isEmpty = false
+    if (node.inFlight < node.maxJobs) this.#isBusy = false
+    if (!hasRoom(node)) {
+      this.#isWorthWaiting ||= isInTime(node, node.rttMs + node.serviceMs, this.#job)
+      return
+    }
+    const isLate = !isInTime(node, predictMs(node), this.#job)
+    const rank = isLate ? LATE : node.isBehind === true ? BEHIND : AHEAD
+    const ms = costMs(node)
+    if (rank > this.#rank || (rank === this.#rank && ms >= this.#leastMs)) return
+    this.#best = node
+    this.#rank = rank
+    this.#leastMs = ms
+  }
+
+  choice(): Choice {
+    if (this.#best !== undefined && this.#rank < LATE)
+      return { kind: 'node', nodeId: this.#best.nodeId }
+    if (this.#best === undefined || this.#isWorthWaiting)
+      return { kind: 'wait', isBusy: this.#isBusy }
+    return refuse(tooLate(this.#job, predictMs(this.#best)))
+  }
 }
 
 function hasRoom({ inFlight, maxJobs, ofThisWork = 0, slots = maxJobs }: NodeView): boolean {
@@ -223,6 +279,15 @@ export function predictMs({ rttMs, serviceMs, inFlight }: Timed): number {
  */
 export function costMs({ rttMs, serviceMs, inFlight }: Timed): number {
   return rttMs + serviceMs * (1 + QUEUE_WEIGHT * inFlight)
+}
+
+/** Why none of the nodes is allowed. */
+function refuseAll(nodes: readonly NodeView[], job: ChoiceJob): Choice {
+  if (nodes.length > 0) return refuse(unsatisfiable(nodes, job))
+  const meta = { retryAfterSeconds: 5 }
+  return refuse(new AppError('no_capacity', 'No node is connected to this hub.', { meta }), {
+    hasNoNodes: true,
+  })
 }
 
 function unsatisfiable(nodes: readonly NodeView[], job: ChoiceJob): AppError {

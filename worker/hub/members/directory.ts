@@ -9,10 +9,13 @@ import { createConduct, type Conduct, QUARANTINE_KEPT } from '#worker/hub/choice
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { Admission, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from '#worker/hub/choice/choice.ts'
+import { Lateness } from './lateness.ts'
 import { finite, Roster, type RosterDeps } from './roster.ts'
 import {
+  expectedMs,
   middleOf,
   recordAnswer,
+  recordCut,
   recordSilence,
   slowestMs,
   timeOf,
@@ -50,7 +53,8 @@ export class Directory {
   readonly #heardMs = new WeakMap<Member, number>()
   /** When the last answer that was measured came. */
   readonly #measuredMs = new WeakMap<Member, number>()
-  readonly #slots = createSlots()
+  readonly #slots = createSlots(() => this.#nowMs())
+  readonly #lateness = new Lateness()
   /** By work, as of the last change of the members. */
   readonly #rosters = new BoundedMap<string, Roster>(ROSTERS_KEPT)
   readonly #rosterDeps: RosterDeps = {
@@ -169,14 +173,55 @@ export class Directory {
    * @param answered with the time between the job and its answer, which includes the round trip
    */
   recordService(member: Member, work: Work, answered: Answered): void {
+    const own = this.#ownOf(member, work, answered)
+    const isFirst = recordAnswer(member.serviceMs, work, { ...answered, ...own })
+    if (isFirst) this.#rosters.delete(workKey(work))
+  }
+
+  /**
+   * Records a job that was cut off because another node answered first. Only a late one says something about the node.
+   * @param cut with the time since it was sent
+   */
+  recordCut(member: Member, work: Work, cut: Answered): void {
+    const atMs = this.#nowMs()
+    if (atMs < this.lateAtMs(member, work, { units: cut.units, sentMs: atMs - cut.ms })) return
+    const { ownMs } = this.#ownOf(member, work, cut)
+    recordCut(member.serviceMs, work, { ownMs, units: cut.units, atMs })
+  }
+
+  #ownOf(member: Member, work: Work, { ms, units }: Answered) {
     const atMs = this.#nowMs()
     const sinceLastMs = atMs - (this.#measuredMs.get(member) ?? -Infinity)
     this.#measuredMs.set(member, atMs)
-    const wholeMs = answered.ms - finite(member.link.rttMs())
+    const wholeMs = ms - finite(member.link.rttMs())
     const isAlone = wholeMs <= sinceLastMs
     const ownMs = isAlone ? wholeMs : sinceLastMs
-    const isFirst = recordAnswer(member.serviceMs, work, { ...answered, ownMs, isAlone, atMs })
-    if (isFirst) this.#rosters.delete(workKey(work))
+    const expected = this.ownMs(member, work, units)
+    if (expected !== undefined) this.#lateness.record(kindOf(work, units), ownMs / expected)
+    return { ownMs, isAlone, atMs }
+  }
+
+  /** The node's expected time for this work without the round trip; undefined if it has answered none. */
+  ownMs(member: Member, work: Work, units: number): number | undefined {
+    const time = timeOf(member.serviceMs, work)
+    if (time === undefined || time.recent.length === 0) return undefined
+    return Math.max(1, expectedMs(time, { units, nowMs: this.#nowMs() }))
+  }
+
+  /**
+   * From when on a job is late on this node: it then has computed for longer than nearly all such jobs, measured by
+   * what was expected. A job behind others counts from the last one's end. Infinity if too little is known.
+   */
+  lateAtMs(
+    member: Member,
+    work: Work,
+    { units, sentMs }: { readonly units: number; readonly sentMs: number },
+  ): number {
+    const ownMs = this.ownMs(member, work, units)
+    if (ownMs === undefined) return Infinity
+    const beganMs = this.#slots.sinceMs(member.admission.nodeId)
+    const fromMs = Math.max(sentMs + finite(member.link.rttMs()), beganMs)
+    return fromMs + ownMs * this.#lateness.ratioOf(kindOf(work, units))
   }
 
   /** The slowest of the node's recent answers to this work, scaled to `units`; undefined if it has given none. */
@@ -286,6 +331,11 @@ export class Directory {
       }
     })
   }
+}
+
+/** Jobs of one work whose sizes are within a factor of two have one measure of lateness. */
+function kindOf(work: Work, units: number): string {
+  return `${workKey(work)} ${32 - Math.clz32(units)}`
 }
 
 /** The reason against a node whose presence claims another country than its admission. */

@@ -127,6 +127,10 @@ class Candidate implements NodeView {
     return this.isMeasured ? ms : Math.max(ms, this.#roster.middleMs())
   }
 
+  get reporter(): string {
+    return this.#member.admission.reporter
+  }
+
   get isSuspect(): boolean {
     return this.#roster.deps.isSuspect(this.#member)
   }

@@ -65,19 +65,24 @@ export function recordAnswer(
     keep(times, work, { best: own, mean: own, atMs, recent: [{ ms, units }] })
     return true
   }
-  const meanMs = decayed(time.best.ms, time.mean.ms, atMs - time.atMs)
-  const sampleMs = Math.min(own.ms, meanMs * MOST_TIMES_MEAN)
-  time.mean = {
-    ms: meanMs + (sampleMs - meanMs) * WEIGHT,
-    units: time.mean.units + (units - time.mean.units) * WEIGHT,
-  }
+  renewMean(time, own, atMs)
   const { best } = time
   time.best =
     isAlone && own.ms < best.ms ? own : { ...best, ms: best.ms + (time.mean.ms - best.ms) * DRIFT }
-  time.atMs = atMs
   time.recent.push({ ms, units })
   if (time.recent.length > RECENT_ANSWERS) time.recent.shift()
   return false
+}
+
+/** A job was cut off: it would have taken longer. This counts like an answer if that is more than the mean. */
+export function recordCut(
+  times: ServiceTimes,
+  work: Work,
+  { ownMs, units, atMs }: Pick<Measured, 'ownMs' | 'units' | 'atMs'>,
+): void {
+  const time = timeOf(times, work)
+  if (time === undefined || ownMs <= expectedMs(time, { units, nowMs: atMs })) return
+  renewMean(time, { ms: ownMs, units }, atMs)
 }
 
 /** The node never ended a job: it counts as slow at that work for a while. */
@@ -89,6 +94,16 @@ export function recordSilence(
   const { best, mean, recent } = timeOf(times, work) ?? { best: NEVER, mean: NEVER, recent: [] }
   const slow = ms * 2 > mean.ms ? { ms: ms * 2, units } : mean
   keep(times, work, { best, mean: slow, atMs, recent })
+}
+
+function renewMean(time: ServiceTime, own: Answered, atMs: number): void {
+  const meanMs = decayed(time.best.ms, time.mean.ms, atMs - time.atMs)
+  const sampleMs = Math.min(own.ms, meanMs * MOST_TIMES_MEAN)
+  time.mean = {
+    ms: meanMs + (sampleMs - meanMs) * WEIGHT,
+    units: time.mean.units + (own.units - time.mean.units) * WEIGHT,
+  }
+  time.atMs = atMs
 }
 
 /** Predicted time for `units`. A job smaller than the measured ones takes its share of the time. */

@@ -14,6 +14,8 @@ export interface Slots {
   take(nodeId: string, work: Work): () => void
   /** The node's counts, which change as slots are taken and given back. */
   of(nodeId: string): NodeSlots
+  /** When the node's last job ended, or when it got one after it had none; 0 for an unknown node. */
+  sinceMs(nodeId: string): number
   /** Forgets the node once its last slot is given back. */
   left(nodeId: string): void
 }
@@ -21,13 +23,14 @@ export interface Slots {
 interface Counts {
   all: number
   readonly byWork: Map<string, number>
+  sinceMs: number
   hasLeft: boolean
 }
 
-export function createSlots(): Slots {
+export function createSlots(nowMs: () => number): Slots {
   const nodes = new Map<string, Counts>()
   const of = (nodeId: string): Counts => {
-    const known = nodes.get(nodeId) ?? { all: 0, byWork: new Map(), hasLeft: false }
+    const known = nodes.get(nodeId) ?? { all: 0, byWork: new Map(), sinceMs: 0, hasLeft: false }
     nodes.set(nodeId, known)
     return known
   }
@@ -40,6 +43,7 @@ export function createSlots(): Slots {
     take(nodeId, work) {
       const counts = of(nodeId)
       const key = workKey(work)
+      if (counts.all === 0) counts.sinceMs = nowMs()
       counts.all += 1
       counts.byWork.set(key, (counts.byWork.get(key) ?? 0) + 1)
       let isTaken = true
@@ -47,12 +51,14 @@ export function createSlots(): Slots {
         if (!isTaken) return
         isTaken = false
         counts.all -= 1
+        counts.sinceMs = nowMs()
         const left = (counts.byWork.get(key) ?? 0) - 1
         if (left > 0) counts.byWork.set(key, left)
         else counts.byWork.delete(key)
         if (counts.hasLeft && counts.all === 0) nodes.delete(nodeId)
       }
     },
+    sinceMs: (nodeId) => nodes.get(nodeId)?.sinceMs ?? 0,
     left(nodeId) {
       const counts = nodes.get(nodeId)
       if (counts === undefined) return

@@ -15,6 +15,8 @@ export interface ReceiptSigning {
   begin(): () => void
   /** Number of jobs that nodes have now. */
   running(): number
+  /** Number of receipts that wait for their delivery. */
+  waiting(): number
   /** Resolves once the receipt is signed and durable. */
   keep(receipt: UnsignedReceipt): Promise<void>
 }
@@ -22,7 +24,7 @@ export interface ReceiptSigning {
 export interface SigningDeps {
   readonly signer: Signer
   readonly domain: Domain
-  readonly outbox: Pick<Outbox, 'put'>
+  readonly outbox: Pick<Outbox, 'put' | 'size'>
   /** Called when the outbox has something new. */
   readonly onReceipts: () => void
   /** @default systemClock */
@@ -57,6 +59,7 @@ export function createReceiptSigning(deps: SigningDeps): ReceiptSigning {
       }
     },
     running: () => count,
+    waiting: () => outbox.size(),
     keep: (receipt) => group.add(receipt),
   }
 }
