@@ -37,6 +37,7 @@ export function environmentOf(
     LEDGER: namespaceOf(ledger),
     BATCH: namespaceOf(batch),
     KERNELS: namespaceOf({}),
+    REGISTRY: namespaceOf({}),
     HUBS: 'hub-0:any',
     JURISDICTION: 'any',
     INGRESS_COUNTRY: 'DE',

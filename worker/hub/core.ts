@@ -14,6 +14,12 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createHubNetwork, type HubNetwork } from '#worker/hub/mesh/hub-network.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
+import { ownSummary } from '#worker/hub/mesh/own-summary.ts'
+import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
+import type { RegionNews } from '#worker/summary/registry.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Jurisdiction } from '#shared/law/policy.ts'
+import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
 import type { PublicKey } from '#shared/base/signature.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
@@ -43,6 +49,15 @@ export interface HubCoreDeps {
   /** Largest lag of the runtime's clock behind real time, in ms. */
   readonly clockResolutionMs: number
   readonly peers: readonly PeerHub[]
+  readonly jurisdiction: Jurisdiction
+  /** Most nodes. @default LIMITS.hubNodes */
+  readonly seats?: number | undefined
+  /** The hub takes no nodes and sends its own away. @default false */
+  readonly isDraining?: boolean | undefined
+  /** Hands the hub's summary to the registry. */
+  readonly publish: (summary: Uint8Array) => Promise<RegionNews>
+  /** Of publications. @default systemClock */
+  readonly clock?: Clock | undefined
   /** @default LIMITS.echoEveryMs */
   readonly echoEveryMs?: number | undefined
   /** @default half of AUTH_CACHE_MS */
@@ -73,7 +88,15 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   storage.transactionSync(() => openSchema(storage, HUB_SCHEMA))
   const outbox = new Outbox(storage)
   const delivery = createDelivery(outbox, { deliver: deps.deliver, wake: deps.wake, log })
-  const network = await createHubNetwork({ name, storage, peers: deps.peers, now, log })
+  let publisher: Publisher | undefined
+  const network = await createHubNetwork({
+    name,
+    storage,
+    peers: deps.peers,
+    now,
+    log,
+    onMember: () => publisher?.changed(),
+  })
   const { libp2p, signer, peerId, directory, neighbours, mesh } = network
   const attestations = createAttestations(storage, now)
   const dispatcher = new Dispatcher({
@@ -99,6 +122,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     randomBytes,
     log,
   })
+  publisher = createSummaries(deps, network, () => dispatcher.gauges())
   const review = (nodeId: string) =>
     directory.get(nodeId)?.evidence.attest?.(attestations.of(nodeId))
   const { publicKey: hubKey } = signer
@@ -127,10 +151,33 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
     gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
     async close() {
+      publisher?.stop()
       mesh.stop()
       await libp2p.stop()
     },
   }
+}
+
+function createSummaries(
+  deps: HubCoreDeps,
+  { directory, peerId, signer }: HubNetwork,
+  gauges: () => Pick<HubGauges, 'activeJobs' | 'waitingJobs'>,
+): Publisher {
+  const { name: hub, jurisdiction, seats = LIMITS.hubNodes, isDraining = false, now } = deps
+  const own = { hub, jurisdiction, peerId, hubKey: signer.publicKey, seats, isDraining }
+  const jobs = () => {
+    const { activeJobs: active, waitingJobs: waiting } = gauges()
+    return { active, waiting }
+  }
+  const { publish, random, clock = systemClock, log } = deps
+  return createPublisher({
+    summarise: () => ownSummary({ ...own, directory, jobs, now }),
+    publish,
+    onNews: () => {},
+    clock,
+    random,
+    log,
+  })
 }
 
 function createGate(

@@ -17,6 +17,7 @@ import {
   openHub,
   openKernels,
   openLedger,
+  openRegistry,
   openTenant,
   type HubApi,
 } from '#worker/protocols/durable-objects.ts'
@@ -170,6 +171,11 @@ export class Hub extends DurableObject<Env> implements HubApi {
       // Workers' clocks have whole milliseconds and stand still between I/O events.
       clockResolutionMs: 1,
       peers: this.#peers(name),
+      jurisdiction: this.#jurisdiction(),
+      publish: (summary) => {
+        const config = readConfig(this.env)
+        return openRegistry(this.env, homeOf(this.#jurisdiction(), config), config).publish(summary)
+      },
     })
   }
 

@@ -22,6 +22,7 @@ export interface WorkerEnv {
   readonly LEDGER: ObjectNamespace
   readonly BATCH: ObjectNamespace
   readonly KERNELS: ObjectNamespace
+  readonly REGISTRY: ObjectNamespace
   readonly HUBS: string
   readonly JURISDICTION: string
   readonly INGRESS_COUNTRY: string
