@@ -38,7 +38,7 @@ export function environmentOf(
     BATCH: namespaceOf(batch),
     KERNELS: namespaceOf({}),
     REGISTRY: namespaceOf({}),
-    HUBS: 'hub-0:any',
+    HUB_REGIONS: 'hub:any',
     JURISDICTION: 'any',
     INGRESS_COUNTRY: 'DE',
     HUB_ADDRESS: '',

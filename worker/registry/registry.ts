@@ -1,12 +1,20 @@
-/** The Registry Durable Object: one for each jurisdiction; a thin shell over `worker/summary/registry.ts`. It stores nothing. */
+/** The Registry Durable Object: one for each jurisdiction; a thin shell over `worker/summary/registry.ts`. */
 import { DurableObject } from 'cloudflare:workers'
 import { createRegistry, type Reading, type RegistryApi } from '#worker/summary/registry.ts'
 
 export class Registry extends DurableObject<Env> implements RegistryApi {
-  readonly #registry = createRegistry(crypto.randomUUID(), () => Date.now())
+  readonly #registry = createRegistry({
+    epoch: crypto.randomUUID(),
+    storage: this.ctx.storage,
+    nowMs: () => Date.now(),
+  })
 
   async publish(summary: Uint8Array) {
     return this.#registry.publish(summary)
+  }
+
+  async hubs() {
+    return this.#registry.hubs()
   }
 
   async read(since: Reading | null) {

@@ -47,7 +47,7 @@ function* turnsFor(
   { random, order }: Required<ChoiceOptions> & { readonly order: readonly number[] },
 ): Generator<HubTurn, void, void> {
   const asked = new Set<string>()
-  const isModel = work.kind === 'model' || work.kind === 'text'
+  const isModel = work?.kind === 'model' || work?.kind === 'text'
   const warmOnly = isModel && count(warm) + count(cold) + unfit.length + unknown.length > 1
   for (const hub of pick(warm, { order, asked, random })) yield { hub, warmOnly }
   // A hub without a summary may have the model loaded, so it is asked before one that would load it.

@@ -27,9 +27,12 @@ export interface JobFacts {
   readonly policy: CompiledPolicy
   /** The policy's compute set, narrowed by the request. */
   readonly allowed: CountrySet
-  readonly work: Pick<Work, 'kind' | 'digest'> & {
-    readonly requires?: readonly string[] | undefined
-  }
+  /** Null for a session, whose steps may be any work. */
+  readonly work: WorkFacts | null
+}
+
+export type WorkFacts = Pick<Work, 'kind' | 'digest'> & {
+  readonly requires?: readonly string[] | undefined
 }
 
 /** A hub with a summary. */
@@ -132,7 +135,9 @@ export function createHubTable(
     /** The hubs for a kind of job, as of the last summary. */
     fitting(job: JobFacts): Fitting {
       const { policy, allowed, work } = job
-      const key = `${policy.hash} ${allowed} ${work.kind} ${work.digest} ${work.requires?.join() ?? ''}`
+      const wanted =
+        work === null ? '' : `${work.kind} ${work.digest} ${work.requires?.join() ?? ''}`
+      const key = `${policy.hash} ${allowed} ${wanted}`
       const kept = kinds.get(key)
       if (kept !== undefined) return kept
       const fitting = list(job)
@@ -148,6 +153,10 @@ function fitOf(
   { policy, work }: JobFacts,
   need: Uint32Array,
 ): { readonly isWarm: boolean; readonly freeSlots: number } | undefined {
+  if (work === null) {
+    const isFit = groups.some((group) => isAllowed(group, policy) && isIn(group, need))
+    return isFit ? { isWarm: true, freeSlots: isDraining ? 0 : slots.free } : undefined
+  }
   const lacks = work.requires?.some((name) => !mayContain(features, name)) ?? false
   const keys = offerKeys(work)
   let [warm, cold] = [-1, -1]
@@ -173,6 +182,12 @@ function isAllowed(group: NodeGroup, policy: CompiledPolicy): boolean {
   const isVouched =
     trust !== 'public' && policy.vouchers.some((name) => mayVouch(vouchers, name, policy.tenant))
   return NODE_TRUSTS.indexOf(isVouched ? trust : 'public') >= leastTrust(policy)
+}
+
+function isIn({ countries }: NodeGroup, need: Uint32Array): boolean {
+  for (const bit of countries.keys())
+    if ((((need[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 1) return true
+  return false
 }
 
 function mayVouch(vouchers: number, name: string, tenant: string): boolean {

@@ -1,17 +1,24 @@
 /**
  * The registry of one jurisdiction: the last summary of each hub, in memory only. Hubs write to it, and isolates of
- * the Worker read what has changed. After a restart it is empty until the hubs write again, within
- * {@link SUMMARY_EVERY_MS}; isolates keep what they know.
+ * the Worker read what has changed. After a restart it has no summaries until the hubs write again, within
+ * {@link SUMMARY_EVERY_MS}; isolates keep what they know. It stores the names of all hubs, one row for each.
  */
 import type { NodeId } from '#shared/base/ids.ts'
+import { openSchema, type Schema } from '#worker/platform/schema.ts'
+import type { DurableStorage } from '#worker/platform/storage.ts'
 import { nodesOf, type HubSummary } from './hub-summary.ts'
 import type { RegionView } from './place-node.ts'
 import { readSummary } from './summary-bytes.ts'
 
+const REGISTRY_SCHEMA: Schema = {
+  store: 'registry',
+  migrations: [['CREATE TABLE hubs (name TEXT PRIMARY KEY)']],
+}
+
 /** A hub writes at least this often, even if nothing has changed. */
 export const SUMMARY_EVERY_MS = 20_000
 /** A hub that has not written for this long is left out. */
-const SUMMARY_MAX_AGE_MS = 3 * SUMMARY_EVERY_MS
+export const SUMMARY_MAX_AGE_MS = 3 * SUMMARY_EVERY_MS
 /** Hubs of one jurisdiction. */
 const HUBS_KEPT = 2_000
 /** Departures that readers are told of; one that has missed more reads everything. */
@@ -22,6 +29,8 @@ export interface RegistryApi {
   publish(summary: Uint8Array): Promise<RegionNews>
   /** @param since where the last reading ended; null for everything */
   read(since: Reading | null): Promise<RegistryNews>
+  /** Names of all hubs that were ever open. A hub that is silent may still hold receipts. */
+  hubs(): Promise<string[]>
 }
 
 /** What a hub learns about its region when it publishes. */
@@ -59,9 +68,18 @@ interface Entry {
 export interface Registry {
   publish(bytes: Uint8Array): RegionNews
   read(since: Reading | null): RegistryNews
+  hubs(): string[]
 }
 
-export function createRegistry(epoch: string, nowMs: () => number): Registry {
+interface RegistryDeps {
+  /** Differs after each restart. */
+  readonly epoch: string
+  readonly storage: DurableStorage
+  readonly nowMs: () => number
+}
+
+export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registry {
+  storage.transactionSync(() => openSchema(storage, REGISTRY_SCHEMA))
   /** Those heard longest ago come first. */
   const entries = new Map<string, Entry>()
   const departures: { readonly hub: string; readonly at: number }[] = []
@@ -83,6 +101,8 @@ export function createRegistry(epoch: string, nowMs: () => number): Registry {
       const summary = readSummary(bytes)
       const { hub } = summary
       const before = entries.get(hub)
+      if (before === undefined)
+        storage.sql.exec('INSERT OR IGNORE INTO hubs (name) VALUES (?)', hub)
       if (before === undefined || before.summary.atMs <= summary.atMs) {
         last += 1
         entries.delete(hub)
@@ -95,10 +115,15 @@ export function createRegistry(epoch: string, nowMs: () => number): Registry {
         all.filter((each) => regionName(each.hub) === regionName(hub)),
       )
     },
+    hubs: () =>
+      storage.sql
+        .exec('SELECT name FROM hubs ORDER BY name')
+        .toArray()
+        .map((row) => String(row['name'])),
     read(since) {
       sweep()
       const oldest = departures.length < DEPARTURES_KEPT ? 0 : (departures[0]?.at ?? 0)
-      const isWhole = since === null || since.epoch !== epoch || since.at < oldest
+      const isWhole = since === null || since.epoch !== epoch || since.at < oldest || since.at < 0
       const changed = [...entries.values()].filter(({ at }) => isWhole || at > since.at)
       return {
         epoch,

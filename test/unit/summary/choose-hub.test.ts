@@ -6,14 +6,14 @@ import { effectiveCompute } from '#shared/law/compile-policy.ts'
 import { COUNTRIES, listCountries } from '#shared/law/region.ts'
 import type { Work } from '#shared/job/job.ts'
 import { chooseHubs, MOST_HUB_CALLS } from '#worker/summary/choose-hub.ts'
-import { createHubTable, type JobFacts } from '#worker/summary/hub-table.ts'
+import { createHubTable, type JobFacts, type WorkFacts } from '#worker/summary/hub-table.ts'
 import type { SummarisedNode } from '#worker/summary/summarise.ts'
 import { compiled, facts, policy } from '#test/support/hub/policies.ts'
 import { createRandom } from '#test/support/random.ts'
 import { canKeep, digest, nodeIn, regionOf, summaryOf } from '#test/support/summary/summaries.ts'
 
 const MODEL: Work = { kind: 'model', model: 'm', digest: digest(1), inputs: [] }
-const KERNEL: JobFacts['work'] = { kind: 'kernel', digest: digest(9) }
+const KERNEL: WorkFacts = { kind: 'kernel', digest: digest(9) }
 const warmIn = (country: string, more: Partial<SummarisedNode> = {}) =>
   nodeIn(country, { models: [{ digest: digest(1) }], kernels: 'any', ...more })
 
@@ -135,7 +135,7 @@ const network = fc.record({
     }),
     { minLength: 1, maxLength: 4 },
   ),
-  work: fc.constantFrom<JobFacts['work']>(MODEL, KERNEL, { kind: 'library', digest: digest(5) }),
+  work: fc.constantFrom<WorkFacts>(MODEL, KERNEL, { kind: 'library', digest: digest(5) }),
   seed: fc.integer(),
 })
 
@@ -212,7 +212,7 @@ describe('the choice of hubs, over random networks and policies', () => {
   })
 })
 
-function canRun(node: SummarisedNode, { kind, digest: wanted }: JobFacts['work']): boolean {
+function canRun(node: SummarisedNode, { kind, digest: wanted }: WorkFacts): boolean {
   if (kind === 'library') return node.kernels === 'any'
   if (kind === 'kernel') return node.kernels === 'any' || node.kernels.includes(wanted)
   return node.models.some((model) => model.digest === wanted)

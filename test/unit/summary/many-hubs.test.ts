@@ -4,7 +4,12 @@ import { decide } from '#shared/law/decide.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { chooseHubs } from '#worker/summary/choose-hub.ts'
 import { hubName, type HubRegion } from '#worker/summary/hub-region.ts'
-import { createHubTable, type HubTable, type JobFacts } from '#worker/summary/hub-table.ts'
+import {
+  createHubTable,
+  type HubTable,
+  type JobFacts,
+  type WorkFacts,
+} from '#worker/summary/hub-table.ts'
 import { OPEN_FROM, placeNode, surplusNodes } from '#worker/summary/place-node.ts'
 import type { SummarisedNode } from '#worker/summary/summarise.ts'
 import { compiled } from '#test/support/hub/policies.ts'
@@ -44,7 +49,7 @@ const POLICIES = [
   }),
   compiled({ id: 'far', compute: { allow: ['JP', 'AU'] }, storage: 'any', minEvidence: 'bounded' }),
 ]
-const WORKS: readonly JobFacts['work'][] = [
+const WORKS: readonly WorkFacts[] = [
   { kind: 'model', digest: digest(1) },
   { kind: 'text', digest: digest(2) },
   { kind: 'kernel', digest: digest(9) },
@@ -168,7 +173,7 @@ describe('many hubs', () => {
 /** What a hub does with a job: the real decision over its real nodes. */
 function takes(
   nodes: readonly SummarisedNode[],
-  { policy, allowed, work }: JobFacts,
+  { policy, allowed, work }: JobFacts & { readonly work: WorkFacts },
   warmOnly: boolean,
 ) {
   const fit = nodes.filter(({ facts }) => decide(policy, allowed, facts) === 'allow')

@@ -2,11 +2,12 @@
 import { describe, expect, it } from 'vitest'
 import { readSummary, packSummary } from '#worker/summary/summary-bytes.ts'
 import { createRegistry, SUMMARY_EVERY_MS, type RegistryNews } from '#worker/summary/registry.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { nodeIn, summaryOf } from '#test/support/summary/summaries.ts'
 
 function open(epoch = 'one') {
   let nowMs = 1_000
-  const registry = createRegistry(epoch, () => nowMs)
+  const registry = createRegistry({ epoch, storage: createSqliteStorage(), nowMs: () => nowMs })
   const publish = (hub: string, nodes = 0, more: Partial<Parameters<typeof summaryOf>[0]> = {}) =>
     registry.publish(
       packSummary(
@@ -55,6 +56,7 @@ describe('the registry', () => {
     wait(SUMMARY_EVERY_MS + 1)
     expect(registry.read(first)).toMatchObject({ gone: ['a-0'], isWhole: false })
     expect(hubs(registry.read(null))).toEqual(['a-1'])
+    expect(registry.hubs()).toEqual(['a-0', 'a-1'])
   })
 
   it('gives everything again to a reader of before a restart, or of before too many departures', () => {
