@@ -16,7 +16,7 @@ import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { ownSummary } from '#worker/hub/mesh/own-summary.ts'
 import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
-import type { RegionNews } from '#worker/summary/registry.ts'
+import type { NextHub, RegionNews } from '#worker/summary/registry.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
@@ -25,6 +25,7 @@ import type { PublicKey } from '#shared/base/signature.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { Outbox, type OutboxEntry } from '#worker/hub/receipts/outbox.ts'
 import type { HubGauges, HubStatus } from '#worker/protocols/hub.ts'
+import { moveNodes } from '#worker/hub/entrance/move-nodes.ts'
 import { createVouchers } from '#worker/hub/entrance/vouchers.ts'
 import { createSessionGate, type SessionGate, type SessionTenant } from './session/session-gate.ts'
 
@@ -88,14 +89,14 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   storage.transactionSync(() => openSchema(storage, HUB_SCHEMA))
   const outbox = new Outbox(storage)
   const delivery = createDelivery(outbox, { deliver: deps.deliver, wake: deps.wake, log })
-  let publisher: Publisher | undefined
+  let summaries: Summaries | undefined
   const network = await createHubNetwork({
     name,
     storage,
     peers: deps.peers,
     now,
     log,
-    onMember: () => publisher?.changed(),
+    onMember: () => summaries?.changed(),
   })
   const { libp2p, signer, peerId, directory, neighbours, mesh } = network
   const attestations = createAttestations(storage, now)
@@ -114,7 +115,9 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     log,
     onReceipt: () => delivery.onReceipt(),
   })
-  const gate = createGate(deps, network, { attestations, dispatcher })
+  summaries = createSummaries(deps, network, () => dispatcher.gauges())
+  const { next } = summaries
+  const gate = createGate(deps, network, { attestations, dispatcher, next })
   const sessions = createSessionGate({
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
     openTenant,
@@ -122,7 +125,6 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     randomBytes,
     log,
   })
-  publisher = createSummaries(deps, network, () => dispatcher.gauges())
   const review = (nodeId: string) =>
     directory.get(nodeId)?.evidence.attest?.(attestations.of(nodeId))
   const { publicKey: hubKey } = signer
@@ -151,33 +153,44 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
     gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
     async close() {
-      publisher?.stop()
+      summaries?.stop()
       mesh.stop()
       await libp2p.stop()
     },
   }
 }
 
+interface Summaries extends Publisher {
+  /** Where a node may go instead. */
+  readonly next: () => NextHub | null
+}
+
+/** Publishes the hub's summary, and moves nodes by what it learns of its region. */
 function createSummaries(
   deps: HubCoreDeps,
   { directory, peerId, signer }: HubNetwork,
   gauges: () => Pick<HubGauges, 'activeJobs' | 'waitingJobs'>,
-): Publisher {
+): Summaries {
   const { name: hub, jurisdiction, seats = LIMITS.hubNodes, isDraining = false, now } = deps
+  const { publish, random, clock = systemClock, log } = deps
   const own = { hub, jurisdiction, peerId, hubKey: signer.publicKey, seats, isDraining }
   const jobs = () => {
     const { activeJobs: active, waitingJobs: waiting } = gauges()
     return { active, waiting }
   }
-  const { publish, random, clock = systemClock, log } = deps
-  return createPublisher({
+  let region: RegionNews | undefined
+  const publisher = createPublisher({
     summarise: () => ownSummary({ ...own, directory, jobs, now }),
     publish,
-    onNews: () => {},
+    onNews(news) {
+      region = news
+      moveNodes({ directory, isDraining, now, log }, news)
+    },
     clock,
     random,
     log,
   })
+  return { ...publisher, next: () => region?.next ?? null }
 }
 
 function createGate(
@@ -186,10 +199,15 @@ function createGate(
   {
     attestations,
     dispatcher,
-  }: { readonly attestations: Attestations; readonly dispatcher: Dispatcher },
+    next,
+  }: {
+    readonly attestations: Attestations
+    readonly dispatcher: Dispatcher
+    readonly next: () => NextHub | null
+  },
 ): NodeGate {
   const { name: hub, anchor: place, clockResolutionMs, echoEveryMs, now, log } = deps
-  const { openTenant, voucherEveryMs } = deps
+  const { openTenant, voucherEveryMs, seats = LIMITS.hubNodes, isDraining = false } = deps
   return createNodeGate({
     libp2p,
     transport,
@@ -213,6 +231,7 @@ function createGate(
       voucherEveryMs,
     }),
     isPeer: (connection) => mesh.isPeer(connection),
+    seats: { seats, isDraining, next },
     log,
   })
 }
