@@ -6,6 +6,7 @@ export { Batch } from '#worker/jobs/batch.ts'
 export { Hub } from './hub/hub.ts'
 export { Kernels } from './kernels/kernels.ts'
 export { Ledger } from './ledger/ledger.ts'
+export { Registry } from './registry/registry.ts'
 export { Tenant } from './tenant/tenant.ts'
 
 const app = createApp(createIsolate())

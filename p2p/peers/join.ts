@@ -9,6 +9,7 @@ import { untilAborted } from '#shared/base/deadline.ts'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import type { Welcome } from '#p2p/stream/messages.ts'
 import type { LittoralNode } from './node.ts'
+import { MOST_REDIRECTS, redirected } from './redirect.ts'
 import type { WorkHandler } from '#p2p/work/work-handler.ts'
 import { serveWork } from '#p2p/work/work-server.ts'
 import { STREAM_CLOSE_MS } from '#p2p/stream/frame-stream.ts'
@@ -41,10 +42,18 @@ export function joinHub(options: JoinHubOptions) {
   const onState = options.onState ?? (() => {})
 
   const loop = async () => {
-    for (let failures = 0; !closing.signal.aborted;) {
+    let next: Multiaddr | undefined
+    for (let failures = 0, redirects = 0; !closing.signal.aborted;) {
       onState('connecting')
-      const { wasOnline, error } = await attend(options, closing.signal)
+      const { wasOnline, error, address } = await attend(options, closing.signal, next)
       if (closing.signal.aborted) return
+      next = address && redirects < MOST_REDIRECTS ? redirected(address, error) : undefined
+      if (next !== undefined) {
+        redirects += 1
+        log.info('hub.redirected', { redirects })
+        continue
+      }
+      redirects = 0
       failures = wasOnline ? 0 : failures + 1
       // An earlier retry than the hub asked for would be refused again.
       const delayMs = toldMs(error) + reconnectDelayMs(failures, random())
@@ -74,16 +83,26 @@ export function reconnectDelayMs(failures: number, random: number): number {
 
 interface Attendance {
   readonly wasOnline: boolean
+  /** Where it was dialled; undefined if none was found. */
+  readonly address: Multiaddr | undefined
   readonly error?: unknown
 }
 
-/** Serves one connection to the hub, from dial to end. */
-async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<Attendance> {
+/**
+ * Serves one connection to the hub, from dial to end.
+ * @param next the hub that another has named. @default the one that `locate` finds
+ */
+async function attend(
+  options: JoinHubOptions,
+  closing: AbortSignal,
+  next: Multiaddr | undefined,
+): Promise<Attendance> {
   const { node, handler, log, clock = systemClock, onState = () => {} } = options
   const opened = Promise.withResolvers<Stream>()
   const attempt = new AbortController()
   let connection: Connection | undefined
   let wasOnline = false
+  let address = next
   // A hub may open its stream before the dial returns, so the handler is set first.
   await node.handle(
     WORK_PROTOCOL,
@@ -100,7 +119,7 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
   )
   const signal = AbortSignal.any([closing, attempt.signal])
   try {
-    const address = await untilAborted(options.locate(signal), signal)
+    address ??= await untilAborted(options.locate(signal), signal)
     connection = await node.dial(address, { signal })
     const stream = await untilAborted(opened.promise, signal)
     stopTimer()
@@ -110,9 +129,9 @@ async function attend(options: JoinHubOptions, closing: AbortSignal): Promise<At
       onState('online', quarantine ?? undefined)
     }
     await serveWork(stream, handler, { log, clock, signal: closing, hubPeerId, onWelcome })
-    return { wasOnline }
+    return { wasOnline, address }
   } catch (error) {
-    return { wasOnline, error }
+    return { wasOnline, address, error }
   } finally {
     stopTimer()
     attempt.abort(new AppError('cancelled', 'The attempt is over.'))

@@ -1,5 +1,6 @@
 /** Errors that cross the work stream, as codes of the shared table. */
 import { z } from 'zod'
+import { NodeId } from '#shared/base/ids.ts'
 import { AppError, errorCode, factsOf, toWireError, type ErrorMeta } from '#shared/base/errors.ts'
 import { jsonFrame, readJson, type Frame } from './frames.ts'
 import { ERROR_DETAIL_CHARS, ErrorBody } from './messages.ts'
@@ -35,9 +36,10 @@ export function readWireError(frame: Frame): AppError {
   return errorOf(readJson(ErrorBody, frame))
 }
 
-/** Facts accepted from a hub only: when the node may return. */
+/** Facts accepted from a hub only: when the node may return, and where else it may go. */
 const HubFacts = z.object({
   retryAfterSeconds: z.int().min(1).max(REJOIN_MAX_SECONDS).optional(),
+  next: z.strictObject({ hub: z.string().regex(/^[a-z0-9-]{1,64}$/), peerId: NodeId }).optional(),
 })
 
 /** Reads the hub's refusal of this node. */

@@ -25,11 +25,11 @@ export const SETTINGS: readonly Setting[] = [
     purpose: 'signs the admission tokens of nodes and marks API keys; 32 random bytes in hex',
   },
   {
-    name: 'HUBS',
+    name: 'HUB_REGIONS',
     kind: 'var',
     without: 'there is no hub',
     purpose:
-      'hubs as name:jurisdiction, nearest first, such as hub-0:any,hub-eu:eu; name:jurisdiction@lat/lon/km makes an anchor',
+      'regions of hubs as name:jurisdiction*most, nearest first, such as us:us*4,eu:eu*8; name:jurisdiction@lat/lon/km has an anchor',
   },
   {
     name: 'JURISDICTION',

@@ -39,8 +39,8 @@ export interface StackOptions {
   readonly prepare?: () => Promise<void>
   /** @default dist/worker-simulated */
   readonly bundleDir?: string
-  /** @default hub-0:any */
-  readonly hubs?: string
+  /** @default hub:any */
+  readonly regions?: string
   /** Restarts chain, workerd and nodes when they end. @default no restart */
   readonly keeper?: Keeper
   /** Address of workerd's inspector. @default none */
@@ -123,7 +123,7 @@ async function bringUp(options: StackOptions, { step, closers, close }: Bringing
     ...(options.inspector === undefined ? {} : { inspector: options.inspector }),
     log,
     vars: {
-      HUBS: options.hubs ?? 'hub-0:any',
+      HUB_REGIONS: options.regions ?? 'hub:any',
       INGRESS_COUNTRY: options.ingressCountry ?? 'DE',
       CHAIN_RPC: chain.rpc,
       PUBLIC_RPC: chain.rpc,

@@ -22,6 +22,7 @@ export const ERRORS = {
   internal: row(500, 'server_error', 'Internal error', true),
   node_lost: row(502, 'server_error', 'The node was lost during the job', true),
   file_corrupt: row(502, 'server_error', 'A model file does not match its manifest', true),
+  hub_full: row(503, 'service_unavailable_error', 'The hub takes no more nodes', true),
   no_capacity: row(503, 'service_unavailable_error', 'No node available', true),
   deadline_unmeetable: row(503, 'service_unavailable_error', 'The deadline cannot be met', true),
   node_timeout: row(504, 'server_error', 'The node did not answer in time', true),
@@ -49,6 +50,8 @@ export interface ErrorMeta {
   readonly predictedMs?: number
   /** The rest of a quota. */
   readonly standing?: object
+  /** Another hub that a refused node may try, and its peer id. */
+  readonly next?: { readonly hub: string; readonly peerId: string }
   /** No later try to load this model on this node can succeed. */
   readonly isFinal?: boolean
 }
@@ -62,6 +65,7 @@ const MORE_FACTS = {
   residency_ingress_denied: ['needed', 'refusals'],
   rate_limited: ['retryAfterSeconds', 'standing'],
   file_corrupt: ['isFinal'],
+  hub_full: ['next'],
   no_capacity: ['retryAfterSeconds', 'needed', 'isFinal'],
   deadline_unmeetable: ['retryAfterSeconds', 'predictedMs'],
 } as const satisfies Partial<Record<ErrorCode, readonly (keyof ErrorMeta)[]>>

@@ -1,13 +1,14 @@
 /** Configuration and Durable Object namespaces for tests that run parts of the Worker in this process. */
-import type { Config, HubConfig, ObjectNamespace } from '#worker/platform/config.ts'
+import type { Config, ObjectNamespace, RegionConfig } from '#worker/platform/config.ts'
 
 /** A configuration without keys, chain or attesters. */
 export function plainConfig(
-  hubs: readonly HubConfig[],
+  regions: readonly Omit<RegionConfig, 'shards'>[],
   deployment: Config['deployment'] = 'any',
 ): Config {
   return {
-    hubs,
+    regions: regions.map((region) => ({ shards: 1, ...region })),
+    hubSeats: 500,
     deployment,
     ingressCountry: 0,
     hubAddress: '',

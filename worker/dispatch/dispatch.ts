@@ -1,44 +1,17 @@
 /** Chooses the hubs that may take a job, and sends it to them. */
 import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import type { CompiledPolicy } from '#shared/law/policy.ts'
-import type { Config, HubConfig, WorkerEnv } from '#worker/platform/config.ts'
+import type { Config } from '#worker/platform/config.ts'
 import { canStore, openHub } from '#worker/protocols/durable-objects.ts'
 import { packEnvelope, readOutcome, throwRefusal } from '#worker/protocols/envelope.ts'
 import { refusalOf, type HubRefusal } from '#worker/protocols/steering.ts'
+import { chooseHubs, MOST_HUB_CALLS, type HubTurn } from '#worker/summary/choose-hub.ts'
 import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
+import { hubNamed, hubsForJob, requireHubs, type Deployment } from './hubs.ts'
 
 /** A hub ends each job in time itself. One that is silent for this much longer is given up. */
 export const HUB_GRACE_MS = 1_000
-
-/**
- * The hubs that may take a job under this policy, nearest first. A hub stores receipts, so the
- * policy's storage pin applies to it.
- */
-export function eligibleHubs(
-  policy: Pick<CompiledPolicy, 'storage'>,
-  config: Pick<Config, 'hubs' | 'deployment'>,
-): HubConfig[] {
-  return config.hubs.filter((hub) => canStore(policy.storage, hub.jurisdiction, config))
-}
-
-/** @throws {AppError} residency_unsatisfiable where no hub may hold a job of this policy */
-export function requireHubs(policy: Pick<CompiledPolicy, 'storage'>, config: Config): HubConfig[] {
-  const hubs = eligibleHubs(policy, config)
-  if (hubs.length > 0) return hubs
-  const rule = 'storage.jurisdiction'
-  throw new AppError(
-    'residency_unsatisfiable',
-    `No hub keeps records in ${policy.storage} (${rule}).`,
-    { meta: { rule, needed: `a hub in jurisdiction ${policy.storage}` } },
-  )
-}
-
-export interface Target {
-  readonly env: Pick<WorkerEnv, 'HUB'>
-  readonly config: Config
-}
 
 interface Job {
   readonly request: DispatchRequest
@@ -51,7 +24,11 @@ interface Job {
  * @throws {AppError} the hub's error; no_capacity rather than residency_unsatisfiable where a hub
  * had an allowed node
  */
-export function dispatch(target: Target, job: Job, signal: AbortSignal): Promise<DispatchResult> {
+export function dispatch(
+  target: Deployment,
+  job: Job,
+  signal: AbortSignal,
+): Promise<DispatchResult> {
   return tryHubs(target, job, { signal, read: readOutcome })
 }
 
@@ -60,7 +37,7 @@ export function dispatch(target: Target, job: Job, signal: AbortSignal): Promise
  * @throws {AppError} for a failure before the first byte; the chunks throw later ones
  */
 export function dispatchStream(
-  target: Target,
+  target: Deployment,
   job: Job,
   signal: AbortSignal,
 ): Promise<StreamedAnswer> {
@@ -74,25 +51,22 @@ async function openStream(response: Response): Promise<StreamedAnswer> {
 }
 
 async function tryHubs<T>(
-  { env, config }: Target,
+  target: Deployment,
   { request, payload }: Job,
   call: Pick<HubCall<T>, 'signal' | 'read'>,
 ): Promise<T> {
-  const hubs = requireHubs(request.policy, config)
+  const { env, config } = target
+  requireHubs(request.policy, config)
   const startedMs = performance.now()
-  const hopeless = new Set<HubConfig>()
+  const done = new Set<string>()
+  const choice = chooseHubs(await hubsForJob(target), request, { random: Math.random })
+  const named: HubTurn[] = []
   let failure: HubRefusal | undefined
-  let turns: HubTurn[] = []
-  // If any hub has the model warm, no hub loads it: each hub is first asked for a warm node only.
-  if ('model' in request.work && hubs.length > 1)
-    for (const hub of hubs) turns.push({ hub, warmOnly: true })
-  for (const hub of hubs) turns.push({ hub, warmOnly: false })
   for (;;) {
-    const [turn, ...rest] = turns
+    const turn = named.shift() ?? choice.next().value
     if (turn === undefined) break
-    turns = rest
     const { hub, warmOnly } = turn
-    if (hopeless.has(hub)) continue
+    if (done.has(hub.name)) continue
     // All hubs share one timeout: a client that retries later must find the request ended.
     const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
     if (timeoutMs < 1) break
@@ -104,18 +78,22 @@ async function tryHubs<T>(
       const refusal = refusalOf(error)
       const { mayAskElsewhere, tryHubs } = refusal.steering
       if (!mayAskElsewhere) throw refusal
-      if (refusal.code === 'residency_unsatisfiable' || lacksFeatures(refusal)) hopeless.add(hub)
+      if (!warmOnly || refusal.code === 'residency_unsatisfiable' || lacksFeatures(refusal))
+        done.add(hub.name)
       failure = nearer(failure, refusal)
-      turns = preferNamed(turns, tryHubs)
+      named.push(...turnsTo(tryHubs, request, config))
     }
   }
   throw failure ?? new AppError('no_capacity', 'No hub answered.')
 }
 
-/** Moves hubs that a refusal names to the front. They decide for themselves. */
-function preferNamed(turns: readonly HubTurn[], named: readonly string[]): HubTurn[] {
-  const isNamed = ({ hub }: HubTurn) => named.includes(hub.name)
-  return [...turns.filter(isNamed), ...turns.filter((turn) => !isNamed(turn))]
+/** Turns to the hubs that a refusal names and that may keep the job's records. They decide for themselves. */
+function turnsTo(names: readonly string[], { policy }: DispatchRequest, config: Config): HubTurn[] {
+  return names.slice(0, MOST_HUB_CALLS).flatMap((name) => {
+    const hub = hubNamed(config, name)
+    const mayKeep = hub !== undefined && canStore(policy.storage, hub.jurisdiction, config)
+    return mayKeep ? [{ hub, warmOnly: false }] : []
+  })
 }
 
 /**
@@ -142,11 +120,6 @@ function lacksFeatures({ steering }: HubRefusal): boolean {
 
 function rank({ meta }: AppError): number {
   return COMPUTE_RULES.findIndex((rule) => rule === meta.rule)
-}
-
-interface HubTurn {
-  readonly hub: HubConfig
-  readonly warmOnly: boolean
 }
 
 interface HubStub {

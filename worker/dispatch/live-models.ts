@@ -3,18 +3,20 @@ import { manifestDigest } from '#shared/job/model.ts'
 import { findManifest } from '#worker/body/find-manifest.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
-import type { HubConfig } from '#worker/platform/config.ts'
+import type { HubName } from '#worker/summary/hub-region.ts'
+import { deploymentOf, hubsToday, knownHubs } from './hubs.ts'
 import type { HubStatus } from '#worker/protocols/hub.ts'
 
 export interface LiveHub {
-  readonly config: HubConfig
+  readonly config: HubName
   readonly status: HubStatus
 }
 
 /** All hubs that answer. Others are left out and logged. */
 export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
   const { config } = c.var
-  const asked = config.hubs.map(async (hub) => ({
+  const hubs = knownHubs(await hubsToday(deploymentOf(c)))
+  const asked = hubs.map(async (hub) => ({
     config: hub,
     status: await openHub(c.env, hub, config).status(),
   }))
@@ -22,7 +24,7 @@ export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
   return answers.flatMap((answer, i) => {
     if (answer.status === 'fulfilled') return [answer.value]
     c.var.log.error('hub.failed', {
-      hub: config.hubs[i]?.name,
+      hub: hubs[i]?.name,
       cause: answer.reason instanceof Error ? answer.reason.message : 'unknown',
     })
     return []

@@ -5,7 +5,8 @@ import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { callerOf, type AppContext } from '#worker/gate/context.ts'
-import { dispatch, dispatchStream, type Target } from './dispatch.ts'
+import { dispatch, dispatchStream } from './dispatch.ts'
+import { deploymentOf, type Deployment } from './hubs.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import type {
   DispatchHead,
@@ -78,8 +79,8 @@ async function admitJob(
   c: AppContext,
   { work, units, priceMicroUsd }: PricedWork,
   { choice, stream }: { readonly choice: ResidencyChoice; readonly stream: boolean },
-): Promise<{ request: DispatchRequest; spend: SpendReserve; target: Target }> {
-  const { config, requestId, startedMs, deadlineMs, traceparent } = c.var
+): Promise<{ request: DispatchRequest; spend: SpendReserve; target: Deployment }> {
+  const { requestId, startedMs, deadlineMs, traceparent } = c.var
   const timeoutMs = timeLeft(deadlineMs, performance.now() - startedMs)
   const caller = callerOf(c)
   const { policy, allowed } = await chooseResidency(c, choice)
@@ -100,7 +101,11 @@ async function admitJob(
     nodeId: null,
     traceparent,
   }
-  return { request, spend, target: { env: c.env, config } }
+  return {
+    request,
+    spend,
+    target: deploymentOf(c),
+  }
 }
 
 /** @throws {AppError} deadline_unmeetable when the deadline has passed */

@@ -16,12 +16,19 @@ import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createHubNetwork, type HubNetwork } from '#worker/hub/mesh/hub-network.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
+import { ownSummary } from '#worker/hub/mesh/own-summary.ts'
+import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
+import type { NextHub, RegionNews } from '#worker/summary/registry.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import type { Jurisdiction } from '#shared/law/policy.ts'
+import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
 import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
 import type { HubGauges, HubStatus } from '#worker/protocols/hub.ts'
+import { moveNodes } from '#worker/hub/entrance/move-nodes.ts'
 import { createVouchers } from '#worker/hub/entrance/vouchers.ts'
 import { createSessionGate, type SessionGate, type SessionTenant } from './session/session-gate.ts'
 
@@ -45,6 +52,15 @@ export interface HubCoreDeps {
   /** Largest lag of the runtime's clock behind real time, in ms. */
   readonly clockResolutionMs: number
   readonly peers: readonly PeerHub[]
+  readonly jurisdiction: Jurisdiction
+  /** Most nodes. @default LIMITS.hubNodes */
+  readonly seats?: number | undefined
+  /** The hub takes no nodes and sends its own away. @default false */
+  readonly isDraining?: boolean | undefined
+  /** Hands the hub's summary to the registry. */
+  readonly publish: (summary: Uint8Array) => Promise<RegionNews>
+  /** Of publications. @default systemClock */
+  readonly clock?: Clock | undefined
   /** @default LIMITS.echoEveryMs */
   readonly echoEveryMs?: number | undefined
   /** @default half of AUTH_CACHE_MS */
@@ -74,7 +90,15 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const { name, storage, domain, openTenant, now, log } = deps
   storage.transactionSync(() => openSchema(storage, HUB_SCHEMA))
   const outbox = new Outbox(storage)
-  const network = await createHubNetwork({ name, storage, peers: deps.peers, now, log })
+  let summaries: Summaries | undefined
+  const network = await createHubNetwork({
+    name,
+    storage,
+    peers: deps.peers,
+    now,
+    log,
+    onMember: () => summaries?.changed(),
+  })
   const { libp2p, signer, peerId, directory, neighbours, mesh } = network
   const attestations = createAttestations(storage, now)
   const clock = createTimerWheel(systemClock)
@@ -105,7 +129,9 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     log,
     clock,
   })
-  const gate = createGate(deps, network, { attestations, dispatcher, clock })
+  summaries = createSummaries(deps, network, () => dispatcher.gauges())
+  const { next } = summaries
+  const gate = createGate(deps, network, { attestations, dispatcher, clock, next })
   const sessions = createSessionGate({
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
     openTenant,
@@ -141,25 +167,60 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
     gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
     async close() {
+      summaries?.stop()
       mesh.stop()
       await libp2p.stop()
     },
   }
 }
 
+interface Summaries extends Publisher {
+  /** Where a node may go instead. */
+  readonly next: () => NextHub | null
+}
+
+/** Publishes the hub's summary, and moves nodes by what it learns of its region. */
+function createSummaries(
+  deps: HubCoreDeps,
+  { directory, peerId, signer }: HubNetwork,
+  gauges: () => Pick<HubGauges, 'activeJobs' | 'waitingJobs'>,
+): Summaries {
+  const { name: hub, jurisdiction, seats = LIMITS.hubNodes, isDraining = false, now } = deps
+  const { publish, random, clock = systemClock, log } = deps
+  const own = { hub, jurisdiction, peerId, hubKey: signer.publicKey, seats, isDraining }
+  const jobs = () => {
+    const { activeJobs: active, waitingJobs: waiting } = gauges()
+    return { active, waiting }
+  }
+  let region: RegionNews | undefined
+  const publisher = createPublisher({
+    summarise: () => ownSummary({ ...own, directory, jobs, now }),
+    publish,
+    onNews(news) {
+      region = news
+      moveNodes({ directory, isDraining, now, log }, news)
+    },
+    clock,
+    random,
+    log,
+  })
+  return { ...publisher, next: () => region?.next ?? null }
+}
+
 interface GateParts {
   readonly attestations: Attestations
   readonly dispatcher: Dispatcher
   readonly clock: Clock
+  readonly next: () => NextHub | null
 }
 
 function createGate(
   deps: HubCoreDeps,
   { libp2p, transport, signer, peerId, directory, echoes, mesh }: HubNetwork,
-  { attestations, dispatcher, clock }: GateParts,
+  { attestations, dispatcher, clock, next }: GateParts,
 ): NodeGate {
   const { name: hub, anchor: place, clockResolutionMs, echoEveryMs, now, log } = deps
-  const { openTenant, voucherEveryMs } = deps
+  const { openTenant, voucherEveryMs, seats = LIMITS.hubNodes, isDraining = false } = deps
   return createNodeGate({
     libp2p,
     transport,
@@ -184,6 +245,7 @@ function createGate(
       voucherEveryMs,
     }),
     isPeer: (connection) => mesh.isPeer(connection),
+    seats: { seats, isDraining, next },
     log,
   })
 }

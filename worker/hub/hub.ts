@@ -17,12 +17,14 @@ import {
   openHub,
   openKernels,
   openLedger,
+  openRegistry,
   openTenant,
   type HubApi,
 } from '#worker/protocols/durable-objects.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { DUPLICATE_JOB } from '#worker/protocols/ledger.ts'
 import type { ReceiptGroup } from '#shared/audit/receipt-group.ts'
+import { findHub, hubName } from '#worker/summary/hub-region.ts'
 import { createHubCore, type HubCore } from './core.ts'
 import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import type { KernelRegisters } from '#worker/hub/bans/ban-list.ts'
@@ -152,8 +154,13 @@ export class Hub extends DurableObject<Env> implements HubApi {
   async #start(): Promise<HubCore> {
     const name = this.ctx.id.name
     if (name === undefined) throw new AppError('internal', 'A hub must be opened by its name.')
+    const { regions, hubSeats } = readConfig(this.env)
+    const found = findHub(regions, name)
     return createHubCore({
       name,
+      seats: hubSeats,
+      // A region that was made smaller sends the nodes of the hubs that it lost to the others.
+      isDraining: found === undefined,
       storage: this.ctx.storage,
       domain: domainOf(Number(this.env.CHAIN_ID), this.env.SETTLEMENT_ADDRESS),
       manifests: MANIFESTS,
@@ -168,16 +175,22 @@ export class Hub extends DurableObject<Env> implements HubApi {
       now: Date.now,
       random: Math.random,
       log: this.#log,
-      anchor: readConfig(this.env).hubs.find((hub) => hub.name === name)?.anchor ?? null,
+      // Only the first hub of a region measures nodes: the others stand wherever the platform puts them.
+      anchor: found?.shard === 0 ? (found.region.anchor ?? null) : null,
       // Workers' clocks have whole milliseconds and stand still between I/O events.
       clockResolutionMs: 1,
       peers: this.#peers(name),
+      jurisdiction: this.#jurisdiction(),
+      publish: (summary) => {
+        const config = readConfig(this.env)
+        return openRegistry(this.env, homeOf(this.#jurisdiction(), config), config).publish(summary)
+      },
     })
   }
 
   #registers(): KernelRegisters {
     const config = readConfig(this.env)
-    const homes = new Set(config.hubs.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
+    const homes = new Set(config.regions.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
     const own = homeOf(this.#jurisdiction(), config)
     homes.delete(own)
     const open = (home: Jurisdiction) => openKernels(this.env, home, config)
@@ -185,13 +198,14 @@ export class Hub extends DurableObject<Env> implements HubApi {
   }
 
   #jurisdiction(): Jurisdiction {
-    const { hubs } = readConfig(this.env)
-    return hubs.find((hub) => hub.name === this.ctx.id.name)?.jurisdiction ?? 'any'
+    const { regions } = readConfig(this.env)
+    return findHub(regions, this.ctx.id.name ?? '')?.region.jurisdiction ?? 'any'
   }
 
   #peers(own: string): PeerHub[] {
     const config = readConfig(this.env)
-    return config.hubs
+    return config.regions
+      .map((region) => hubName(region, 0))
       .filter(({ name }) => name !== own)
       .map((hub) => {
         const stub = () => openHub(this.env, hub, config)

@@ -22,7 +22,10 @@ export interface WorkerEnv {
   readonly LEDGER: ObjectNamespace
   readonly BATCH: ObjectNamespace
   readonly KERNELS: ObjectNamespace
-  readonly HUBS: string
+  readonly REGISTRY: ObjectNamespace
+  readonly HUB_REGIONS: string
+  /** Most nodes of a hub. @default 500 */
+  readonly HUB_SEATS?: string
   readonly JURISDICTION: string
   readonly INGRESS_COUNTRY: string
   readonly HUB_ADDRESS: string
@@ -42,16 +45,21 @@ export interface WorkerEnv {
 /** Set at build time; see `place.ts`. */
 declare const __SIMULATED_PLACES__: boolean
 
-export interface HubConfig {
+/** A region of hubs: `NAME-0`, `NAME-1` and so on, each opened when the others are nearly full. */
+export interface RegionConfig {
   readonly name: string
   readonly jurisdiction: Jurisdiction
-  /** An anchor's location, for measuring round trips; null for other hubs. */
+  /** Most hubs that it may have. */
+  readonly shards: number
+  /** The location of its first hub, which then measures round trips; null for a region without an anchor. */
   readonly anchor?: AnchorPlace | null
 }
 
 export interface Config {
   /** Nearest first. */
-  readonly hubs: readonly HubConfig[]
+  readonly regions: readonly RegionConfig[]
+  /** Most nodes of a hub. */
+  readonly hubSeats: number
   /** `cloudflare` offers every jurisdiction; any other value is the one place of a self-hosted deployment. */
   readonly deployment: 'cloudflare' | Jurisdiction
   /** Country bit where TLS ends, unless something nearer says otherwise. */
@@ -70,16 +78,18 @@ export interface Config {
 }
 
 const Vars = z.object({
-  HUBS: z.string().max(4_096),
+  HUB_REGIONS: z.string().max(8_192),
+  HUB_SEATS: z.coerce.number().int().min(1).max(LIMITS.hubNodes).default(LIMITS.hubNodes),
   JURISDICTION: z.enum(['cloudflare', ...JURISDICTIONS]),
 })
 
 /** @throws on an invalid variable: a misconfigured deployment must not answer */
 export const readConfig = memoizeByObject((env: WorkerEnv): Config => {
   refuseMadeUpPlaces(env)
-  const { HUBS, JURISDICTION } = Vars.parse(env)
+  const { HUB_REGIONS, HUB_SEATS, JURISDICTION } = Vars.parse(env)
   return {
-    hubs: parseHubs(HUBS),
+    regions: parseRegions(HUB_REGIONS),
+    hubSeats: HUB_SEATS,
     deployment: JURISDICTION,
     ingressCountry: countryBit(env.INGRESS_COUNTRY || undefined),
     hubAddress: env.HUB_ADDRESS,
@@ -108,27 +118,37 @@ function refuseMadeUpPlaces({ SIMULATED_PLACES }: WorkerEnv): void {
   )
 }
 
-/** Parses `fra:eu@50.11/8.68/25`: name, jurisdiction, and for an anchor latitude, longitude and uncertainty in km. */
-const HUB = /^([a-z0-9-]{1,64}):([a-z-]+)(?:@(-?[\d.]+)\/(-?[\d.]+)(?:\/([\d.]+))?)?$/
+/**
+ * Parses `eu-west:eu*4@50.11/8.68/25`: name, jurisdiction, most hubs (one if absent), and for an anchor latitude,
+ * longitude and uncertainty in km.
+ */
+const REGION =
+  /^([a-z0-9-]{1,56}):([a-z-]+)(?:\*(\d{1,4}))?(?:@(-?[\d.]+)\/(-?[\d.]+)(?:\/([\d.]+))?)?$/
+const MOST_REGIONS = 64
+const MOST_SHARDS = 1_000
 
-function parseHubs(text: string): HubConfig[] {
-  const hubs = text.split(',').map((entry): HubConfig => {
-    const [, name, jurisdiction, lat, lon, slackKm = '0'] = HUB.exec(entry) ?? []
+function parseRegions(text: string): RegionConfig[] {
+  const regions = text.split(',').map((entry): RegionConfig => {
+    const [, name, jurisdiction, shards = '1', lat, lon, slackKm = '0'] = REGION.exec(entry) ?? []
     if (name === undefined)
-      throw new AppError('internal', `HUBS: ${entry} is not name:jurisdiction[@lat/lon[/slackKm]].`)
+      throw new AppError(
+        'internal',
+        `HUB_REGIONS: ${entry} is not name:jurisdiction[*hubs][@lat/lon[/slackKm]].`,
+      )
     const place = { lat: Number(lat), lon: Number(lon), slackKm: Number(slackKm) }
     return {
       name,
       jurisdiction: z.enum(JURISDICTIONS).parse(jurisdiction),
+      shards: z.int().min(1).max(MOST_SHARDS).parse(Number(shards)),
       anchor:
         lat === undefined
           ? null
           : AnchorPlace.parse({ ...place, isSimulated: __SIMULATED_PLACES__ }),
     }
   })
-  if (hubs.length <= LIMITS.hubPeers && new Set(hubs.map(({ name }) => name)).size === hubs.length)
-    return hubs
-  throw new AppError('internal', `HUBS names a hub twice, or more than ${LIMITS.hubPeers}.`)
+  const names = new Set(regions.map(({ name }) => name))
+  if (regions.length <= MOST_REGIONS && names.size === regions.length) return regions
+  throw new AppError('internal', `HUB_REGIONS names a region twice, or more than ${MOST_REGIONS}.`)
 }
 
 function parseAttesters(text: string | undefined): PublicKey[] {

@@ -12,6 +12,7 @@ import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import { batchJurisdiction, type BatchApi, type BatchSpec } from './batch.ts'
 import type { Config, ObjectNamespace, WorkerEnv } from '#worker/platform/config.ts'
+import type { RegistryApi } from '#worker/summary/registry.ts'
 import type { HubGauges, HubStatus, NodeStanding } from './hub.ts'
 import type { KernelRegisterApi } from './kernels.ts'
 import type { LedgerApi } from './ledger.ts'
@@ -59,7 +60,7 @@ export function openObject(
   )
 }
 
-type ObjectBinding = 'HUB' | 'TENANT' | 'LEDGER' | 'KERNELS' | 'BATCH'
+type ObjectBinding = 'HUB' | 'TENANT' | 'LEDGER' | 'KERNELS' | 'REGISTRY' | 'BATCH'
 type Open<Binding extends ObjectBinding, Which, Api> = (
   env: Pick<WorkerEnv, Binding>,
   which: Which,
@@ -87,6 +88,10 @@ export const openLedger = opener<'LEDGER', Jurisdiction, LedgerApi>('LEDGER', in
 export const openKernels = opener<'KERNELS', Jurisdiction, KernelRegisterApi>(
   'KERNELS',
   inHome('kernels'),
+)
+export const openRegistry = opener<'REGISTRY', Jurisdiction, RegistryApi>(
+  'REGISTRY',
+  inHome('registry'),
 )
 /** The object's name holds the tenant: for another tenant the same id opens another object, which is empty. */
 export const openBatch = opener<'BATCH', Pick<BatchSpec, 'tenant' | 'id'>, BatchApi>(

@@ -19,7 +19,7 @@ beforeAll(async () => {
   key = join(dir, 'attester.json')
   const { stdout } = await attest(['key', '--key', key])
   const ATTESTERS = stdout.split('ATTESTERS: ')[1]?.trim() ?? ''
-  worker = await startTestWorker('production', { ATTESTERS, HUBS: 'hub-a:any,hub-b:any' })
+  worker = await startTestWorker('production', { ATTESTERS, HUB_REGIONS: 'hub-a:any,hub-b:any' })
 })
 afterAll(async () => {
   await worker?.close()

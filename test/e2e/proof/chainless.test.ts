@@ -13,7 +13,7 @@ import { useWorker } from '#test/support/stack/worker.ts'
 import { openOnce } from '#test/support/open-once.ts'
 
 const worker = useWorker('development', {
-  HUBS: 'hub-0:any',
+  HUB_REGIONS: 'hub:any',
   LOG_KEY: `0x${'0123456789abcdef'.repeat(4)}`,
 })
 const acme = openOnce(() =>

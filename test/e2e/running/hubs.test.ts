@@ -12,7 +12,7 @@ import { until } from '#test/support/poll.ts'
 import { useWorker } from '#test/support/stack/worker.ts'
 
 /** Three hubs on this machine that claim to be in Frankfurt. */
-const HUBS = ['hub-a', 'hub-b', 'hub-c'].map((name) => `${name}:any@50.11/8.68/10`).join(',')
+const HUB_REGIONS = ['hub-a', 'hub-b', 'hub-c'].map((name) => `${name}:any@50.11/8.68/10`).join(',')
 
 const KERNEL = {
   kernel: {
@@ -23,7 +23,7 @@ const KERNEL = {
   buffers: [{ binding: 0, access: 'read_write', data: 'AAAAAA==', return: true }],
 }
 
-const worker = useWorker('development', { HUBS, INGRESS_COUNTRY: 'DE' })
+const worker = useWorker('development', { HUB_REGIONS, INGRESS_COUNTRY: 'DE' })
 let auditor: string
 const nodes: NodeCore[] = []
 beforeAll(async () => {
@@ -75,11 +75,11 @@ async function shown(node: NodeCore, key = auditor) {
 
 describe('[PL6] hubs in workerd', () => {
   it('bound the place of a node near all three by round trips, and sign it as simulated', async () => {
-    const node = await join('DE', 'hub-b')
+    const node = await join('DE', 'hub-b-0')
     await until('bounded', async () => (await shown(node))?.evidence === 'bounded')
     const seen = await shown(node)
     expect(seen).toMatchObject({ source: 'simulated', quarantine: null })
-    expect(seen?.evidenceReasons.join(' ')).toMatch(/hub-a .*hub-b |hub-b .*hub-a /)
+    expect(seen?.evidenceReasons.join(' ')).toMatch(/hub-a-0 .*hub-b-0 |hub-b-0 .*hub-a-0 /)
   })
 
   it('[PL7] serve a policy that requires a bounded place with a node of another hub than the first', async () => {
@@ -105,13 +105,13 @@ describe('[PL6] hubs in workerd', () => {
     const id = answer.headers.get('x-littoral-receipt')
     const { body } = await worker.call('GET', `/v1/receipts/${id}`, { key })
     expect(ReceiptDocument.parse(body).receipt.receipt.ticket).toMatchObject({
-      hub: 'hub-b',
+      hub: 'hub-b-0',
       place: { evidence: 'bounded' },
     })
   })
 
   it('quarantine a node that claims a country excluded by round trips, and tell it why', async () => {
-    const node = await join('US', 'hub-c')
+    const node = await join('US', 'hub-c-0')
     await until('quarantined', async () => (await shown(node))?.quarantine != null)
     expect((await shown(node))?.quarantine).toMatch(/claims US.*US is at least/)
     // The public sees a node's country, but no round trips by which it could be located.

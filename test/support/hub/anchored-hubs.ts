@@ -189,6 +189,8 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
     // Node's clock is finer than a hundredth of a millisecond.
     clockResolutionMs: 0.01,
     echoEveryMs: parts.echoEveryMs,
+    jurisdiction: 'any',
+    publish: () => Promise.resolve({ open: 1, nodes: 0, next: null }),
     peers: parts.cities
       .filter((other) => other !== city)
       .map((other) => peerOf(other, { own: name, hubs: parts.hubs })),

@@ -18,7 +18,7 @@ import type { Member } from '#worker/hub/members/directory.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { TENANT } from '#test/support/hub/policies.ts'
 import { createRandom, type Random } from '../random.ts'
-import { plainConfig } from '../worker-config.ts'
+import { namespaceOf, plainConfig } from '../worker-config.ts'
 import { drawNarrowing, drawNode, drawPolicy, oneOf, type DrawnNode } from './draw.ts'
 import { DOMAIN, createSimulatedHub, hubNamespace, joinHub } from './network.ts'
 import type { SimulatedHub, Joined } from './network.ts'
@@ -90,7 +90,7 @@ export async function simulateWorld(seed: number, signer: Signer): Promise<Lives
   for (let n = 0, count = 1 + random.below(3); n < count; n += 1) {
     const jurisdiction = n === 0 ? 'any' : oneOf(random, ['any', 'eu'] as const)
     const onSign = () => random.chance(0.15) && disturb(world)
-    hubs.push(createSimulatedHub({ name: `hub-${n}`, jurisdiction, random, signer, onSign }))
+    hubs.push(createSimulatedHub({ name: `hub-${n}-0`, jurisdiction, random, signer, onSign }))
   }
   for (const nodeId of world.nodeIds) join(world, nodeId)
   try {
@@ -129,7 +129,10 @@ async function live(world: World): Promise<void> {
     world.count.mixed += 1
   const leaving = new AbortController()
   if (random.chance(0.05)) queueMicrotask(() => leaving.abort())
-  const target = { env: { HUB: hubNamespace(world.hubs) }, config: configOf(world) }
+  const target = {
+    env: { HUB: hubNamespace(world.hubs), REGISTRY: namespaceOf({}) },
+    config: configOf(world),
+  }
   const end = await (
     request.stream
       ? readToEnd(target, { request, payload }, leaving.signal)
@@ -326,7 +329,7 @@ const EVERYWHERE = countrySet(['WORLD'])
 
 function configOf({ hubs }: World): Config {
   return plainConfig(
-    hubs.map(({ name, jurisdiction }) => ({ name, jurisdiction })),
+    hubs.map(({ name, jurisdiction }) => ({ name: name.slice(0, -2), jurisdiction })),
     'cloudflare',
   )
 }

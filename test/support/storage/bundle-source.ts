@@ -16,7 +16,7 @@ export function bundleSourceOf(
   tenant: Pick<TenantApi, 'bundles'>,
   ledger: LedgerPart = NOTHING_SETTLED,
 ): BundleSource {
-  const config = plainConfig([{ name: 'hub-test', jurisdiction: 'any' }])
+  const config = plainConfig([{ name: 'hub', jurisdiction: 'any' }])
   return {
     env: { TENANT: namespaceOf(tenant), LEDGER: namespaceOf(ledger) },
     config,
@@ -28,7 +28,7 @@ export function observedInGermany(nodeId: NodeId, nowMs: number): EvidenceRecord
   return concludeEvidence(
     {
       nodeId,
-      hub: 'hub-test',
+      hub: 'hub-0',
       claim: 'DE',
       observation: {
         country: 'DE',

@@ -10,7 +10,7 @@ import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import { HubRefusal, packRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import { kernelOutcome } from '#test/support/hub/outcome.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
-import { plainConfig } from '#test/support/worker-config.ts'
+import { namespaceOf, plainConfig } from '#test/support/worker-config.ts'
 
 const tenant = TenantId.parse('acme')
 const zeroes = `0x${'0'.repeat(64)}` as const
@@ -86,8 +86,10 @@ async function run(
   const times: number[] = []
   const HUB: ObjectNamespace = {
     getByName(name) {
-      asked.push(name)
-      return { fetch: hubFetch(hubs[name] ?? 'breaks', times) }
+      // `near` stands for `near-0`, the only hub of its region.
+      const region = name.replace(/-0$/, '')
+      asked.push(region)
+      return { fetch: hubFetch(hubs[region] ?? 'breaks', times) }
     },
     jurisdiction: () => HUB,
   }
@@ -128,7 +130,11 @@ async function run(
   }
   const { signal = new AbortController().signal } = options
   let lacksFeatures = false
-  const result = await dispatch({ env: { HUB }, config }, { request, payload }, signal).then(
+  const result = await dispatch(
+    { env: { HUB, REGISTRY: namespaceOf({}) }, config },
+    { request, payload },
+    signal,
+  ).then(
     (answer) => [...answer.payload].join(','),
     (error: unknown) => {
       lacksFeatures = steeringOf(error).lacksFeatures
@@ -174,7 +180,7 @@ describe('dispatching', () => {
   })
 
   it('[PL7] asks hubs that a refusal names first, and never a hub that may not keep the records', async () => {
-    const named = { tryHubs: ['c'] }
+    const named = { tryHubs: ['c-0'] }
     expect(await asking({ a: named, b: 'answers', c: 'answers' })).toEqual({
       asked: ['a', 'c'],
       result: '4,3,2,1',
@@ -183,7 +189,7 @@ describe('dispatching', () => {
       asked: ['a', 'c', 'b'],
       result: '4,3,2,1',
     })
-    const elsewhere = { tryHubs: ['us', 'nobody'] }
+    const elsewhere = { tryHubs: ['us-0', 'nobody-0'] }
     const asked = await asking({ 'eu-1': elsewhere, us: 'answers' }, { storage: 'eu' })
     expect(asked).toEqual({ asked: ['eu-1'], result: 'no_capacity' })
   })

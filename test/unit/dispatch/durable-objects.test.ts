@@ -1,7 +1,7 @@
 /** Durable Objects are opened in the requested jurisdiction or not at all. */
 import { describe, expect, it } from 'vitest'
 import { toAppError } from '#shared/base/errors.ts'
-import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
+import { eligibleRegions } from '#worker/dispatch/hubs.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { canStore, openObject, tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
 
@@ -63,13 +63,13 @@ describe('[E6] records with a storage pin', () => {
   })
 
   it('pass only through hubs there', () => {
-    const hubs = [
-      { name: 'hub-0', jurisdiction: 'any' as const },
-      { name: 'hub-eu', jurisdiction: 'eu' as const },
+    const regions = [
+      { name: 'hub', jurisdiction: 'any' as const, shards: 1 },
+      { name: 'hub-eu', jurisdiction: 'eu' as const, shards: 4 },
     ]
     const names = (storage: 'any' | 'eu' | 'us') =>
-      eligibleHubs({ storage }, { hubs, deployment: 'cloudflare' }).map((hub) => hub.name)
-    expect(names('any')).toEqual(['hub-0', 'hub-eu'])
+      eligibleRegions({ storage }, { regions, deployment: 'cloudflare' }).map(({ name }) => name)
+    expect(names('any')).toEqual(['hub', 'hub-eu'])
     expect(names('eu')).toEqual(['hub-eu'])
     expect(names('us')).toEqual([])
   })

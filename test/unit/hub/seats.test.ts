@@ -5,7 +5,7 @@ import {
   chooseSeat,
   chooseWaiting,
   type Seated,
-  HUB_SEATS_KEPT,
+  seatsKept,
   HUB_ENTERING,
 } from '#worker/hub/entrance/seats.ts'
 
@@ -21,7 +21,7 @@ const seat = (nodeId: string, change: Partial<Seated> = {}): Seated => ({
 })
 const many = (count: number, of: (at: number) => Partial<Seated> = () => ({})) =>
   Array.from({ length: count }, (_, at) => seat(`n${at}`, of(at)))
-const STRANGERS = LIMITS.hubNodes - HUB_SEATS_KEPT
+const STRANGERS = LIMITS.hubNodes - seatsKept(LIMITS.hubNodes)
 const newcomer = { nodeId: 'new', block: 'b', hasStanding: false }
 
 describe('[J3] a seat', () => {

@@ -10,41 +10,56 @@ afterEach(() => Reflect.deleteProperty(globalThis, '__SIMULATED_PLACES__'))
 
 const env = (change: object): WorkerEnv =>
   ({
-    HUBS: 'hub-0:any',
+    HUB_REGIONS: 'hub:any',
     JURISDICTION: 'any',
     INGRESS_COUNTRY: '',
     HUB_ADDRESS: '',
     ...change,
   }) as WorkerEnv
 
-describe('the hubs of a deployment', () => {
-  it('have a name and a jurisdiction, and anchors a place with its uncertainty', () => {
+describe('the regions of a deployment', () => {
+  it('have a name, a jurisdiction and a number of hubs, and anchors a place with its uncertainty', () => {
     buildFor('production')
-    const HUBS = 'fra:eu@50.11/8.68/25,ash:us@39.04/-77.49,any:any'
-    expect(readConfig(env({ HUBS })).hubs).toEqual([
+    const HUB_REGIONS = 'eu-west:eu*12@50.11/8.68/25,ash:us@39.04/-77.49,any:any*3'
+    expect(readConfig(env({ HUB_REGIONS })).regions).toEqual([
       {
-        name: 'fra',
+        name: 'eu-west',
         jurisdiction: 'eu',
+        shards: 12,
         anchor: { lat: 50.11, lon: 8.68, slackKm: 25, isSimulated: false },
       },
       {
         name: 'ash',
         jurisdiction: 'us',
+        shards: 1,
         anchor: { lat: 39.04, lon: -77.49, slackKm: 0, isSimulated: false },
       },
-      { name: 'any', jurisdiction: 'any', anchor: null },
+      { name: 'any', jurisdiction: 'any', shards: 3, anchor: null },
     ])
     buildFor('development')
-    expect(readConfig(env({ HUBS })).hubs[0]?.anchor?.isSimulated).toBe(true)
+    expect(readConfig(env({ HUB_REGIONS })).regions[0]?.anchor?.isSimulated).toBe(true)
   })
 
-  it.each(['hub', 'hub:mars', 'hub:any@91/0', 'hub:any@1', 'a:any,a:any', ''])(
-    'written as "%s" are refused',
-    (HUBS) => {
-      buildFor('production')
-      expect(() => readConfig(env({ HUBS }))).toThrow()
-    },
-  )
+  it.each([
+    'hub',
+    'hub:mars',
+    'hub:any@91/0',
+    'hub:any@1',
+    'a:any,a:any',
+    'a:any*0',
+    'a:any*1001',
+    '',
+  ])('written as "%s" are refused', (HUB_REGIONS) => {
+    buildFor('production')
+    expect(() => readConfig(env({ HUB_REGIONS }))).toThrow()
+  })
+
+  it('have hubs of 500 seats unless fewer are asked for', () => {
+    expect(readConfig(env({})).hubSeats).toBe(500)
+    expect(readConfig(env({ HUB_SEATS: '2' })).hubSeats).toBe(2)
+    for (const HUB_SEATS of ['0', '501', 'many'])
+      expect(() => readConfig(env({ HUB_SEATS }))).toThrow()
+  })
 })
 
 it('[E8] a production build does not run with simulated places', () => {

@@ -6,7 +6,7 @@ import { reportSettings, SETTINGS } from '#scripts/base/settings.ts'
 
 const report = (...given: string[]) =>
   reportSettings(({ name }) => (given.includes(name) ? 'environment' : undefined))
-const REQUIRED = ['OPERATOR_KEY', 'ADMISSION_SECRET', 'HUBS', 'JURISDICTION']
+const REQUIRED = ['OPERATOR_KEY', 'ADMISSION_SECRET', 'HUB_REGIONS', 'JURISDICTION']
 
 describe('the settings of a deployment', () => {
   it('are reported by name while they are missing', () => {

@@ -13,6 +13,7 @@ import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { SignedReceipt } from '#shared/receipt/receipt.ts'
 import type { z } from 'zod'
 import type { Config, WorkerEnv } from '#worker/platform/config.ts'
+import { hubNamed } from '#worker/dispatch/hubs.ts'
 import { homeOf, openLedger, openTenant } from '#worker/protocols/durable-objects.ts'
 import type { ReceiptStatus } from '#worker/protocols/ledger.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
@@ -163,7 +164,7 @@ function groupByHome(
   config: Config,
 ): Map<Jurisdiction, SignedReceipt[]> {
   return Map.groupBy(receipts, ({ receipt }) => {
-    const hub = config.hubs.find(({ name }) => name === receipt.ticket.hub)
+    const hub = hubNamed(config, receipt.ticket.hub)
     return homeOf(hub?.jurisdiction ?? 'any', config)
   })
 }

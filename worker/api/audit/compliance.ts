@@ -70,8 +70,8 @@ function showJurisdictions(c: AppContext): Response {
     article: 'Regulation (EU) 2023/2854, Art. 28',
     deployment: isCloudflare ? 'Cloudflare' : 'self-hosted',
     infrastructure: [
-      ...config.hubs.map(({ name, jurisdiction }) => ({
-        service: `hub ${name}: routes jobs, keeps receipts until they are delivered`,
+      ...config.regions.map(({ name, jurisdiction }) => ({
+        service: `hubs of region ${name}: route jobs, keeps receipts until they are delivered`,
         jurisdiction: homeOf(jurisdiction, config),
       })),
       {

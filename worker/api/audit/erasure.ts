@@ -5,6 +5,7 @@ import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import type { Bytes32, JobId } from '#shared/base/ids.ts'
 import type { BatchApi, BatchId } from '#worker/protocols/batch.ts'
 import { callerOf, ownTenant, type AppContext } from '#worker/gate/context.ts'
+import { deploymentOf, everyHub } from '#worker/dispatch/hubs.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
@@ -29,8 +30,9 @@ export async function eraseJob(c: AppContext, jobId: JobId): Promise<ErasureRepl
 async function handOver(c: AppContext, jobId: JobId): Promise<void> {
   const { config } = c.var
   const caller = callerOf(c)
+  const hubs = await everyHub(deploymentOf(c))
   const held = await Promise.all(
-    config.hubs.map((hub) => openHub(c.env, hub, config).handOver(caller.tenant, jobId)),
+    hubs.map((hub) => openHub(c.env, hub, config).handOver(caller.tenant, jobId)),
   )
   if (!held.includes(true)) return
   throw new AppError(
@@ -71,10 +73,11 @@ async function findWaiting(
 ): Promise<Bytes32[]> {
   const { config } = c.var
   const caller = callerOf(c)
+  const hubs = await everyHub(deploymentOf(c))
   const waiting: Bytes32[] = []
   for (const receipt of receipts) {
     if ((await tenant.receipts.find(receipt)) !== null) continue
-    for (const hub of config.hubs) {
+    for (const hub of hubs) {
       const held = await openHub(c.env, hub, config).receipt(caller.tenant, receipt)
       if (held !== null) waiting.push(receipt)
     }

@@ -4,6 +4,8 @@ import { AppError } from '#shared/base/errors.ts'
 import { isAttestedBy, SignedAttestation } from '#shared/place/evidence.ts'
 import { NodeId, TenantId } from '#shared/base/ids.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { deploymentOf, everyHub } from '#worker/dispatch/hubs.ts'
+import { hubName } from '#worker/summary/hub-region.ts'
 import { openHub, openTenant } from '#worker/protocols/durable-objects.ts'
 import { invalidAt, parseBody } from '#worker/body/faults.ts'
 import { sealKey } from '#worker/platform/key-seal.ts'
@@ -79,15 +81,17 @@ async function attest(c: AppContext): Promise<Response> {
     const detail = `ends between now and ${ATTESTATION_MS / 86_400_000} days from now, after it was issued`
     throw invalidAt('/statement/expiresAtMs', detail)
   }
-  await Promise.all(config.hubs.map((hub) => openHub(c.env, hub, config).attest(attestation)))
+  const hubs = await everyHub(deploymentOf(c))
+  await Promise.all(hubs.map((hub) => openHub(c.env, hub, config).attest(attestation)))
   c.var.log.info('node.attested', { requestId, nodeId, country, expiresAtMs })
   return c.json(attestation, 201)
 }
 
 async function listAttestations(c: AppContext): Promise<Response> {
   const { config } = c.var
-  const [hub] = config.hubs
-  if (hub === undefined) throw new AppError('internal', 'No hub is configured.')
+  const [region] = config.regions
+  if (region === undefined) throw new AppError('internal', 'No region of hubs is configured.')
+  const hub = hubName(region, 0)
   return c.json({ attestations: await openHub(c.env, hub, config).attestations() })
 }
 
@@ -96,8 +100,9 @@ async function unattest(c: AppContext): Promise<Response> {
   const nodeId = NodeId.safeParse(c.req.param('node'))
   if (!nodeId.success) throw new AppError('not_found', 'There is no such node.')
   const { config, requestId } = c.var
+  const hubs = await everyHub(deploymentOf(c))
   const had = await Promise.all(
-    config.hubs.map((hub) => openHub(c.env, hub, config).unattest(nodeId.data)),
+    hubs.map((hub) => openHub(c.env, hub, config).unattest(nodeId.data)),
   )
   if (!had.includes(true)) throw new AppError('not_found', `Nobody attested ${nodeId.data}.`)
   c.var.log.info('node.unattested', { requestId, nodeId: nodeId.data })

@@ -1,6 +1,7 @@
 /** `GET /metrics` for Prometheus, for the operator's key or from this machine. */
 import { Hono } from 'hono'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
+import { deploymentOf, hubsToday, knownHubs } from '#worker/dispatch/hubs.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import type { HubGauges } from '#worker/protocols/hub.ts'
 import { exposeFamilies, EXPOSITION_TYPE } from '#worker/metrics/exposition.ts'
@@ -27,8 +28,9 @@ async function answerMetrics(c: AppContext): Promise<Response> {
 /** Gauges of each hub that answers. */
 async function readGauges(c: AppContext): Promise<Map<string, HubGauges>> {
   const { config } = c.var
+  const hubs = knownHubs(await hubsToday(deploymentOf(c)))
   const answers = await Promise.allSettled(
-    config.hubs.map(async (hub) => [hub.name, await openHub(c.env, hub, config).gauges()] as const),
+    hubs.map(async (hub) => [hub.name, await openHub(c.env, hub, config).gauges()] as const),
   )
   return new Map(answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : [])))
 }

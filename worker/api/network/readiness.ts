@@ -45,7 +45,7 @@ export function readinessOf({ hubs, ledgers }: DeploymentState, config: Config):
 /** There is one ledger for each jurisdiction with a hub. */
 export async function readLedgers(c: AppContext): Promise<LedgerState[]> {
   const { config } = c.var
-  const homes = new Set(config.hubs.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
+  const homes = new Set(config.regions.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
   const asked = [...homes].map(async (home): Promise<LedgerState> => {
     try {
       return { home, health: await openLedger(c.env, home, config).health() }
@@ -65,11 +65,12 @@ function nodesPart(hubs: readonly LiveHub[]): Part {
 }
 
 /** One answering hub is enough to serve; the others are named. */
-function hubsPart(live: readonly LiveHub[], { hubs }: Config): Part {
-  const answering = new Set(live.map(({ config }) => config.name))
-  const silent = hubs.filter(({ name }) => !answering.has(name)).map(({ name }) => name)
+function hubsPart(live: readonly LiveHub[], config: Config): Part {
+  const answering = new Set(live.map(({ config: { name } }) => name))
+  const isSilent = (region: string) => ![...answering].some((hub) => hub.startsWith(`${region}-`))
+  const silent = config.regions.filter(({ name }) => isSilent(name)).map(({ name }) => `${name}-0`)
   const detail =
-    silent.length === 0 ? `${hubs.length} answer` : `No answer from ${silent.join(', ')}.`
+    silent.length === 0 ? `${answering.size} answer` : `No answer from ${silent.join(', ')}.`
   return { ready: answering.size > 0, detail }
 }
 

@@ -21,7 +21,12 @@ import { readJson } from '#worker/gate/body.ts'
 import { addressBlock, blockOf, reporterOf } from '#worker/edge/reporter.ts'
 import { observeNode, type NodeSighting } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
-import { liveHubs } from '#worker/dispatch/live-models.ts'
+import { LIMITS } from '#shared/base/limits.ts'
+import { countryBit } from '#shared/law/region.ts'
+import { hubName, type HubName } from '#worker/summary/hub-region.ts'
+import type { HubTable } from '#worker/summary/hub-table.ts'
+import { placeNode } from '#worker/summary/place-node.ts'
+import { deploymentOf, everyHub, hubNamed, hubsToday } from '#worker/dispatch/hubs.ts'
 
 const ADMISSION_BODY_BYTES = 4 * 1024
 
@@ -44,17 +49,23 @@ async function admit(c: AppContext): Promise<Response> {
     { ...node, hub: '', observation, echoes: [], attestation: null },
     isolate.nowMs(),
   )
-  const hubs = await liveHubs(c)
-  if (hubs.length === 0) throw new AppError('no_capacity', 'No hub answers.')
+  const table = await hubsToday(deploymentOf(c))
+  const named = placeNode(
+    table,
+    { country: countryBit(node.claim) },
+    { random: Math.random, capacity: config.hubSeats },
+  )
+  const anchors = config.regions
+    .filter(({ anchor }) => anchor != null)
+    .slice(0, LIMITS.hubPeers)
+    .map((region) => hubName(region, 0))
+  const addresses = await addressesOf(c, named, { table, token: grant.token })
+  if (addresses.length === 0) throw new AppError('no_capacity', 'No hub answers.')
   return c.json({
     ...grant,
-    hubs: hubs.map(({ status }) =>
-      hubAddress(c.req.raw, config, { ...status, token: grant.token }),
-    ),
+    hubs: addresses,
     /** Hubs that measure the node's distance; the node skips the one that serves it. */
-    anchors: hubs
-      .filter(({ config: { anchor } }) => anchor != null)
-      .map(({ status }) => hubAddress(c.req.raw, config, { ...status, token: measuring.token })),
+    anchors: await addressesOf(c, anchors, { table, token: measuring.token }),
     /** The place of this connection; the hub judges the WebSocket's place again. */
     place: {
       country: node.claim,
@@ -63,6 +74,27 @@ async function admit(c: AppContext): Promise<Response> {
       trust: backing.trust,
     },
     models: MANIFESTS.map((manifest) => ({ id: manifest.id, digest: manifestDigest(manifest) })),
+  })
+}
+
+/** Addresses of the hubs with the token. Hubs without a summary are asked for their peer id; silent ones are left out. */
+async function addressesOf(
+  c: AppContext,
+  hubs: readonly HubName[],
+  { table, token }: { readonly table: HubTable; readonly token: string },
+): Promise<string[]> {
+  const { config, log } = c.var
+  const found = await Promise.allSettled(
+    hubs.map(async (hub) => {
+      const { peerId } =
+        table.get(hub.name)?.summary ?? (await openHub(c.env, hub, config).identify(null))
+      return hubAddress(c.req.raw, config, { hub: hub.name, peerId, token })
+    }),
+  )
+  return found.flatMap((answer, at) => {
+    if (answer.status === 'fulfilled') return [answer.value]
+    log.error('hub.failed', { hub: hubs[at]?.name, cause: String(answer.reason) })
+    return []
   })
 }
 
@@ -85,7 +117,7 @@ async function forward(c: AppContext): Promise<Response> {
   if (c.req.header('upgrade')?.toLowerCase() !== 'websocket') {
     throw new AppError('invalid_request', 'This route is a WebSocket for nodes.')
   }
-  const hub = config.hubs.find(({ name }) => name === c.req.param('hub'))
+  const hub = hubNamed(config, c.req.param('hub') ?? '')
   if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
   const secret = deploymentSecret(c, 'admits no nodes')
   const token = c.req.query('token') ?? ''
@@ -131,8 +163,9 @@ async function showEvidence(c: AppContext): Promise<Response> {
   )
   const id = NodeId.safeParse(c.req.param('id'))
   if (!id.success) throw missing
+  const hubs = await everyHub(deploymentOf(c))
   const records = await Promise.all(
-    config.hubs.map((hub) => openHub(c.env, hub, config).evidence(id.data)),
+    hubs.map((hub) => openHub(c.env, hub, config).evidence(id.data)),
   )
   const record = records.find((each) => each !== null)
   if (record === undefined) throw missing

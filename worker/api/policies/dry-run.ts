@@ -16,10 +16,10 @@ import {
 import { PolicyDraft, PolicyId, RegionList, type CompiledPolicy } from '#shared/law/policy.ts'
 import { countryCode, listCountries, NO_COUNTRY } from '#shared/law/region.ts'
 import type { DryRunReply } from '#shared/api/policies.ts'
-import type { HubConfig } from '#worker/platform/config.ts'
 import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
-import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
-import { homeOf, openHub } from '#worker/protocols/durable-objects.ts'
+import { deploymentOf, hubsToday, knownHubs } from '#worker/dispatch/hubs.ts'
+import { canStore, homeOf, openHub } from '#worker/protocols/durable-objects.ts'
+import type { HubName } from '#worker/summary/hub-region.ts'
 import { invalidAt, parseBody } from '#worker/body/faults.ts'
 import type { NodeStanding } from '#worker/protocols/hub.ts'
 import { requireScope } from '#worker/gate/auth.ts'
@@ -108,19 +108,24 @@ async function judgeIngress(
 }
 
 interface AskedHub {
-  readonly hub: HubConfig
+  readonly hub: HubName
   readonly isEligible: boolean
   /** Undefined when the hub was not asked or did not answer. */
   readonly standings: readonly NodeStanding[] | undefined
 }
 
-/** Asks every allowed hub for its nodes. Other hubs are only listed. */
+/** Hubs that one dry run asks for their nodes. */
+const HUBS_ASKED = 16
+
+/** Asks allowed hubs for their nodes, the first of each region first. Other hubs are only listed. */
 async function askHubs(c: AppContext, policy: CompiledPolicy): Promise<AskedHub[]> {
   const { config } = c.var
-  const eligible = new Set(eligibleHubs(policy, config))
-  const asked = config.hubs.map(async (hub): Promise<AskedHub> => {
-    const isEligible = eligible.has(hub)
-    if (!isEligible) return { hub, isEligible, standings: undefined }
+  const hubs = knownHubs(await hubsToday(deploymentOf(c)))
+  const isAllowed = ({ jurisdiction }: HubName) => canStore(policy.storage, jurisdiction, config)
+  const chosen = new Set(hubs.filter(isAllowed).slice(0, HUBS_ASKED))
+  const asked = hubs.map(async (hub): Promise<AskedHub> => {
+    const isEligible = isAllowed(hub)
+    if (!chosen.has(hub)) return { hub, isEligible, standings: undefined }
     try {
       return { hub, isEligible, standings: await openHub(c.env, hub, config).standings() }
     } catch (cause) {

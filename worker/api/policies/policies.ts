@@ -11,7 +11,7 @@ import { describePlaces } from '#shared/law/country-words.ts'
 import { listCountries } from '#shared/law/region.ts'
 import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { canStore, homeOf, tenantJurisdiction } from '#worker/protocols/durable-objects.ts'
-import { eligibleHubs } from '#worker/dispatch/dispatch.ts'
+import { eligibleRegions } from '#worker/dispatch/hubs.ts'
 import { invalidRequest, parseBody } from '#worker/body/faults.ts'
 import { requireScope } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
@@ -130,7 +130,7 @@ function storageFaults(c: AppContext, { storage }: Policy) {
       `on Cloudflare a tenant named "${storage}--…" is kept there`
     return [{ pointer, detail }]
   }
-  if (eligibleHubs({ storage }, config).length > 0) return []
+  if (eligibleRegions({ storage }, config).length > 0) return []
   return [{ pointer, detail: `no hub here keeps records in "${storage}"; set it to "any"` }]
 }
 

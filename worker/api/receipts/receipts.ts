@@ -4,7 +4,9 @@ import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import type { ReceiptDocument, SignedReceipt } from '#shared/receipt/receipt.ts'
-import type { Config, HubConfig } from '#worker/platform/config.ts'
+import type { Config } from '#worker/platform/config.ts'
+import { deploymentOf, everyHub, hubNamed } from '#worker/dispatch/hubs.ts'
+import type { HubName } from '#worker/summary/hub-region.ts'
 import { readPublicChain } from '#worker/platform/public-chain.ts'
 import { callerOf, ownTenant, type AppContext, type AppEnv } from '#worker/gate/context.ts'
 import { openHub, openLedger, homeOf } from '#worker/protocols/durable-objects.ts'
@@ -33,7 +35,7 @@ async function findSettled(c: AppContext, id: Bytes32): Promise<ReceiptDocument 
   const recorded = await ownTenant(c).receipts.find(id)
   if (recorded === null) return undefined
   const { ticket } = recorded.receipt.receipt
-  const hub = config.hubs.find(({ name }) => name === ticket.hub)
+  const hub = hubNamed(config, ticket.hub)
   const [state] = await hubLedger(c, hub).status([id])
   return {
     ...recorded,
@@ -52,7 +54,7 @@ function settlesBy({ receipt }: SignedReceipt, { settlesWithinMs }: Config): num
 async function findPending(c: AppContext, id: Bytes32): Promise<ReceiptDocument> {
   const { config } = c.var
   const caller = callerOf(c)
-  for (const hub of config.hubs) {
+  for (const hub of await everyHub(deploymentOf(c))) {
     const document = await openHub(c.env, hub, config).receipt(caller.tenant, id)
     if (document !== null) return { ...document, settlesByMs: settlesBy(document.receipt, config) }
   }
@@ -62,10 +64,10 @@ async function findPending(c: AppContext, id: Bytes32): Promise<ReceiptDocument>
 /** Public, like the data on the chain: a receipt key's earnings, and the proof to claim them. */
 async function getEarnings(c: AppContext): Promise<Response> {
   const key = parseBody(AskedKey, { x: c.req.query('x'), y: c.req.query('y') })
-  return c.json(await hubLedger(c, c.var.config.hubs[0]).earnings(key))
+  return c.json(await hubLedger(c, c.var.config.regions[0]).earnings(key))
 }
 
-function hubLedger(c: AppContext, hub: HubConfig | undefined): LedgerApi {
+function hubLedger(c: AppContext, hub: Pick<HubName, 'jurisdiction'> | undefined): LedgerApi {
   const config: Config = c.var.config
   return openLedger(c.env, homeOf(hub?.jurisdiction ?? 'any', config), config)
 }

@@ -2,7 +2,8 @@
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import { callerOf, type AppContext, type AppEnv } from '#worker/gate/context.ts'
-import { requireHubs } from '#worker/dispatch/dispatch.ts'
+import { deploymentOf, hubsForJob, requireHubs } from '#worker/dispatch/hubs.ts'
+import { chooseHubs } from '#worker/summary/choose-hub.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import { SESSION_HEADER, type SessionGrant } from '#worker/protocols/hub.ts'
 import { readRefusal } from '#worker/protocols/steering.ts'
@@ -43,9 +44,14 @@ async function open(c: AppContext): Promise<Response> {
     ingress: (await observeIngress(c.req.raw, config)).country,
     traceparent,
   }
-  const hubs = requireHubs(policy, config)
+  requireHubs(policy, config)
+  const table = await hubsForJob(deploymentOf(c))
   let refusal: AppError | undefined
-  for (const hub of hubs) {
+  for (const { hub } of chooseHubs(
+    table,
+    { policy, allowed, work: null },
+    { random: Math.random },
+  )) {
     const offered = c.req.header('sec-websocket-protocol')?.includes(SESSION_PROTOCOL) === true
     const response = await openHub(c.env, hub, config).fetch(
       new Request(`http://hub/session`, {

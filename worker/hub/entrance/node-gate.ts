@@ -5,11 +5,12 @@ import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import { createBudget, withinBudget } from '#p2p/stream/peer-budget.ts'
 import { meterSocket } from '#p2p/transports/metered-socket.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import type { SignedEcho } from '#shared/place/evidence.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Admission } from '#worker/protocols/hub.ts'
 import { createEntrance } from './entrance.ts'
-import { createSeating } from './seating.ts'
+import { createSeating, type SeatingDeps } from './seating.ts'
 import {
   welcomeMember,
   type EvidenceDeps,
@@ -27,6 +28,8 @@ export interface NodeGateDeps extends Omit<WelcomeDeps, 'seating' | 'evidence'> 
   /** Tells whether a connection is from another hub, not from a node. */
   readonly isPeer?: (connection: Connection) => boolean
   readonly log: Log
+  /** @default a hub that never drains, with all seats, which knows no other */
+  readonly seats?: Pick<SeatingDeps, 'isDraining' | 'seats' | 'next'>
 }
 
 export interface NodeGate {
@@ -46,7 +49,9 @@ const DETAIL_CHARS = 256
 export function createNodeGate(deps: NodeGateDeps): NodeGate {
   const { libp2p, transport, directory, evidence, clock } = deps
   const entrance = createEntrance(evidence.now)
-  const seating = createSeating({ directory, now: evidence.now, log: deps.log })
+  const { seats = { isDraining: false, seats: LIMITS.hubNodes, next: () => null }, log: hubLog } =
+    deps
+  const seating = createSeating({ directory, now: evidence.now, log: hubLog, ...seats })
   const welcomeDeps = { ...deps, seating }
   libp2p.addEventListener('connection:open', ({ detail: connection }) => {
     if (entrance.opened(connection)) return

@@ -1,12 +1,10 @@
 /** Decides who has a seat in a full hub: standing counts first, then small address blocks, then use. Pure. */
 import { LIMITS } from '#shared/base/limits.ts'
-import { invariant } from '#shared/base/errors.ts'
 
-/** Seats of a hub reserved for vouched nodes and for nodes that have answered jobs. */
-export const HUB_SEATS_KEPT = 50
+/** Share of a hub's seats reserved for vouched nodes and for nodes that have answered jobs. */
+const SEATS_KEPT = 0.1
 /** Sockets of one hub that have not yet proved their identity. */
 export const HUB_ENTERING = 256
-invariant(HUB_SEATS_KEPT < LIMITS.hubNodes, 'Unvouched nodes can join a hub.')
 
 /** A node that is a member or wants to be. */
 export interface Applicant {
@@ -32,9 +30,19 @@ export type SeatChoice =
   | { readonly kind: 'displace'; readonly nodeId: string }
   | { readonly kind: 'full' }
 
-export function chooseSeat(seats: readonly Seated[], newcomer: Applicant): SeatChoice {
+/** Seats that only vouched nodes and nodes that have answered jobs may take. */
+export function seatsKept(capacity: number): number {
+  return Math.floor(capacity * SEATS_KEPT)
+}
+
+/** @param capacity seats of the hub */
+export function chooseSeat(
+  seats: readonly Seated[],
+  newcomer: Applicant,
+  capacity: number = LIMITS.hubNodes,
+): SeatChoice {
   const others = seats.filter(({ nodeId }) => nodeId !== newcomer.nodeId)
-  const room = LIMITS.hubNodes - (newcomer.hasStanding ? 0 : HUB_SEATS_KEPT)
+  const room = capacity - (newcomer.hasStanding ? 0 : seatsKept(capacity))
   if (others.length < room) return { kind: 'free' }
   const counts = countBlocks(others)
   const [leaver] = others

@@ -24,6 +24,8 @@ export interface HubNetworkDeps {
   readonly peers: readonly PeerHub[]
   readonly now: () => number
   readonly log: Log
+  /** Called when a member has come, left or changed. */
+  readonly onMember: () => void
 }
 
 export interface HubNetwork {
@@ -43,6 +45,7 @@ export async function createHubNetwork({
   peers,
   now,
   log,
+  onMember,
 }: HubNetworkDeps): Promise<HubNetwork> {
   const { privateKey, signer } = await loadIdentity(storage)
   const transport = durableObjectTransport({ fetch: peerFetch(peers) })
@@ -50,9 +53,10 @@ export async function createHubNetwork({
   const libp2p = await createHubNode({ privateKey, transports: [transport], topics, log })
   const neighbours = createNeighbours(now)
   const echoes = createKnownEchoes()
-  const directory = new Directory(now, (member, isHere) =>
-    mesh.publish(isHere ? newsOf(member) : { kind: 'left', nodeId: member.presence.nodeId }),
-  )
+  const directory = new Directory(now, (member, isHere) => {
+    onMember()
+    mesh.publish(isHere ? newsOf(member) : { kind: 'left', nodeId: member.presence.nodeId })
+  })
   const sendAway = createSendAway(libp2p, (connection) => mesh.isPeer(connection), log)
   const mesh = createMesh({
     hub: name,

@@ -1,0 +1,123 @@
+/** The hubs of a deployment as this isolate knows them from their summaries. */
+import { beforeDeadline } from '#shared/base/deadline.ts'
+import { AppError } from '#shared/base/errors.ts'
+import { memoizeByObject } from '#shared/base/memoize.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
+import type { AppContext } from '#worker/gate/context.ts'
+import type { Config, RegionConfig, WorkerEnv } from '#worker/platform/config.ts'
+import { canStore, homeOf, openRegistry } from '#worker/protocols/durable-objects.ts'
+import { findHub, hubName, type HubName } from '#worker/summary/hub-region.ts'
+import type { HubTable } from '#worker/summary/hub-table.ts'
+import { createHubView, VIEW_AGE_MS } from '#worker/summary/hub-view.ts'
+
+/** An isolate's first request waits this long for the summaries; without them it asks each region's first hub. */
+const FIRST_READING_MS = 1_000
+
+/** What a request's context has of the deployment. */
+export function deploymentOf(c: AppContext): Deployment {
+  return {
+    env: c.env,
+    config: c.var.config,
+    waitUntil: (reading) => c.executionCtx.waitUntil(reading),
+  }
+}
+
+export interface Deployment {
+  readonly env: Pick<WorkerEnv, 'HUB' | 'REGISTRY'>
+  readonly config: Config
+  /** Keeps the isolate alive for a reading in the background. @default the reading may be cut off */
+  readonly waitUntil?: ((reading: Promise<unknown>) => void) | undefined
+}
+
+const viewOf = memoizeByObject((config: Config) =>
+  createHubView({
+    regions: config.regions,
+    canKeep: (storage, jurisdiction) => canStore(storage, jurisdiction, config),
+    homes: [...new Set(config.regions.map(({ jurisdiction }) => homeOf(jurisdiction, config)))],
+    nowMs: Date.now,
+  }),
+)
+
+/**
+ * The summaries for a job. Old ones are read again in the background, so that no job waits for them; only an
+ * isolate's first job does.
+ */
+export async function hubsForJob(deployment: Deployment): Promise<HubTable> {
+  const view = viewOf(deployment.config)
+  if (view.isNew(FIRST_READING_MS)) await readInTime(deployment)
+  else if (view.isOlderThan(VIEW_AGE_MS)) {
+    const reading = read(deployment)
+    deployment.waitUntil?.(reading)
+  }
+  return view.table
+}
+
+/** The summaries for admission and for showing the network: those that are older than a second are read again first. */
+export async function hubsToday(deployment: Deployment): Promise<HubTable> {
+  const view = viewOf(deployment.config)
+  if (view.isOlderThan(SHOWN_AGE_MS)) await readInTime(deployment)
+  return view.table
+}
+
+const SHOWN_AGE_MS = 1_000
+
+async function readInTime(deployment: Deployment): Promise<void> {
+  const limit = { timeoutMs: FIRST_READING_MS, what: 'Reading the summaries of hubs' }
+  await beforeDeadline(read(deployment), limit).catch(() => {})
+}
+
+/** Never rejects: without an answer the hubs stay as they were known. */
+async function read({ env, config }: Deployment): Promise<void> {
+  await viewOf(config)
+    .refresh((home, since) => openRegistry(env, home, config).read(since))
+    .catch(() => {})
+}
+
+/** The regions whose hubs may keep a job's records under this policy, nearest first. */
+export function eligibleRegions(
+  { storage }: Pick<CompiledPolicy, 'storage'>,
+  config: Pick<Config, 'regions' | 'deployment'>,
+): RegionConfig[] {
+  return config.regions.filter(({ jurisdiction }) => canStore(storage, jurisdiction, config))
+}
+
+/** @throws {AppError} residency_unsatisfiable where no hub may keep the records of this policy's jobs */
+export function requireHubs(policy: Pick<CompiledPolicy, 'storage'>, config: Config): void {
+  if (eligibleRegions(policy, config).length > 0) return
+  const rule = 'storage.jurisdiction'
+  throw new AppError(
+    'residency_unsatisfiable',
+    `No hub keeps records in ${policy.storage} (${rule}).`,
+    { meta: { rule, needed: `a hub in jurisdiction ${policy.storage}` } },
+  )
+}
+
+/** A hub of this deployment by its name; undefined for any other name. */
+export function hubNamed({ regions }: Pick<Config, 'regions'>, name: string): HubName | undefined {
+  const found = findHub(regions, name)
+  return found && hubName(found.region, found.shard)
+}
+
+/**
+ * Every hub that was ever open, for what a silent hub may still hold. Regions of one hub are not asked about.
+ * @throws where a registry does not answer
+ */
+export async function everyHub({ env, config }: Deployment): Promise<HubName[]> {
+  const homes = config.regions
+    .filter(({ shards }) => shards > 1)
+    .map(({ jurisdiction }) => homeOf(jurisdiction, config))
+  const names = await Promise.all(
+    [...new Set(homes)].map((home) => openRegistry(env, home, config).hubs()),
+  )
+  const opened = names.flat().flatMap((name) => hubNamed(config, name) ?? [])
+  const first = config.regions.map((region) => hubName(region, 0))
+  return [...new Map([...first, ...opened].map((hub) => [hub.name, hub])).values()]
+}
+
+/** The hubs that have a summary, and the first hub of each region without one. */
+export function knownHubs(table: HubTable): HubName[] {
+  const known: HubName[] = [...table.all()]
+  const names = new Set(known.map(({ name }) => name.slice(0, name.lastIndexOf('-'))))
+  const first = table.regions.filter(({ name }) => !names.has(name))
+  return [...known, ...first.map((region) => hubName(region, 0))]
+}

@@ -1,0 +1,23 @@
+/** The Registry Durable Object: one for each jurisdiction; a thin shell over `worker/summary/registry.ts`. */
+import { DurableObject } from 'cloudflare:workers'
+import { createRegistry, type Reading, type RegistryApi } from '#worker/summary/registry.ts'
+
+export class Registry extends DurableObject<Env> implements RegistryApi {
+  readonly #registry = createRegistry({
+    epoch: crypto.randomUUID(),
+    storage: this.ctx.storage,
+    nowMs: () => Date.now(),
+  })
+
+  async publish(summary: Uint8Array) {
+    return this.#registry.publish(summary)
+  }
+
+  async hubs() {
+    return this.#registry.hubs()
+  }
+
+  async read(since: Reading | null) {
+    return this.#registry.read(since)
+  }
+}
