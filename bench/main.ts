@@ -20,6 +20,7 @@ import { measurePause } from './cases/pause.ts'
 import { measurePolicy } from './cases/policy.ts'
 import { measureProfile } from './cases/profile.ts'
 import { formatReport, type Report } from './harness/report.ts'
+import { measureSession } from './cases/session.ts'
 import { measureSwitch } from './cases/switch.ts'
 import { measureTail } from './cases/tail.ts'
 import { measureWgsl } from './cases/wgsl.ts'
@@ -27,6 +28,7 @@ import { measureWgsl } from './cases/wgsl.ts'
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
   gateway: measureGateway,
   dispatch: measureDispatch,
+  session: measureSession,
   model: measureModel,
   chat: measureChat,
   batch: measureBatch,
