@@ -12,6 +12,9 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const LEFT_OUT =
   /node_modules\/(?:vitest|@vitest|vite|ws|@libp2p\/gossipsub)\/|test\/support\/counts\//
 
+/** Passes on what others ask for. */
+const BETWEEN = /^(?:p2p\/stream\/clock|shared\/base\/(?:signature|native-crypto|memoize))\.ts$/
+
 const CRYPTO: Readonly<Record<string, Kind>> = {
   sign: 'asymmetric operations',
   verify: 'asymmetric operations',
@@ -30,8 +33,8 @@ const SUBTLE: Readonly<Record<string, Kind>> = {
 /** Counts in this process from now on. */
 export function spyOnRuntime(tally: Tally): void {
   const count = (kind: Kind) => (name: string) => {
-    const cause = callerOutsideRuntime()
-    if (cause !== undefined) tally.add(kind, `${name} in ${cause}`)
+    const cause = caller()
+    if (cause !== undefined && !LEFT_OUT.test(cause)) tally.add(kind, `${name} in ${cause}`)
   }
   for (const name of ['setTimeout', 'setInterval']) replace(globalThis, name, count('timers'))
   replace(globalThis, 'AbortController', count('abort objects'))
@@ -40,12 +43,12 @@ export function spyOnRuntime(tally: Tally): void {
   replace(AbortSignal, 'timeout', count('timers'))
   const native = process.getBuiltinModule('node:crypto')
   for (const [name, kind] of Object.entries(CRYPTO))
-    replace(native, name, (called) => tally.add(kind, called))
+    replace(native, name, (called) => tally.add(kind, `${called} in ${caller() ?? 'the runtime'}`))
   syncBuiltinESMExports()
   const subtle: object = Object.getPrototypeOf(crypto.subtle)
   for (const [name, kind] of Object.entries(SUBTLE))
     replace(subtle, name, (called, [algorithm]) => {
-      if (!isMac(algorithm)) tally.add(kind, `subtle.${called}`)
+      if (!isMac(algorithm)) tally.add(kind, `subtle.${called} in ${caller() ?? 'the runtime'}`)
     })
 }
 
@@ -72,11 +75,13 @@ function replace(owner: object, name: string, tell: Tell): void {
   Object.defineProperty(owner, name, { value: told, configurable: true, writable: true })
 }
 
-/** The file that called, relative to the repository; undefined for the runtime and the test's own parts. */
-function callerOutsideRuntime(): string | undefined {
+/** The file that asked, relative to the repository; undefined for the runtime itself. */
+function caller(): string | undefined {
   const lines = new Error().stack?.split('\n') ?? []
   const after = lines.findLastIndex((line) => line.includes('support/counts/spies.ts'))
-  const frame = lines[after + 1] ?? ''
-  const [, path] = /(?:\(|at |file:\/\/)(\/[^():?]+)/.exec(frame) ?? []
-  return path === undefined || LEFT_OUT.test(path) ? undefined : relative(ROOT, path)
+  return lines
+    .slice(after + 1)
+    .map((line) => /(?:\(|at |file:\/\/)(\/[^():?]+)/.exec(line)?.[1])
+    .map((path) => (path === undefined ? undefined : relative(ROOT, path)))
+    .find((path) => path === undefined || !BETWEEN.test(path))
 }
