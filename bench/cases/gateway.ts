@@ -28,8 +28,8 @@ import { createHttpClient, type HttpClient } from '../harness/http-client.ts'
 const IN_FLIGHT = 32
 /** Requests of the full path before the first round. */
 const WARM_UPS = 1000
-/** Sockets of a client: requests at a fixed rate may overlap more than 32 times. */
-const SOCKETS = 256
+/** Sockets of a client. Requests at a fixed rate may overlap more than 32 times; a hub would refuse over 192 of one tenant. */
+const SOCKETS = 96
 const PACED_SECONDS = 10
 /** Size of a job's message to the node, which is larger than its answer (test/p2p/hub/cost.test.ts prints both). */
 const MESSAGE_BYTES = 2_200
