@@ -17,7 +17,7 @@ interface Budget {
   readonly at: keyof BothCounts
   readonly what: string
   readonly kinds: readonly Kind[]
-  /** Most for each job: one job at a time, and 32 in flight. */
+  /** Most for each job, one at a time and 32 in flight. A little is left for what comes by the second. */
   readonly limit: readonly [alone: number, busy: number]
   /** Where the limits should come to. */
   readonly goal: readonly [alone: number, busy: number]
@@ -31,22 +31,22 @@ const BUDGETS: readonly Budget[] = [
   { at: 'edge', ...one('bytes to nodes'), limit: [2_500, 2_500], goal: [1_500, 1_500] },
   { at: 'edge', ...one('bytes from nodes'), limit: [2_300, 2_300], goal: [1_500, 1_500] },
   { at: 'edge', ...one('timers'), limit: [8.5, 8.5], goal: [1, 1] },
-  { at: 'edge', ...one('abort objects'), limit: [5, 5], goal: [1, 1] },
-  { at: 'edge', ...one('asymmetric operations'), limit: [6, 6], goal: [3, 0.3] },
-  { at: 'edge', ...one('key objects'), limit: [1, 1], goal: [0, 0] },
+  { at: 'edge', ...one('abort objects'), limit: [5.1, 5.1], goal: [1, 1] },
+  { at: 'edge', ...one('asymmetric operations'), limit: [6.1, 6.1], goal: [3, 0.3] },
+  { at: 'edge', ...one('key objects'), limit: [1.1, 1.1], goal: [0, 0] },
   { at: 'edge', ...one('cipher objects'), limit: [3, 3], goal: [3, 3] },
   { at: 'edge', ...one('database writes'), limit: [9.5, 9.5], goal: [1, 0.2] },
   { at: 'edge', ...one('database commits'), limit: [1.5, 1.2], goal: [1, 0.2] },
   { at: 'edge', ...one('alarms'), limit: [0.1, 0.1], goal: [0.1, 0.05] },
-  { at: 'edge', ...one('object calls'), limit: [1.2, 1.2], goal: [1.2, 1.2] },
-  { at: 'edge', ...one('log lines'), limit: [1, 1], goal: [0.05, 0.05] },
+  { at: 'edge', ...one('object calls'), limit: [1.5, 1.2], goal: [1.2, 1.2] },
+  { at: 'edge', ...one('log lines'), limit: [1.1, 1.1], goal: [0.05, 0.05] },
   { at: 'nodes', ...one('timers'), limit: [0.5, 0.5], goal: [0.5, 0.5] },
-  { at: 'nodes', ...one('abort objects'), limit: [3, 3], goal: [1, 1] },
-  { at: 'nodes', ...one('asymmetric operations'), limit: [2, 2], goal: [2, 0.3] },
-  { at: 'nodes', ...one('key objects'), limit: [0, 0], goal: [0, 0] },
+  { at: 'nodes', ...one('abort objects'), limit: [3.1, 3.1], goal: [1, 1] },
+  { at: 'nodes', ...one('asymmetric operations'), limit: [2.1, 2.1], goal: [2, 0.3] },
+  { at: 'nodes', ...one('key objects'), limit: [0.1, 0.1], goal: [0, 0] },
   { at: 'nodes', ...one('cipher objects'), limit: [3, 3], goal: [3, 3] },
-  { at: 'nodes', ...one('durable writes'), limit: [1, 1], goal: [1, 0.5] },
-  { at: 'nodes', ...one('log lines'), limit: [1, 1], goal: [0.05, 0.05] },
+  { at: 'nodes', ...one('durable writes'), limit: [1.1, 1.1], goal: [1, 0.5] },
+  { at: 'nodes', ...one('log lines'), limit: [1.1, 1.1], goal: [0.05, 0.05] },
 ]
 
 /** A job without any of these was not answered, or was not counted. */
@@ -109,9 +109,11 @@ async function plantCosts(): Promise<void> {
   clearTimeout(setTimeout(() => {}, 1))
   AbortSignal.any([new AbortController().signal])
   console.log(JSON.stringify({ level: 'info', event: 'cost.planted' }))
-  const { createSigner, generateSigningKey } = await import('#shared/base/signature.ts')
-  const signer = await createSigner(await generateSigningKey(true))
-  await signer.sign(`0x${'1'.repeat(64)}`)
+  const key = { name: 'ECDSA', namedCurve: 'P-256' } as const
+  const { privateKey, publicKey } = await crypto.subtle.generateKey(key, true, ['sign', 'verify'])
+  await crypto.subtle.sign({ ...key, hash: 'SHA-256' }, privateKey, new Uint8Array(32))
+  const raw = await crypto.subtle.exportKey('raw', publicKey)
+  await crypto.subtle.importKey('raw', raw, key, false, ['verify'])
 }
 
 function perJob({ at, kinds }: Budget, way: Way): number {

@@ -12,6 +12,7 @@ import { vi } from 'vitest'
 import { z } from 'zod'
 import type { Policy } from '#shared/law/policy.ts'
 import { PolicyDraft } from '#shared/law/policy.ts'
+import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { until } from '#test/support/poll.ts'
 import { EXECUTION_CONTEXT } from '#test/support/worker-app.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
@@ -24,6 +25,7 @@ const MODEL = 'littoral-embed-400k'
 /** A node takes eight jobs at once, so four take 32. */
 const NODES = 4
 const SECRET = 'the secret of this edge'
+/** The one hub of the settings that tests have. */
 const HUB = 'hub-0'
 const TEXT = 'the door of the barn is open and the temperature falls, '.repeat(4)
 
@@ -54,7 +56,7 @@ export async function startCountedEdge(): Promise<CountedEdge> {
   vi.stubGlobal('__SIMULATED_PLACES__', false)
   countLogLines(tally)
   const objects = createObjects(tally)
-  const env = await createEnv(objects)
+  const { app, env } = await loadWorker(objects)
   const hub = env.HUB.getByName(HUB) as HubObject
   const { apiKey } = await createTenant(env)
   const sockets = await listen(tally, hub)
@@ -68,14 +70,11 @@ export async function startCountedEdge(): Promise<CountedEdge> {
     hubPeerId: peerId,
   })
   await until('all nodes are at the hub', async () => (await hub.status()).nodes.length === NODES)
-  const { createApp } = await import('#worker/app.ts')
-  const { createIsolate } = await import('#worker/isolate.ts')
-  const app = createApp(createIsolate())
   const ask = async (): Promise<void> => {
     const body = JSON.stringify({ model: MODEL, input: TEXT })
     const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
-    const init = { method: 'POST', body, headers }
-    const response = await app.request('http://edge/v1/embeddings', init, env, EXECUTION_CONTEXT)
+    const request = new Request('http://edge/v1/embeddings', { method: 'POST', body, headers })
+    const response = await app.fetch(request, env, EXECUTION_CONTEXT)
     const answer = await response.text()
     if (response.status !== 200) throw new Error(`${response.status}: ${answer}`)
   }
@@ -110,30 +109,24 @@ export async function startCountedEdge(): Promise<CountedEdge> {
   }
 }
 
-/** The paths are not literals: these files are of the Worker's runtime, and its types are not loaded here. */
-const CLASSES: Readonly<Record<string, string>> = {
-  Hub: '#worker/hub/hub.ts',
-  Tenant: '#worker/tenant/tenant.ts',
-  Ledger: '#worker/ledger/ledger.ts',
-  Kernels: '#worker/kernels/kernels.ts',
+/** Not a literal where it is imported: the file is of the Worker's runtime, whose types are not loaded here. */
+const INDEX: string = '#worker/index.ts'
+
+interface WorkerApp {
+  fetch(request: Request, env: unknown, context: unknown): Promise<Response>
 }
 
-async function createEnv(objects: Objects) {
-  const env: Record<string, unknown> = {}
-  const open = async (kind: string) => {
-    const found = (await import(CLASSES[kind] ?? '')) as Record<string, ObjectClass>
-    const create = found[kind]
-    if (create === undefined) throw new Error(`there is no class ${kind}`)
-    return objects.namespace(kind, create, env)
-  }
+/** Loads the Worker: its app, and an environment in which each of its classes has its binding. */
+async function loadWorker(objects: Objects) {
+  const { default: app, ...classes } = (await import(INDEX)) as { default: WorkerApp }
   const { environmentOf } = await import('#test/support/worker-app.ts')
-  const named = environmentOf({}, { HUBS: `${HUB}:any`, ADMISSION_SECRET: SECRET })
+  const env: Record<string, unknown> = {}
+  const bindings = Object.entries(classes as Readonly<Record<string, ObjectClass>>).map(
+    ([name, create]) => [name.toUpperCase(), objects.namespace(name, create, env)],
+  )
   const bound = {
-    ...named,
-    HUB: await open('Hub'),
-    TENANT: await open('Tenant'),
-    LEDGER: await open('Ledger'),
-    KERNELS: await open('Kernels'),
+    ...environmentOf({}, { ADMISSION_SECRET: SECRET }),
+    ...(Object.fromEntries(bindings) as Readonly<Record<'HUB' | 'TENANT', ObjectNamespace>>),
     // Receipts are signed for a chain; without an address of one, nothing is posted.
     CHAIN_RPC: '',
     CHAIN_ID: '31337',
@@ -141,10 +134,10 @@ async function createEnv(objects: Objects) {
     BATCH_SECONDS: '60',
   }
   Object.assign(env, bound)
-  return bound
+  return { app, env: bound }
 }
 
-async function createTenant({ TENANT }: Awaited<ReturnType<typeof createEnv>>) {
+async function createTenant({ TENANT }: Awaited<ReturnType<typeof loadWorker>>['env']) {
   const { TenantId } = await import('#shared/base/ids.ts')
   const { completePolicy } = await import('#shared/law/policy-draft.ts')
   const { sealKey } = await import('#worker/platform/key-seal.ts')

@@ -2,15 +2,16 @@
  * A process of whole nodes with an engine that answers at once: `node nodes.ts OPTIONS`. It counts what its jobs cost,
  * and tells its parent when asked.
  */
-import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Engine } from '#engine/engine.ts'
-import { spyOnRuntime } from './spies.ts'
+import { spyOnFiles, spyOnRuntime } from './spies.ts'
 import { createTally } from './tally.ts'
 
 const tally = createTally()
 spyOnRuntime(tally)
+await spyOnFiles(tally, tmpdir())
 
 // After the spies: these keep references to functions of the runtime.
 const { multiaddr } = await import('@multiformats/multiaddr')
@@ -60,7 +61,6 @@ const log = createLog({
   write: (line, level) => tally.add('log lines', `${level} ${JSON.parse(line).event}`),
 })
 
-await spyOnFiles()
 for (let index = 0; index < options.nodes; index += 1) await startNode(index)
 process.on('message', (wish) => {
   if (wish === 'reset') tally.reset()
@@ -88,18 +88,4 @@ async function startNode(index: number): Promise<void> {
     onState: () => {},
   })
   await core.start()
-}
-
-/** Counts when bytes are made durable. */
-async function spyOnFiles(): Promise<void> {
-  const handle = await open(options.dir, 'r')
-  const files: object = Object.getPrototypeOf(handle)
-  await handle.close()
-  for (const name of ['sync', 'datasync']) {
-    const found = Reflect.get(files, name) as () => Promise<void>
-    Reflect.set(files, name, function (this: unknown) {
-      tally.add('durable writes', name)
-      return Reflect.apply(found, this, [])
-    })
-  }
 }

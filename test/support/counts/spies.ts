@@ -2,6 +2,7 @@
  * Counts what a process asks of its runtime: timers, abort objects, signatures, key and cipher objects. The runtime's own
  * uses are left out. Load it before anything that keeps a reference to these functions.
  */
+import { open } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +14,8 @@ const LEFT_OUT =
   /node_modules\/(?:vitest|@vitest|vite|ws|@libp2p\/gossipsub)\/|test\/support\/counts\//
 
 /** Passes on what others ask for. */
-const BETWEEN = /^(?:p2p\/stream\/clock|shared\/base\/(?:signature|native-crypto|memoize))\.ts$/
+const BETWEEN =
+  /^(?:p2p\/stream\/clock|shared\/(?:base|proof)\/(?:signature|native-crypto|memoize))\.ts$/
 
 const CRYPTO: Readonly<Record<string, Kind>> = {
   sign: 'asymmetric operations',
@@ -50,6 +52,18 @@ export function spyOnRuntime(tally: Tally): void {
     replace(subtle, name, (called, [algorithm]) => {
       if (!isMac(algorithm)) tally.add(kind, `subtle.${called} in ${caller() ?? 'the runtime'}`)
     })
+}
+
+/** Counts each time that this process makes bytes durable: by a sync, or by a write to a file that syncs itself. */
+export async function spyOnFiles(tally: Tally, folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  const files: object = Object.getPrototypeOf(handle)
+  await handle.close()
+  const tell = (name: string) => tally.add('durable writes', name)
+  for (const name of ['sync', 'datasync']) replace(files, name, tell)
+  const plain = process.getBuiltinModule('node:fs')
+  for (const name of ['fsync', 'fdatasync', 'write']) replace(plain, name, tell)
+  syncBuiltinESMExports()
 }
 
 /** WebCrypto signs with symmetric keys too. */
