@@ -1,4 +1,5 @@
 /** One vitest project a layer; `npm test -- --project unit` runs one. */
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 /** Only a hang reaches it: no test may fail because the machine is busy. */
@@ -15,12 +16,20 @@ const LAYERS = {
   e2e: true,
 }
 
+/** Lets tests load the classes of the Durable Objects in plain Node. */
+const WORKERD_MODULE = {
+  'cloudflare:workers': fileURLToPath(
+    new URL('test/support/counts/durable-object.ts', import.meta.url),
+  ),
+}
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/count-reporter.ts'],
     // Two cores: more at once makes each slower and the timings of none better.
     maxWorkers: 2,
     projects: Object.entries(LAYERS).map(([name, isBuilt]) => ({
+      resolve: { alias: WORKERD_MODULE },
       test: {
         name,
         include: [`test/${name}/**/*.test.ts`],

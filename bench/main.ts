@@ -11,6 +11,7 @@ import type { BenchContext } from './harness/context.ts'
 import { measureDispatch } from './cases/dispatch.ts'
 import { measureGateway } from './cases/gateway.ts'
 import type { BenchResult } from './harness/harness.ts'
+import { measureEdgeMemory } from './cases/edge-memory.ts'
 import { measureKernels } from './cases/kernels.ts'
 import { createLiveStack } from './harness/live-stack.ts'
 import { describeMachine } from './harness/machine.ts'
@@ -20,6 +21,7 @@ import { measurePause } from './cases/pause.ts'
 import { measurePolicy } from './cases/policy.ts'
 import { measureProfile } from './cases/profile.ts'
 import { formatReport, type Report } from './harness/report.ts'
+import { measureSession } from './cases/session.ts'
 import { measureSwitch } from './cases/switch.ts'
 import { measureTail } from './cases/tail.ts'
 import { measureWgsl } from './cases/wgsl.ts'
@@ -27,6 +29,7 @@ import { measureWgsl } from './cases/wgsl.ts'
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
   gateway: measureGateway,
   dispatch: measureDispatch,
+  session: measureSession,
   model: measureModel,
   chat: measureChat,
   batch: measureBatch,
@@ -35,13 +38,14 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   audit: measureAudit,
   switch: measureSwitch,
   memory: measureMemory,
+  'edge-memory': measureEdgeMemory,
   policy: measurePolicy,
   pause: measurePause,
   tail: measureTail,
   profile: measureProfile,
 }
-/** Gives no figure, so it runs only when it is named. */
-const NAMED_ONLY: readonly string[] = ['profile']
+/** Run only when they are named: one gives no figure, and one takes long. */
+const NAMED_ONLY: readonly string[] = ['profile', 'edge-memory']
 
 const OPTIONS = {
   json: flag,

@@ -9,7 +9,9 @@ import { newJobId, randomBytes, type NodeId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
+import { startFloor } from '../gateway/floor.ts'
 import { startChild } from '../harness/child.ts'
+import { createHttpClient, type HttpClient } from '../harness/http-client.ts'
 import type { BenchContext } from '../harness/context.ts'
 import { cpuMsOf } from '../harness/cpu-time.ts'
 import {
@@ -31,6 +33,7 @@ const UNSIGNED = 'job, unsigned'
 const DISPATCHED = 'dispatched job'
 
 const NATS = 'NATS request'
+const FLOOR = 'workerd floor'
 
 /** Payload sizes, and the share of the trips made with each. */
 const SIZES = [
@@ -38,10 +41,13 @@ const SIZES = [
   { sizeBytes: 64 * 1024, share: 1 / 3 },
 ] as const
 const TIMEOUT_MS = 30_000
+const IN_FLIGHT = 32
 
 const COMPARISONS: readonly Comparison[] = [
   { of: DISPATCHED, to: NATS, metric: 'latencyMs' },
   { of: DISPATCHED, to: NATS, metric: 'cpuMs' },
+  { of: DISPATCHED, to: FLOOR, metric: 'latencyMs' },
+  { of: DISPATCHED, to: FLOOR, metric: 'cpuMs' },
   { of: STREAM, to: NATS, metric: 'latencyMs' },
   { of: STREAM, to: NATS, metric: 'cpuMs' },
   ...[DISPATCHED, UNSIGNED, STREAM].map((of) => ({ of, to: RAW, metric: 'latencyMs' })),
@@ -50,7 +56,7 @@ const COMPARISONS: readonly Comparison[] = [
   { of: DISPATCHED, to: UNSIGNED, metric: 'cpuMs' },
 ]
 
-export async function measureDispatch({ dir, quick }: BenchContext): Promise<BenchResult> {
+export async function measureDispatch({ dir, log, quick }: BenchContext): Promise<BenchResult> {
   const hub = await createHubEnd()
   const server = await startNats()
   const natsUrl = server?.url ?? null
@@ -58,13 +64,19 @@ export async function measureDispatch({ dir, quick }: BenchContext): Promise<Ben
   const script = new URL('../dispatch/node-end.ts', import.meta.url)
   const child = await startChild(script, [JSON.stringify(options)])
   const nats = server === undefined ? undefined : await connect({ servers: server.url })
+  const floor = await startFloor({ dir, log, messageBytes: 0 })
+  const client = createHttpClient(floor.url, IN_FLIGHT)
   try {
     const opened = await hub.open(NodeEndReady.parse(JSON.parse(child.firstLine)))
     const pids = [process.pid, child.pid]
+    const others: Readonly<Record<string, readonly number[]>> = {
+      [NATS]: server === undefined ? [] : [server.pid],
+      [FLOOR]: [floor.pid, floor.nodePid],
+    }
     const sections: Section[] = []
     let includes = {}
     for (const { sizeBytes, share } of SIZES) {
-      const trips = await createTrips(hub, { opened, nats, sizeBytes })
+      const trips = await createTrips(hub, { opened, nats, floor: client, sizeBytes })
       includes = Object.fromEntries(trips.map((trip) => [trip.name, trip.includes]))
       const known = new Set(trips.map(({ name }) => name))
       const contenders = (inFlight: number) =>
@@ -72,10 +84,10 @@ export async function measureDispatch({ dir, quick }: BenchContext): Promise<Ben
           contenderOf(trip, {
             inFlight,
             share: quick ? share / 5 : share,
-            pids: trip.name === NATS && server !== undefined ? [...pids, server.pid] : pids,
+            pids: [...pids, ...(others[trip.name] ?? [])],
           }),
         )
-      for (const inFlight of [1, 32]) {
+      for (const inFlight of [1, IN_FLIGHT]) {
         const name = `${sizeBytes / 1024} KiB, ${inFlight} in flight`
         const comparisons = COMPARISONS.filter(({ of, to }) => known.has(of) && known.has(to))
         const rounds = quick ? 2 : 5
@@ -90,12 +102,14 @@ export async function measureDispatch({ dir, quick }: BenchContext): Promise<Ben
       sections,
       includes,
       notes: [
-        `Everything but NATS runs over ${LINKS} sockets or nodes: a node takes at most ${LIMITS.nodeJobsInFlight} jobs at once. CPU is of both processes, a trip; of NATS with its server.`,
+        `Everything but NATS runs over ${LINKS} sockets or nodes: a node takes at most ${LIMITS.nodeJobsInFlight} jobs at once. CPU is of both processes, a trip; of NATS with its server, of the floor with its own two.`,
         ...(server === undefined ? [NATS_MISSING] : []),
       ],
     }
   } finally {
+    client.close()
     await nats?.close()
+    await floor.close()
     await child.close()
     await server?.close()
     await hub.close()
@@ -112,12 +126,13 @@ interface Trip {
 interface TripParts {
   readonly opened: Opened
   readonly nats: NatsConnection | undefined
+  readonly floor: HttpClient
   readonly sizeBytes: number
 }
 
 async function createTrips(
   { dispatcher }: HubEnd,
-  { opened, nats, sizeBytes }: TripParts,
+  { opened, nats, floor, sizeBytes }: TripParts,
 ): Promise<Trip[]> {
   const payload = randomBytes(sizeBytes)
   const request = await createRequest(sizeBytes)
@@ -125,6 +140,7 @@ async function createTrips(
   const cancellation = new Canceller()
   return [
     ...(nats === undefined ? [] : [natsTrip(nats, payload)]),
+    floorTrip(floor, payload),
     {
       name: RAW,
       includes: 'the npm package ws on both sides, no encryption',
@@ -169,6 +185,17 @@ function natsTrip(nats: NatsConnection, payload: Uint8Array): Trip {
       const { data } = await nats.request(NATS_SUBJECT, payload, { timeout: TIMEOUT_MS })
       if (data.length !== payload.length) throw new Error(`${data.length} bytes came back`)
     },
+  }
+}
+
+function floorTrip(floor: HttpClient, payload: Uint8Array): Trip {
+  const call = { method: 'POST', path: '/', body: payload } as const
+  return {
+    name: FLOOR,
+    includes:
+      'an empty Worker, one call to a Durable Object, one WebSocket message to a Node program and one back, asked by HTTP',
+    count: 500,
+    once: () => floor.send(call),
   }
 }
 

@@ -1,6 +1,7 @@
 /** The peer: NATS request and reply (https://nats.io) through its own server and client on this machine. */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { connect } from '@nats-io/transport-node'
 import { endWithUs } from '../harness/child.ts'
 
 export interface NatsServer {
@@ -44,4 +45,16 @@ export async function startNats(): Promise<NatsServer | undefined> {
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Sends each request's bytes back. */
+export async function answerNats(servers: string): Promise<void> {
+  const connection = await connect({ servers })
+  connection.subscribe(NATS_SUBJECT, {
+    callback: (error, message) => {
+      if (error !== null) throw error
+      message.respond(message.data)
+    },
+  })
+  await connection.flush()
 }

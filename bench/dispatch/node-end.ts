@@ -1,7 +1,6 @@
 /** The node's process of the dispatch bench: complete nodes whose engine echoes, and simpler echoes. */
 import { join } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
-import { connect } from '@nats-io/transport-node'
 import { WebSocket } from 'ws'
 import type { Engine } from '#engine/engine.ts'
 import { openReceiptJournal } from '#local-node/receipt-journal.ts'
@@ -23,7 +22,7 @@ import {
   UNSIGNED_PROTOCOL,
   type NodeEndReady,
 } from './echo.ts'
-import { NATS_SUBJECT } from './nats.ts'
+import { answerNats } from './nats.ts'
 
 // Exits in order, so that Node writes a CPU profile of this process.
 process.on('SIGTERM', () => process.exit(0))
@@ -55,17 +54,6 @@ console.log(JSON.stringify(ready))
 function openSocket(): void {
   const socket = new WebSocket(options.socketUrl)
   socket.on('message', (message) => socket.send(message))
-}
-
-async function answerNats(servers: string): Promise<void> {
-  const connection = await connect({ servers })
-  connection.subscribe(NATS_SUBJECT, {
-    callback: (error, message) => {
-      if (error !== null) throw error
-      message.respond(message.data)
-    },
-  })
-  await connection.flush()
 }
 
 async function startNode(link: number) {

@@ -18,32 +18,38 @@ export interface PeerOptions {
   readonly source: string
   readonly dir: string
   readonly log: Log
-  readonly upstream: string
+  /** @default none */
+  readonly vars?: Readonly<Record<string, string>>
+  readonly durableObjects?: Bundle['durableObjects']
+}
+
+/** Variables of a Worker that calls this server on this machine, which the launcher permits only where CHAIN_RPC is set. */
+export function callsTo(upstream: string): Readonly<Record<string, string>> {
+  return { UPSTREAM: upstream, CHAIN_RPC: upstream }
 }
 
 export async function startPeer(options: PeerOptions): Promise<Workerd> {
-  const { name, source, dir, log, upstream } = options
+  const { name, source, dir, log, vars = {}, durableObjects = [] } = options
   const bundleDir = join(dir, name)
   mkdirSync(bundleDir, { recursive: true })
   writeFileSync(join(bundleDir, 'index.js'), source)
-  writeFileSync(join(bundleDir, BUNDLE_FILE), JSON.stringify(describe(source)))
+  writeFileSync(join(bundleDir, BUNDLE_FILE), JSON.stringify(describe(source, durableObjects)))
   return startWorkerd({
     bundleDir,
     stateDir: join(bundleDir, 'state'),
     assetsDir: join(bundleDir, 'assets'),
-    // The launcher lets a Worker call this machine only where CHAIN_RPC is set.
-    vars: { UPSTREAM: upstream, CHAIN_RPC: upstream },
+    vars,
     log,
   })
 }
 
-function describe(source: string): Bundle {
+function describe(source: string, durableObjects: Bundle['durableObjects']): Bundle {
   return {
     simulatedPlaces: false,
     main: 'index.js',
     compatibilityDate: '2026-08-01',
     compatibilityFlags: ['nodejs_compat'],
-    durableObjects: [],
+    durableObjects,
     assets: null,
     vars: {},
     sizeBytes: source.length,

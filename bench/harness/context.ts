@@ -20,6 +20,6 @@ export interface BenchContext {
   readonly quick: boolean
   readonly stack: LiveStack
   readonly kernels: KernelOptions
-  /** Number of jobs of the memory bench. */
+  /** Number of jobs of the memory benches. */
   readonly jobs: number
 }

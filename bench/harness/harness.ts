@@ -1,4 +1,5 @@
 /** The method of every bench: contenders take turns, and are compared within a round. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { median, summarize, type Summary } from './statistics.ts'
 
 /** Values of one repetition by metric; `latencyMs` has one for each request, `cpuMs` one for the repetition. */
@@ -125,4 +126,19 @@ export async function drive<T>(
     Array.from({ length: Math.min(load.inFlight, load.count) }, (_, lane) => work(lane)),
   )
   return timed
+}
+
+/** Calls `once` at this rate, however long each call takes. A call's time begins when it was due. */
+export async function drivePaced<T>(
+  load: { readonly count: number; readonly perSecond: number },
+  once: (index: number) => Promise<T>,
+): Promise<Timed<T>[]> {
+  const startedMs = performance.now()
+  const calls = Array.from({ length: load.count }, async (_, index) => {
+    const dueMs = startedMs + (index * 1000) / load.perSecond
+    await sleep(Math.max(0, dueMs - performance.now()))
+    const value = await once(index)
+    return { ms: performance.now() - dueMs, value }
+  })
+  return Promise.all(calls)
 }

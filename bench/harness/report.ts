@@ -45,7 +45,7 @@ function formatSection({ name, ratios, figures }: Section): string {
       ]),
     ),
     '',
-    ...table(['figure', '', 'median', 'p5–p95', 'samples'], figures.map(figureRow)),
+    ...table(['figure', '', 'median', 'p5–p95', 'p99', 'samples'], figures.map(figureRow)),
   ].join('\n')
 }
 
@@ -53,11 +53,15 @@ function metricsOf({ metric, peerMetric }: Ratio): string {
   return peerMetric === undefined ? label(metric) : `${label(metric)} ÷ ${label(peerMetric)}`
 }
 
-function figureRow({ contender, metric, median, p5, p95, count }: Figure): string[] {
+function figureRow({ contender, metric, median, p5, p95, p99, count }: Figure): string[] {
   const unit = metric.endsWith('Ms') ? ' ms' : ''
   const spread = count === 1 ? '' : `${digits(p5)}–${digits(p95)}`
-  return [contender, label(metric), `${digits(median)}${unit}`, spread, String(count)]
+  // A hundredth of fewer samples is none.
+  const tail = count < TAIL_SAMPLES ? '' : digits(p99)
+  return [contender, label(metric), `${digits(median)}${unit}`, spread, tail, String(count)]
 }
+
+const TAIL_SAMPLES = 100
 
 /** `answeringCpuMs` → `answering cpu`. */
 function label(metric: string): string {

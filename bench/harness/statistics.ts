@@ -4,6 +4,7 @@ export interface Summary {
   readonly median: number
   readonly p5: number
   readonly p95: number
+  readonly p99: number
   readonly count: number
 }
 
@@ -14,6 +15,7 @@ export function summarize(values: readonly number[]): Summary {
     median: quantile(sorted, 0.5),
     p5: quantile(sorted, 0.05),
     p95: quantile(sorted, 0.95),
+    p99: quantile(sorted, 0.99),
     count: sorted.length,
   }
 }
