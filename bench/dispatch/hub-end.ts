@@ -164,7 +164,13 @@ interface MemberParts {
 }
 
 /** Opens the work stream to a complete node and adds it to the directory, as a hub does. */
-export async function addMember({ node, id, welcome, directory, dispatcher }: MemberParts): Promise<void> {
+export async function addMember({
+  node,
+  id,
+  welcome,
+  directory,
+  dispatcher,
+}: MemberParts): Promise<void> {
   const connection = await untilConnected(node, id)
   const link = await openWork(await connection.newStream(WORK_PROTOCOL), {
     welcome: () => Promise.resolve(welcome),

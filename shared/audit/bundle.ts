@@ -26,9 +26,6 @@ export const BundledBatch = z.strictObject({
   batchId: z.int().min(1),
   logRoot: Bytes32,
   checkpoint: TenantCheckpoint,
-  /** The checkpoint's place among the batch's checkpoints, from 0, and their number. */
-  index: z.int().min(0),
-  size: z.int().min(1),
   /** From the checkpoint's leaf up to the batch's log root. */
   proof: z.array(Bytes32).max(32),
   /** Bit i is 1 where hash i of the proof is on the left. The chain has no number of logs to check an index with. */

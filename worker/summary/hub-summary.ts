@@ -3,7 +3,7 @@
  * A summary names no tenant and no job. Each hub applies the whole policy itself, so a wrong summary costs a call.
  */
 import type { Bytes32, NodeId } from '#shared/base/ids.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import type { Work } from '#shared/job/job.ts'
 import type { EvidenceClass, Jurisdiction, NodeTrust } from '#shared/law/policy.ts'
 import type { CountrySet } from '#shared/law/region.ts'

@@ -1,4 +1,5 @@
 /** Each of the four enforcement points alone: the others are removed, or work against it. */
+import { groupOf } from '#test/support/hub/receipts.ts'
 import { Canceller } from '#p2p/stream/cancellation.ts'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bytesToHex } from 'viem'
@@ -197,15 +198,15 @@ describe('settlement alone, with Worker, Hub and node colluding', () => {
       place: { evidence: 'bounded', possible: countrySet(['DE', 'CH']) },
     })
     const entries = [outside, unbounded].map((receipt) => ({ receipt, consumer: CONSUMER }))
-    expect(await ledger.accept(entries)).toMatchObject([
+    expect(await ledger.accept(groupOf(entries), [])).toMatchObject([
       { status: 'refused', refusal: 'compute.allow' },
       { status: 'refused', refusal: 'evidence.bounds' },
     ])
     await settleAll(bench, ledger)
     expect(chain.posted).toEqual([])
     const inside = await maker.make({ policy: compiled({}) })
-    expect(await ledger.accept([{ receipt: inside, consumer: CONSUMER }])).toMatchObject([
-      { status: 'pending' },
-    ])
+    expect(
+      await ledger.accept(groupOf([{ receipt: inside, consumer: CONSUMER }]), []),
+    ).toMatchObject([{ status: 'pending' }])
   })
 })

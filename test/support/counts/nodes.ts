@@ -20,7 +20,7 @@ const { NodeCore } = await import('#node-core/node-core.ts')
 const { newIdentity, peerIdOf } = await import('#p2p/peers/node.ts')
 const { createLog } = await import('#shared/base/log.ts')
 const { LIMITS } = await import('#shared/base/limits.ts')
-const { createSigner, generateSigningKey } = await import('#shared/base/signature.ts')
+const { createSigner, generateSigningKey } = await import('#shared/proof/signature.ts')
 const { MANIFESTS } = await import('#shared/job/manifests.ts')
 const { manifestDigest } = await import('#shared/job/model.ts')
 

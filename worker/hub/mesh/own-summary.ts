@@ -1,6 +1,6 @@
 /** A hub's own summary, from its members. */
 import type { NodeId } from '#shared/base/ids.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import { factsOf, type Directory, type Member } from '#worker/hub/members/directory.ts'
 import type { HubSummary } from '#worker/summary/hub-summary.ts'
