@@ -79,12 +79,12 @@ export type AppContext = Context<AppEnv>
 
 /** The caller, behind `requireScope`. @throws on a route without a key, which is a bug */
 export function callerOf(c: AppContext): Caller {
-  const { caller } = c.var
+  const caller = c.get('caller')
   invariant(caller, 'a caller with a key')
   return caller
 }
 
 /** The Durable Object of the caller's tenant. */
 export function ownTenant(c: AppContext): TenantApi {
-  return openTenant(c.env, callerOf(c).tenant, c.var.config)
+  return openTenant(c.env, callerOf(c).tenant, c.get('config'))
 }

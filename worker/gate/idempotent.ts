@@ -54,7 +54,7 @@ export const idempotent = createMiddleware<AppEnv>(async (c, next) => {
 
 /** Turns the request into a job: the one of its idempotency key, or a new one. */
 export function takeJobId(c: AppContext): OnceJob {
-  const once = c.var.once ?? { jobId: newJobId(c.var.isolate.random), firstAttempt: 1 }
+  const once = c.get('once') ?? { jobId: newJobId(c.get('isolate').random), firstAttempt: 1 }
   c.set('jobId', once.jobId)
   return once
 }
@@ -133,7 +133,7 @@ function keptHeaders(c: AppContext): Record<string, string> {
     const isOfAnswer = name.startsWith('x-littoral-') || name === 'inference-header-content-length'
     if (isOfAnswer || name === 'content-type') headers[name] = value
   }
-  const { policy } = c.var
+  const policy = c.get('policy')
   if (policy !== undefined) headers['x-littoral-policy'] = `${policy.id}@${policy.version}`
   return headers
 }
@@ -171,7 +171,7 @@ async function answerAgain(
   const [policyId = ''] = (headers['x-littoral-policy'] ?? '').split('@')
   // The body alone may have named the policy: it must allow this connection, too.
   await admitPolicy(c, policyId)
-  c.var.answerHeaders.set('idempotency-replayed', 'true')
+  c.get('answerHeaders').set('idempotency-replayed', 'true')
   if (body === null) {
     const receipt = headers['x-littoral-receipt']
     throw new AppError(

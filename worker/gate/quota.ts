@@ -17,7 +17,7 @@ const WINDOW_SECONDS = 60
 export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
   const lease = () => ownTenant(c).quota.leaseRequests()
   try {
-    const { quotas } = c.var.isolate
+    const { quotas } = c.get('isolate')
     const standing = await quotas.take(callerOf(c).tenant, lease, (work) => keepAlive(c, work))
     setStanding(c, standing)
   } catch (error) {
@@ -44,9 +44,9 @@ export function reserveSpend(
   c: AppContext,
   microUsd: number,
 ): Promise<(spentMicroUsd: number) => void> {
-  return c.var.isolate.quotas.reserve(callerOf(c).tenant, microUsd, (wanted) =>
-    ownTenant(c).quota.leaseSpend(wanted),
-  )
+  return c
+    .get('isolate')
+    .quotas.reserve(callerOf(c).tenant, microUsd, (wanted) => ownTenant(c).quota.leaseSpend(wanted))
 }
 
 /** Reserves money for one job. @throws {AppError} payment_required */
@@ -71,7 +71,7 @@ export async function reserveForJob(c: AppContext, microUsd: number): Promise<Sp
 }
 
 function setStanding(c: AppContext, { limit, remaining, resetSeconds }: QuotaStanding): void {
-  const { answerHeaders } = c.var
+  const answerHeaders = c.get('answerHeaders')
   answerHeaders.set('ratelimit-policy', `${POLICY};q=${limit};w=${WINDOW_SECONDS}`)
   answerHeaders.set('ratelimit', `${POLICY};r=${remaining};t=${resetSeconds}`)
 }

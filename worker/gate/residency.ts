@@ -40,7 +40,7 @@ export async function chooseResidency(c: AppContext, body: ResidencyChoice): Pro
   if (named === undefined && body.policy !== undefined) {
     await admitIngress(c, findPolicy(callerOf(c), body.policy))
   }
-  const { policy } = c.var
+  const policy = c.get('policy')
   if (policy === undefined) throw new AppError('internal', 'No policy was chosen.')
   const allowed = intersect(
     effectiveCompute(policy, headerRegions(c)),
@@ -64,7 +64,7 @@ export async function admitPolicy(c: AppContext, id: string): Promise<void> {
 
 async function admitIngress(c: AppContext, policy: CompiledPolicy): Promise<void> {
   c.set('policy', policy)
-  const ingress = await observeIngress(c.req.raw, c.var.config)
+  const ingress = await observeIngress(c.req.raw, c.get('config'))
   const rule = decideIngress(policy, ingress.country)
   if (rule === 'allow') return
   const needed = neededIngress(policy)

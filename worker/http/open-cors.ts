@@ -9,7 +9,7 @@ const MAX_AGE_SECONDS = 86_400
 const METHODS = 'GET,HEAD,PUT,POST,DELETE'
 
 export const openCors = createMiddleware<AppEnv>(async (c, next) => {
-  const { answerHeaders } = c.var
+  const answerHeaders = c.get('answerHeaders')
   answerHeaders.set('access-control-allow-origin', '*')
   answerHeaders.set('access-control-expose-headers', '*')
   if (c.req.method !== 'OPTIONS') return await next()

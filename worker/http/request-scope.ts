@@ -28,7 +28,7 @@ export function requestScope(isolate: Isolate) {
     c.set('answerHeaders', new Map())
     c.set('config', readConfig(c.env))
     c.set('startedMs', performance.now())
-    c.set('address', await clientAddress(c.req.raw, c.var.config))
+    c.set('address', await clientAddress(c.req.raw, c.get('config')))
     const given = c.req.header('x-request-id') ?? ''
     c.set('requestId', REQUEST_ID.test(given) ? given : newRequestId(isolate.random))
     await next()
@@ -41,16 +41,16 @@ export function requestScope(isolate: Isolate) {
 /** The last match is the route itself; a pattern with a star is middleware. */
 function countAnswer(c: AppContext): void {
   const path = routePath(c, -1)
-  c.var.isolate.metrics.answered({
+  c.get('isolate').metrics.answered({
     route: path.includes('*') ? 'other' : path,
     method: c.req.method,
     status: c.res.status,
-    seconds: (performance.now() - c.var.startedMs) / 1000,
+    seconds: (performance.now() - c.get('startedMs')) / 1000,
   })
 }
 
 function setHeaders(c: AppContext): void {
-  const { policy, requestId } = c.var
+  const [policy, requestId] = [c.get('policy'), c.get('requestId')]
   const headers = openHeaders(c, requestId)
   if (!headers.has('x-littoral-policy')) {
     headers.set(
@@ -60,7 +60,7 @@ function setHeaders(c: AppContext): void {
   }
   headers.set('server-timing', serverTiming(c))
   headers.set('x-content-type-options', 'nosniff')
-  for (const [name, value] of c.var.answerHeaders) headers.set(name, value)
+  for (const [name, value] of c.get('answerHeaders')) headers.set(name, value)
 }
 
 /** Sets the request's id. @returns the answer's headers, which can be set: a fetched response is copied first */
@@ -76,8 +76,8 @@ function openHeaders(c: AppContext, requestId: string): Headers {
 
 /** Where the time went; `edge` is the Worker and the way to the hub. */
 function serverTiming(c: AppContext): string {
-  const totalMs = performance.now() - c.var.startedMs
-  const { timing } = c.var
+  const totalMs = performance.now() - c.get('startedMs')
+  const timing = c.get('timing')
   if (timing === undefined) return `edge;dur=${totalMs.toFixed(1)}`
   const { loadMs = 0, queueMs, networkMs, computeMs } = timing
   const edge = Math.max(0, totalMs - loadMs - queueMs - networkMs - computeMs)

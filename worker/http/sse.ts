@@ -1,4 +1,6 @@
 /** Writes server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) at the reader's pace. */
+import { systemClock } from '#p2p/stream/clock.ts'
+import { createIdleTimer } from '#p2p/stream/idle-timer.ts'
 import { toProblem } from '#shared/base/errors.ts'
 
 export interface EventStreamOptions {
@@ -22,21 +24,25 @@ export function writeEvents(
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const iterator = events[Symbol.asyncIterator]()
+  const silence = watchSilence(options.heartbeatMs)
   let next: Promise<IteratorResult<object>> | undefined
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         next ??= iterator.next()
         try {
-          const result = await orSilence(next, options.heartbeatMs)
+          const result = await silence.before(next)
           if (result === 'silence') {
             controller.enqueue(encoder.encode(HEARTBEAT))
             return
           }
           next = undefined
           controller.enqueue(encoder.encode(result.done ? DONE : line(result.value)))
-          if (result.done) controller.close()
+          if (!result.done) return
+          silence.stop()
+          controller.close()
         } catch (error) {
+          silence.stop()
           options.onError(error)
           const { error: member } = toProblem(error, options.requestId)
           controller.enqueue(encoder.encode(line({ error: member })))
@@ -44,6 +50,7 @@ export function writeEvents(
         }
       },
       cancel() {
+        silence.stop()
         // Not awaited: an iterator that is busy ends only after its step.
         void iterator.return?.().catch(() => {})
       },
@@ -56,12 +63,22 @@ function line(event: object): string {
   return `data: ${JSON.stringify(event)}\n\n`
 }
 
-async function orSilence<T>(promise: Promise<T>, silenceMs: number): Promise<T | 'silence'> {
-  const { promise: silence, resolve } = Promise.withResolvers<'silence'>()
-  const timer = setTimeout(() => resolve('silence'), silenceMs)
-  try {
-    return await Promise.race([promise, silence])
-  } finally {
-    clearTimeout(timer)
+/** Ends waits that take too long. Most events come much sooner, so all waits share a timer. */
+function watchSilence(silenceMs: number) {
+  let onSilence = () => {}
+  const timer = createIdleTimer(silenceMs, () => onSilence(), systemClock)
+  return {
+    /** Settles as `promise` does, or with `silence` when it takes too long. */
+    async before<T>(promise: Promise<T>): Promise<T | 'silence'> {
+      const silence = Promise.withResolvers<'silence'>()
+      onSilence = () => silence.resolve('silence')
+      timer.start()
+      try {
+        return await Promise.race([promise, silence.promise])
+      } finally {
+        timer.pause()
+      }
+    },
+    stop: () => timer.stop(),
   }
 }

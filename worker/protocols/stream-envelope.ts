@@ -1,5 +1,7 @@
 /** A streamed answer between Hub and Worker, in frames of `u8 kind | u32 length | body`: head, data …, then outcome or error. */
 import { concatBytes } from 'viem'
+import { systemClock } from '#p2p/stream/clock.ts'
+import { createIdleTimer } from '#p2p/stream/idle-timer.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { DispatchHead, DispatchOutcome } from './hub.ts'
@@ -139,20 +141,20 @@ function createStall(
       // The outcome has the error.
     }
   }
-  const wait = () => setTimeout(() => void readOn(), stallMs)
-  let timer = wait()
+  const timer = createIdleTimer(stallMs, () => void readOn(), systemClock)
+  timer.start()
   return {
     end() {
-      clearTimeout(timer)
+      timer.stop()
       if (!isOver) leave()
       return isOver
     },
     async next() {
-      clearTimeout(timer)
+      timer.pause()
       if (isOver)
         throw new AppError('cancelled', `The answer was unread for ${stallMs} ms and was dropped.`)
       const chunk = await next()
-      if (chunk !== undefined) timer = wait()
+      if (chunk !== undefined) timer.start()
       return chunk
     },
   }
