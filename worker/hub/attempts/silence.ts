@@ -224,7 +224,7 @@ export class SilenceWatch {
     ]
     const delayMs = Math.min(LOOK_AGAIN_MS, ...dueMs.filter((ms) => ms > 0))
     const { clock = systemClock } = this.#deps
-    return clock.after(Math.max(1, delayMs), () => this.#look())
+    return clock.after(Math.max(1, Math.ceil(delayMs)), () => this.#look())
   }
 
   #look(): void {
