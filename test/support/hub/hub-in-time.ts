@@ -3,9 +3,12 @@ import { setImmediate } from 'node:timers/promises'
 import type { Engine } from '#engine/engine.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
 import type { JobOffer } from '#p2p/stream/messages.ts'
+import type { Work } from '#shared/job/job.ts'
 import { silentLog, type Log } from '#shared/base/log.ts'
 import { HANG_MS } from '#test/support/poll.ts'
 import { createHubBench, type RunJob, type TestHubBench, type TestMember } from './hub.ts'
+
+const ANY_WORK: Work = { kind: 'model', model: '', digest: `0x${'0'.repeat(64)}`, inputs: [] }
 
 export interface ManualClock extends Clock {
   /** Advances to the next time at which something is due, and does it. */
@@ -45,7 +48,7 @@ export interface HubInTime extends TestHubBench {
     readonly takesMs: (offer: JobOffer) => number
     readonly engine?: Engine
     /** Bytes that it sends again each second while it works. */
-    readonly drip?: Uint8Array
+    readonly drip?: Uint8Array | (() => Uint8Array)
   }): Promise<TestMember & { readonly asked: () => number }>
   /** Lets time pass until then. */
   pass<T>(work: Promise<T>): Promise<T>
@@ -73,12 +76,13 @@ export async function createHubInTime(random: () => number = () => 0): Promise<H
         [...jobs].filter((jobId) => !gone.has(`${nodeId} ${jobId}`)),
       ),
     )
-    const members = bench.directory.members()
+    // A slot is taken from the choice on, before the node has the job.
+    const nodes = bench.directory.views(ANY_WORK, 1)
     return (
       activeJobs === waitingJobs + waitedFor.size &&
-      members.every(({ link, admission: { nodeId } }) => {
+      nodes.every(({ nodeId, inFlight }) => {
         const jobs = asleep.get(nodeId)
-        return jobs === undefined || link.inFlight() === jobs.size
+        return jobs === undefined || inFlight === jobs.size
       })
     )
   }
@@ -95,7 +99,10 @@ export async function createHubInTime(random: () => number = () => 0): Promise<H
         const turn = device.then(() => sleepOn(clock, takesMs(offer), signal))
         device = turn.catch(() => {})
         jobs.add(jobId)
-        const stop = drip === undefined ? () => {} : dripOn(clock, () => emit(drip))
+        const stop =
+          drip === undefined
+            ? () => {}
+            : dripOn(clock, () => emit(typeof drip === 'function' ? drip() : drip))
         try {
           await Promise.race([turn, aborted(signal)])
         } finally {
@@ -106,6 +113,8 @@ export async function createHubInTime(random: () => number = () => 0): Promise<H
       }
       const member = await bench.join({ ...options, run })
       asleep.set(member.nodeId, jobs)
+      // Streams measure round trips by the machine's clock, and in this time a frame takes none.
+      Object.assign(bench.directory.get(member.nodeId)?.link ?? {}, { rttMs: () => 0 })
       return { ...member, asked: () => asked }
     },
     async pass(work) {

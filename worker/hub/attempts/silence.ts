@@ -224,7 +224,7 @@ export class SilenceWatch {
       this.#mayAsk() ? Math.max(ASK_AGAIN_MS, this.#lateInMs()) : Infinity,
     ]
     const delayMs = Math.min(LOOK_AGAIN_MS, ...dueMs.filter((ms) => ms > 0))
-    return this.#deps.clock.after(Math.max(1, delayMs), () => this.#look())
+    return this.#deps.clock.after(Math.max(1, Math.ceil(delayMs)), () => this.#look())
   }
 
   #look(): void {
