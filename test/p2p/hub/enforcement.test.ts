@@ -13,6 +13,7 @@ import {
   type TestHubBench,
   type TestMember,
 } from '#test/support/hub/hub.ts'
+import { groupOf } from '#test/support/hub/receipts.ts'
 import { CONSUMER, settleAll, useLedgerBench } from '#test/support/storage/ledger.ts'
 import { compiled as compile } from '#test/support/hub/policies.ts'
 import { placeIn } from '#test/support/hub/place.ts'
@@ -196,15 +197,14 @@ describe('settlement alone, with Worker, Hub and node colluding', () => {
       place: { evidence: 'bounded', possible: countrySet(['DE', 'CH']) },
     })
     const entries = [outside, unbounded].map((receipt) => ({ receipt, consumer: CONSUMER }))
-    expect(await ledger.accept(entries)).toMatchObject([
+    expect(await ledger.accept(groupOf(entries), [])).toMatchObject([
       { status: 'refused', refusal: 'compute.allow' },
       { status: 'refused', refusal: 'evidence.bounds' },
     ])
     await settleAll(bench, ledger)
     expect(chain.posted).toEqual([])
     const inside = await maker.make({ policy: compiled({}) })
-    expect(await ledger.accept([{ receipt: inside, consumer: CONSUMER }])).toMatchObject([
-      { status: 'pending' },
-    ])
+    const group = groupOf([{ receipt: inside, consumer: CONSUMER }])
+    expect(await ledger.accept(group, [])).toMatchObject([{ status: 'pending' }])
   })
 })
