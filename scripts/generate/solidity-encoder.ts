@@ -50,7 +50,7 @@ export function generateEncoder(): void {
   writeFileSync(repositoryPath(ENCODER_PATH), encoderSource())
 }
 
-export function encoderSource(): string {
+function encoderSource(): string {
   const structs = new Map<string, Fields>()
   for (const { name, layout } of HASHED) collect(structs, name, fieldsOf(layout.fields.solidity))
   const hashed = new Set(HASHED.map(({ name }) => name))

@@ -1,9 +1,15 @@
 /** Chooses the hubs that may take a job, and sends it to them. */
 import { COMPUTE_RULES } from '#shared/law/decide.ts'
+import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Config } from '#worker/platform/config.ts'
 import { canStore, openHub } from '#worker/protocols/durable-objects.ts'
-import { packEnvelope, readOutcome, throwRefusal } from '#worker/protocols/envelope.ts'
+import {
+  packDispatch,
+  POLICY_UNKNOWN,
+  readOutcome,
+  throwRefusal,
+} from '#worker/protocols/envelope.ts'
 import { refusalOf, type HubRefusal } from '#worker/protocols/steering.ts'
 import { chooseHubs, MOST_HUB_CALLS, type HubTurn } from '#worker/summary/choose-hub.ts'
 import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
@@ -72,8 +78,8 @@ async function tryHubs<T>(
     if (timeoutMs < 1) break
     try {
       const stub = openHub(env, hub, config)
-      const body = packEnvelope({ ...request, timeoutMs, warmOnly }, payload)
-      return await callHub(stub, body, { ...call, timeoutMs })
+      const job = { request: { ...request, timeoutMs, warmOnly }, payload }
+      return await sendJob({ name: hub.name, stub }, job, { ...call, timeoutMs })
     } catch (error) {
       const refusal = refusalOf(error)
       const { mayAskElsewhere, tryHubs } = refusal.steering
@@ -133,17 +139,42 @@ interface HubCall<T> {
   readonly timeoutMs: number
 }
 
+/** Hubs and the policies that they have: a policy is sent to a hub once, then named by its hash. */
+const told = new BoundedMap<string, true>(4_096)
+
+async function sendJob<T>(
+  { name, stub }: { readonly name: string; readonly stub: HubStub },
+  { request, payload }: Job,
+  call: HubCall<T>,
+): Promise<T> {
+  const key = `${name} ${request.policy.hash}`
+  const pack = (isPolicyKnown: boolean) => packDispatch(request, payload, { isPolicyKnown })
+  if (told.has(key)) {
+    const answer = await callHub(stub, pack(true), call)
+    if (answer !== UNKNOWN_POLICY) return answer
+  }
+  const answer = await callHub(stub, pack(false), call)
+  if (answer === UNKNOWN_POLICY)
+    throw new AppError('internal', 'The hub did not take the policy that it asked for.')
+  told.set(key, true)
+  return answer
+}
+
+const UNKNOWN_POLICY: unique symbol = Symbol('the hub does not have the policy')
+
 async function callHub<T>(
   hub: HubStub,
   body: Uint8Array<ArrayBuffer>,
   { signal, read, timeoutMs }: HubCall<T>,
-): Promise<T> {
+): Promise<T | typeof UNKNOWN_POLICY> {
   const late = Promise.withResolvers<never>()
   const giveUp = () => late.reject(new AppError('node_timeout', 'No answer came in time.'))
   const timer = setTimeout(giveUp, timeoutMs + HUB_GRACE_MS)
+  const readKnown = async (response: Response): Promise<T | typeof UNKNOWN_POLICY> =>
+    response.status === POLICY_UNKNOWN ? UNKNOWN_POLICY : await read(response)
   const request = new Request('http://hub/dispatch', { method: 'POST', body, signal })
   try {
-    return await Promise.race([hub.fetch(request).then(read), late.promise])
+    return await Promise.race([hub.fetch(request).then(readKnown), late.promise])
   } catch (cause) {
     if (errorCode(cause) !== undefined) throw cause
     if (signal.aborted) throw new AppError('cancelled', 'The caller went away.', { cause })

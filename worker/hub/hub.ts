@@ -26,7 +26,12 @@ import { DUPLICATE_JOB } from '#worker/protocols/ledger.ts'
 import type { ReceiptGroup } from '#shared/audit/receipt-group.ts'
 import { findHub, hubName } from '#worker/summary/hub-region.ts'
 import { createHubCore, type HubCore } from './core.ts'
-import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
+import {
+  KnownPolicies,
+  POLICY_UNKNOWN,
+  readDispatch,
+  writeDispatch,
+} from '#worker/protocols/envelope.ts'
 import type { KernelRegisters } from '#worker/hub/bans/ban-list.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { packRefusal } from '#worker/protocols/steering.ts'
@@ -49,6 +54,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
     this.#log,
     createBudget({ most: 60, perSecond: 1, clock: systemClock }),
   )
+  readonly #policies = new KnownPolicies()
   readonly #core: Promise<HubCore> = this.ctx.blockConcurrencyWhile(() => this.#start())
 
   override async fetch(request: Request): Promise<Response> {
@@ -58,7 +64,9 @@ export class Hub extends DurableObject<Env> implements HubApi {
     if (request.headers.get(PEER_HEADER) !== null) return this.#enterPeer(core)
     if (request.headers.get('upgrade') === 'websocket') return this.#enter(core, request)
     try {
-      const { header, payload } = await readDispatch(request)
+      const read = await readDispatch(request, this.#policies)
+      if (read === null) return new Response(null, { status: POLICY_UNKNOWN })
+      const { header, payload } = read
       const { dispatcher } = core
       if (!header.stream)
         return writeDispatch(await dispatcher.dispatch(header, payload, request.signal))

@@ -2,7 +2,11 @@
 import { AppError } from '#shared/base/errors.ts'
 import { MIB } from '#shared/base/limits.ts'
 import { readRefusal } from './steering.ts'
-import { DispatchRequest, type DispatchOutcome, type DispatchResult } from './hub.ts'
+import { policyHash } from '#shared/law/compile-policy.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
+import { BoundedMap } from '#shared/base/bounded-map.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
+import type { DispatchOutcome, DispatchRequest, DispatchResult } from './hub.ts'
 
 /** Payloads of all jobs that one hub holds. */
 export const HUB_PAYLOAD_BYTES = 64 * MIB
@@ -25,13 +29,55 @@ export function unpackEnvelope(body: Uint8Array): { header: unknown; payload: Ui
   return { header: JSON.parse(json), payload: body.subarray(4 + length) }
 }
 
+/** A job as a Worker sends it: without the policy where the hub has it by its hash. */
+interface SentDispatch extends Omit<DispatchRequest, 'policy'> {
+  readonly policyHash: Bytes32
+  readonly policy: CompiledPolicy | null
+}
+
+/** Status by which a hub says that it does not have the policy of that hash. */
+export const POLICY_UNKNOWN = 428
+const POLICIES_KEPT = 1_024
+
+/** Policies that a hub has seen. A policy never changes under its hash. */
+export class KnownPolicies {
+  readonly #policies = new BoundedMap<Bytes32, CompiledPolicy>(POLICIES_KEPT)
+
+  /** @returns undefined for an unknown hash @throws {AppError} forbidden for a policy that does not have the hash */
+  find({ policyHash: hash, policy }: SentDispatch): CompiledPolicy | undefined {
+    const known = this.#policies.get(hash)
+    if (known !== undefined || policy === null) return known
+    if (policy.hash !== hash || policyHash(policy) !== hash)
+      throw new AppError('forbidden', `The policy of the job does not have the hash ${hash}.`)
+    this.#policies.set(hash, policy)
+    return policy
+  }
+}
+
+export function packDispatch(
+  { policy, ...job }: DispatchRequest,
+  payload: Uint8Array,
+  { isPolicyKnown }: { readonly isPolicyKnown: boolean },
+): Uint8Array<ArrayBuffer> {
+  const sent: SentDispatch = {
+    ...job,
+    policyHash: policy.hash,
+    policy: isPolicyKnown ? null : policy,
+  }
+  return packEnvelope(sent, payload)
+}
+
+/** The Worker of this deployment wrote and checked it, so it is not parsed again. @returns null for an unknown policy */
 export async function readDispatch(
   request: Request,
-): Promise<{ header: DispatchRequest; payload: Uint8Array }> {
+  policies: KnownPolicies,
+): Promise<{ header: DispatchRequest; payload: Uint8Array } | null> {
   if (Number(request.headers.get('content-length') ?? 0) > HUB_PAYLOAD_BYTES)
     throw new AppError('too_large', 'The job is larger than a hub may hold.')
   const { header, payload } = unpackEnvelope(new Uint8Array(await request.arrayBuffer()))
-  return { header: DispatchRequest.parse(header), payload }
+  const { policyHash: _, ...job } = header as SentDispatch
+  const policy = policies.find(header as SentDispatch)
+  return policy === undefined ? null : { header: { ...job, policy }, payload }
 }
 
 export function writeDispatch({ outcome, payload }: DispatchResult): Response {

@@ -1,5 +1,4 @@
 /** Each of the four enforcement points alone: the others are removed, or work against it. */
-import { groupOf } from '#test/support/hub/receipts.ts'
 import { Canceller } from '#p2p/stream/cancellation.ts'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bytesToHex } from 'viem'
@@ -15,6 +14,7 @@ import {
   type TestHubBench,
   type TestMember,
 } from '#test/support/hub/hub.ts'
+import { groupOf } from '#test/support/hub/receipts.ts'
 import { CONSUMER, settleAll, useLedgerBench } from '#test/support/storage/ledger.ts'
 import { compiled as compile } from '#test/support/hub/policies.ts'
 import { placeIn } from '#test/support/hub/place.ts'

@@ -22,9 +22,9 @@ beforeEach(async () => {
   timed = await createHubInTime()
   const put = timed.outbox.put.bind(timed.outbox)
   paid = []
-  timed.outbox.put = (entry) => {
-    paid.push(entry.receipt.receipt.ticket.jobId)
-    put(entry)
+  timed.outbox.put = (hubKey, receipts) => {
+    paid.push(...receipts.map(({ ticket }) => ticket.jobId))
+    put(hubKey, receipts)
   }
 })
 afterEach(() => timed.close())
@@ -145,7 +145,7 @@ describe('[N13] a job that is late on its node', () => {
     const heads: string[] = []
     const sink = {
       begin: ({ nodeId }: { nodeId: string }) => void heads.push(nodeId),
-      push: () => {},
+      push: async () => {},
     }
     const request = await kernelRequest(EU, payload, { stream: true, timeoutMs: 30_000 })
     const { signal } = new AbortController()
@@ -172,7 +172,7 @@ describe('[N13] late jobs, over random arrivals, stragglers and moves', () => {
   it.each([1, 2, 3])('are paid once, on nodes that the policy allows (seed %i)', async (seed) => {
     const random = createRandom(seed)
     const offers = new Map<string, JobOffer[]>()
-    const joined = []
+    const joined: { readonly nodeId: string }[] = []
     for (const country of ['DE', 'FR', 'NL', 'US']) {
       const takesMs = (offer: JobOffer) => {
         const { jobId } = offer.ticket

@@ -13,7 +13,12 @@ import type { Signer } from '#shared/proof/signature.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { Directory, type Member } from '#worker/hub/members/directory.ts'
 import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
-import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
+import {
+  KnownPolicies,
+  POLICY_UNKNOWN,
+  readDispatch,
+  writeDispatch,
+} from '#worker/protocols/envelope.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { packRefusal } from '#worker/protocols/steering.ts'
@@ -34,6 +39,7 @@ export interface SimulatedHub {
   readonly directory: Directory
   readonly dispatcher: Dispatcher
   readonly outbox: Outbox
+  readonly policies: KnownPolicies
   close(): void
 }
 
@@ -67,7 +73,9 @@ export function createSimulatedHub(options: HubOptions): SimulatedHub {
     },
     log: silentLog,
   })
-  return { name, jurisdiction, directory, dispatcher, outbox, close: () => storage.close() }
+  const policies = new KnownPolicies()
+  const close = () => storage.close()
+  return { name, jurisdiction, directory, dispatcher, outbox, policies, close }
 }
 
 /** The Worker's binding; each hub answers as `Hub.fetch` does. */
@@ -85,9 +93,11 @@ export function hubNamespace(
   }
 }
 
-async function answer({ dispatcher }: SimulatedHub, request: Request): Promise<Response> {
+async function answer({ dispatcher, policies }: SimulatedHub, request: Request): Promise<Response> {
   try {
-    const { header, payload } = await readDispatch(request)
+    const read = await readDispatch(request, policies)
+    if (read === null) return new Response(null, { status: POLICY_UNKNOWN })
+    const { header, payload } = read
     if (!header.stream)
       return writeDispatch(await dispatcher.dispatch(header, payload, request.signal))
     return await writeStream((sink) =>

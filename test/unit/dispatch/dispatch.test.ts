@@ -6,7 +6,12 @@ import { newJobId, TenantId } from '#shared/base/ids.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
 import { dispatch, HUB_GRACE_MS } from '#worker/dispatch/dispatch.ts'
-import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
+import {
+  KnownPolicies,
+  POLICY_UNKNOWN,
+  readDispatch,
+  writeDispatch,
+} from '#worker/protocols/envelope.ts'
 import { HubRefusal, packRefusal, steeringOf } from '#worker/protocols/steering.ts'
 import { kernelOutcome } from '#test/support/hub/outcome.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
@@ -45,8 +50,10 @@ function refuse(error: AppError): Response {
 const TIRED_MS = 300
 
 function hubFetch(behaviour: Behaviour, times: number[]) {
+  const policies = new KnownPolicies()
   return async (request: Request): Promise<Response> => {
-    const job = await readDispatch(request)
+    const job = await readDispatch(request, policies)
+    if (job === null) return new Response(null, { status: POLICY_UNKNOWN })
     times.push(job.header.timeoutMs)
     if (behaviour === 'tires') {
       await new Promise((resolve) => setTimeout(resolve, TIRED_MS))

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { AppError } from '#shared/base/errors.ts'
 import { createLog } from '#shared/base/log.ts'
-import { readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
+import { KnownPolicies, readDispatch, writeDispatch } from '#worker/protocols/envelope.ts'
 import { packRefusal } from '#worker/protocols/steering.ts'
 import { computeRequest } from '#test/support/compute-request.ts'
 import { kernelOutcome } from '#test/support/hub/outcome.ts'
@@ -22,7 +22,7 @@ async function createWorker(answer: () => Response = answered) {
   const hub = {
     fetch: async (request: Request) => {
       calls.hub += 1
-      await readDispatch(request)
+      await readDispatch(request, new KnownPolicies())
       return answer()
     },
   }
