@@ -3,6 +3,8 @@
  * for each job; it is used only where the runtime or a caller asks for one.
  */
 
+import { callEach } from './call-each.ts'
+
 /** What the cancelled work sees of it. */
 export interface Cancellation {
   readonly isCancelled: boolean
@@ -33,7 +35,7 @@ export class Canceller implements Cancellation {
     this.#reason = reason
     const listeners = this.#listeners
     this.#listeners = undefined
-    for (const listener of listeners ?? []) listener()
+    callEach(listeners ?? [])
   }
 
   onCancel(listener: () => void): () => void {

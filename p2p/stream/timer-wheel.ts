@@ -3,6 +3,7 @@
  * for each would be made and thrown away with every job.
  */
 import { invariant } from '#shared/base/errors.ts'
+import { callEach } from './call-each.ts'
 import type { Clock } from './clock.ts'
 
 /** Nothing happens early, and nothing later than this after its time. */
@@ -33,7 +34,7 @@ export function createTimerWheel(clock: Clock): Clock {
     const fires = due.map((tick) => slots.get(tick))
     for (const tick of due) slots.delete(tick)
     rearm(nowTick)
-    fireAll(fires)
+    callEach(firesOf(fires))
   }
   return {
     nowMs: () => clock.nowMs(),
@@ -57,18 +58,12 @@ export function createTimerWheel(clock: Clock): Clock {
   }
 }
 
-/** Calls all that is due, in order of time. What one throws is thrown after all. */
-function fireAll(slots: readonly (Set<() => void> | undefined)[]): void {
-  const failures: unknown[] = []
+/** What is due, in order of time. What an earlier one cancels is left out. */
+function* firesOf(slots: readonly (Set<() => void> | undefined)[]): Generator<() => void> {
   for (const slot of slots) {
     for (const fire of slot ?? []) {
       slot?.delete(fire)
-      try {
-        fire()
-      } catch (error) {
-        failures.push(error)
-      }
+      yield fire
     }
   }
-  if (failures.length > 0) throw failures[0]
 }

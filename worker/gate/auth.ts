@@ -66,8 +66,10 @@ async function readCaller(c: AppContext): Promise<Caller> {
   const opened = await isolate.openedKeys.open(sealed, admissionSecret)
   if (opened === undefined) throw unknownKey()
   const { tenant, hash } = opened
-  const snapshot = await isolate.tenants.get(tenant, () =>
-    openTenant(c.env, tenant, config).snapshot(),
+  const snapshot = await isolate.tenants.get(
+    tenant,
+    () => openTenant(c.env, tenant, config).snapshot(),
+    (work) => keepAlive(c, work),
   )
   const known = snapshot?.keys.find((candidate) => equalText(candidate.hash, hash))
   if (snapshot === null || known === undefined) throw unknownKey()

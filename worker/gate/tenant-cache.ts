@@ -12,23 +12,48 @@ interface TenantCacheOptions {
 
 export type TenantCache = ReturnType<typeof createTenantCache>
 
-export function createTenantCache(options: TenantCacheOptions) {
-  const entries = new BoundedMap<TenantId, { snapshot: TenantSnapshot | null; atMs: number }>(
-    options.size,
-  )
+interface Cached {
+  readonly snapshot: TenantSnapshot | null
+  readonly atMs: number
+  isRefreshing: boolean
+}
+
+/** From this part of its age on, an entry is loaded anew in the background, so that no request waits for it. */
+const REFRESHED_AFTER = 0.75
+
+export function createTenantCache({ maxAgeMs, size, nowMs }: TenantCacheOptions) {
+  const entries = new BoundedMap<TenantId, Cached>(size)
+  let changes = 0
+  const refresh = async (tenant: TenantId, load: () => Promise<TenantSnapshot | null>) => {
+    // Its age counts from before the question: a change after that may be missing in the answer.
+    const [atMs, before] = [nowMs(), changes]
+    const snapshot = await load()
+    if (changes === before) entries.set(tenant, { snapshot, atMs, isRefreshing: false })
+    return snapshot
+  }
   return {
-    /** @param load asks the tenant's Durable Object on a cache miss */
-    async get(tenant: TenantId, load: () => Promise<TenantSnapshot | null>) {
+    /**
+     * @param load asks the tenant's Durable Object
+     * @param later keeps a refresh going that the request does not wait for
+     */
+    async get(
+      tenant: TenantId,
+      load: () => Promise<TenantSnapshot | null>,
+      later: (work: Promise<unknown>) => void,
+    ): Promise<TenantSnapshot | null> {
       const cached = entries.get(tenant)
-      if (cached !== undefined && options.nowMs() - cached.atMs < options.maxAgeMs) {
-        return cached.snapshot
+      const ageMs = cached === undefined ? Infinity : nowMs() - cached.atMs
+      if (cached === undefined || ageMs >= maxAgeMs) return refresh(tenant, load)
+      if (ageMs >= maxAgeMs * REFRESHED_AFTER && !cached.isRefreshing) {
+        cached.isRefreshing = true
+        later(refresh(tenant, load).finally(() => void (cached.isRefreshing = false)))
       }
-      const atMs = options.nowMs()
-      const snapshot = await load()
-      entries.set(tenant, { snapshot, atMs })
-      return snapshot
+      return cached.snapshot
     },
-    /** Call after a change made through this isolate. */
-    forget: (tenant: TenantId): void => void entries.delete(tenant),
+    /** Call after a change made through this isolate. Answers that are under way may lack it, so none of them is kept. */
+    forget(tenant: TenantId): void {
+      changes += 1
+      entries.delete(tenant)
+    },
   }
 }

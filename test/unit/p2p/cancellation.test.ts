@@ -45,3 +45,16 @@ describe.each(Object.entries(sources))('a cancellation by %s', (_name, create) =
     await expect(waiting).rejects.toBe(reason)
   })
 })
+
+describe('a canceller', () => {
+  it('tells the others when one listener throws', () => {
+    const canceller = new Canceller()
+    const heard: string[] = []
+    canceller.onCancel(() => {
+      throw new Error('a fault')
+    })
+    canceller.onCancel(() => heard.push('second'))
+    expect(() => canceller.cancel('why')).toThrow('a fault')
+    expect(heard).toEqual(['second'])
+  })
+})
