@@ -33,7 +33,7 @@ export function createPipePort<Sent extends Message, Heard extends Message>({
   const flush = () => {
     const chunks = unsent
     unsent = []
-    if (!sink.writable) return
+    if (chunks.length === 0 || !sink.writable) return
     sink.cork()
     for (const chunk of chunks) sink.write(chunk)
     sink.uncork()
@@ -45,6 +45,8 @@ export function createPipePort<Sent extends Message, Heard extends Message>({
       if (unsent.length === 0) soon(flush)
       unsent.push(...chunks)
     },
+    /** Writes now what has gathered, before work that would block this thread. */
+    flush,
     /** @throws {AppError} internal, too_large when the other side breaks the form; then end its process */
     hear: (chunk: Uint8Array) => decoder.push(chunk, onMessage),
   }

@@ -28,7 +28,7 @@ const LAST_WORDS_MS = 100
 const paths = new Map<string, string>()
 let engine: DeviceEngine | undefined
 const pipe = new Socket({ fd: PIPE_FD, readable: true, writable: true })
-const { say, hear } = createPipePort<FromChild, ToChild>({
+const port = createPipePort<FromChild, ToChild>({
   sink: pipe,
   kinds: { sent: FROM_CHILD, heard: TO_CHILD },
   onMessage: take,
@@ -39,7 +39,7 @@ const takeJob = serveJobs(served)
 let opened: NodeDevice | undefined
 
 // A throw, for a broken frame, ends this process, and the node starts another one.
-pipe.on('data', hear)
+pipe.on('data', port.hear)
 pipe.on('error', () => process.exit(0))
 // The node has ended.
 pipe.on('close', () => process.exit(0))
@@ -91,6 +91,12 @@ async function change(
   } finally {
     for (const sha256 of Object.keys(placed)) paths.delete(sha256)
   }
+}
+
+function say(message: FromChild): void {
+  port.say(message)
+  // The next job may block this thread; the answer to this one must not wait for it.
+  if (message.type === 'answer' || message.type === 'error') port.flush()
 }
 
 /** Gives the CPU time of this process, which includes the threads of a software adapter. */

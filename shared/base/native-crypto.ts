@@ -1,5 +1,5 @@
 /**
- * P-256 and SHA-256 by `node:crypto` where the runtime has it. Calls are synchronous: WebCrypto uses another thread.
+ * P-256 and SHA-256 by `node:crypto` in Node. Calls are synchronous: WebCrypto uses another thread.
  *
  * A job signs three times and verifies six times. In Node, half of WebCrypto's time for that is the way to the other
  * thread and back. Browsers load this file too, so it reads `process.getBuiltinModule` and does not import `node:crypto`.
@@ -29,9 +29,12 @@ export interface NativeCrypto {
 }
 
 function find(): NativeCrypto | undefined {
-  const { process } = globalThis as unknown as {
+  const { navigator, process } = globalThis as unknown as {
+    navigator?: { userAgent?: string }
     process?: { getBuiltinModule?: (name: string) => unknown }
   }
+  // workerd's WebCrypto takes no other thread, and its native hash objects cost more than a hash in JavaScript.
+  if (navigator?.userAgent === 'Cloudflare-Workers') return undefined
   const found = process?.getBuiltinModule?.('node:crypto') as NodeCrypto | undefined
   const adapted = found === undefined ? undefined : adapt(found)
   return adapted !== undefined && agrees(adapted) ? adapted : undefined
@@ -100,8 +103,9 @@ function fromDer(der: Uint8Array): Uint8Array {
   return signature
 }
 
-/** RFC 6979, A.2.5: the signature of "sample" with SHA-256. */
-const VECTOR: Readonly<Record<'x' | 'y' | 'signature', Hex>> = {
+/** RFC 6979, A.2.5: the signature of "sample" with SHA-256, and the key `d`. */
+const VECTOR: Readonly<Record<'d' | 'x' | 'y' | 'signature', Hex>> = {
+  d: '0xc9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721',
   x: '0x60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6',
   y: '0x7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299',
   signature:
@@ -114,8 +118,13 @@ function agrees(native: NativeCrypto): boolean {
   const signature = hexToBytes(VECTOR.signature)
   try {
     const verify = native.verifier(VECTOR.x, VECTOR.y)
+    const [d, x, y] = [VECTOR.d, VECTOR.x, VECTOR.y].map((number) =>
+      toBase64Url(hexToBytes(number)),
+    )
+    const own = native.signer({ kty: 'EC', crv: 'P-256', d, x, y })(text)
     const isOther = verify(text.subarray(1), signature)
-    return verify(text, signature) && !isOther && native.sha256(text).length === 32
+    const isRight = verify(text, signature) && verify(text, own) && !isOther
+    return isRight && native.sha256(text).length === 32
   } catch {
     return false
   }

@@ -133,7 +133,12 @@ describe('[G20] a port over a pipe', () => {
     expect(calls).toEqual(['cork', 'write', 'write', 'write', 'uncork'])
     port.say({ type: 'cancel', job: 4 })
     expect(due.length).toBe(1)
+    port.flush()
+    expect(calls.slice(5)).toEqual(['cork', 'write', 'uncork'])
+    // What was flushed is not written again.
+    for (const flush of due.splice(0)) flush()
+    expect(calls.length).toBe(8)
     for (const chunk of written) port.hear(chunk)
-    expect(heard).toEqual(messages)
+    expect(heard).toEqual([...messages, { type: 'cancel', job: 4 }])
   })
 })
