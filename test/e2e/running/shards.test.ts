@@ -1,0 +1,116 @@
+/** Hubs of two seats each in workerd: one more opens when a region is full, and jobs find its node in one call. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { NetworkReply } from '#shared/api/network.ts'
+import { silentLog } from '#shared/base/log.ts'
+import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
+import { locateHub } from '#node-core/locate.ts'
+import { NodeCore } from '#node-core/node-core.ts'
+import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
+import { INVERT } from '#test/support/hub/hub.ts'
+import { until } from '#test/support/poll.ts'
+import { readExposition } from '#test/support/prometheus.ts'
+import { OPERATOR_KEY, useWorker } from '#test/support/stack/worker.ts'
+
+const KERNEL = {
+  kernel: {
+    wgsl: '@group(0) @binding(0) var<storage, read_write> x: array<u32>; @compute @workgroup_size(1) fn main() { x[0] = ~x[0]; }',
+    entryPoint: 'main',
+    workgroups: [1, 1, 1],
+  },
+  buffers: [{ binding: 0, access: 'read_write', data: 'AAAAAA==', return: true }],
+}
+
+const worker = useWorker('development', {
+  HUB_REGIONS: 'hub:any*3',
+  HUB_SEATS: '2',
+  INGRESS_COUNTRY: 'DE',
+})
+const nodes: NodeCore[] = []
+let key: string
+beforeAll(async () => {
+  const scopes = ['infer', 'policy', 'audit'] as const
+  key = (await worker.operator.createKey({ tenant: 'acme', scopes: [...scopes] })).key
+})
+afterAll(async () => {
+  for (const node of nodes) await node.stop()
+})
+
+async function join(country: string): Promise<string> {
+  const identity = await newIdentity()
+  const nodeId = peerIdOf(identity)
+  const where = { origin: worker.workerd.url, nodeId, claim: country, simulatedPlace: country }
+  const node = new NodeCore({
+    kind: 'local',
+    identity,
+    signer: await createSigner(await generateSigningKey(true)),
+    engine: INVERT,
+    claim: country,
+    maxJobs: 2,
+    receipts: { put: async () => {}, remove: async () => {}, pending: async () => [] },
+    locate: (signal) => locateHub(where, signal),
+    log: silentLog,
+    now: Date.now,
+    onState: () => {},
+  })
+  nodes.push(node)
+  await node.start()
+  return nodeId
+}
+
+/** Nodes of each hub that has a summary. */
+async function counts(): Promise<Record<string, number>> {
+  const { hubs } = NetworkReply.parse((await worker.call('GET', '/v1/network')).body)
+  return Object.fromEntries(hubs.map(({ hub, nodes: count }) => [hub, count]))
+}
+
+/** Jobs by hub and outcome. */
+async function jobs(): Promise<Record<string, number>> {
+  const { body } = await worker.call('GET', '/metrics', { key: OPERATOR_KEY })
+  const samples = readExposition(String(body)).get('littoral_jobs_total')?.samples ?? []
+  return Object.fromEntries(
+    samples.map(({ labels, value }) => [`${labels['hub']} ${labels['outcome']}`, value]),
+  )
+}
+
+describe('a region of hubs', () => {
+  it('opens a second hub for the third node, and none before', async () => {
+    await join('DE')
+    await until('one node', async () => (await counts())['hub-0'] === 1)
+    await join('DE')
+    await until('two nodes', async () => (await counts())['hub-0'] === 2)
+    expect(await counts()).toEqual({ 'hub-0': 2 })
+    await join('FR')
+    await until('the second hub', async () => (await counts())['hub-1'] === 1)
+    expect(await counts()).toEqual({ 'hub-0': 2, 'hub-1': 1 })
+  })
+
+  it('answers a job for the third node with one call to its hub', async () => {
+    const policy = {
+      id: 'french',
+      ingress: { allow: ['DE'] },
+      compute: { allow: ['FR'] },
+      dataClass: 'public',
+    }
+    await worker.call('PUT', '/v1/policies/french', { key, json: policy })
+    const json = { ...KERNEL, policy: 'french' }
+    const ask = () => worker.call('POST', '/v1/compute', { key, json })
+    let answer = await ask()
+    await until('the policy is known', async () => {
+      if (answer.status !== 200) answer = await ask()
+      return answer.status === 200
+    })
+    const before = await jobs()
+    for (let n = 0; n < 10; n += 1) {
+      const { status, headers } = await ask()
+      expect({ status, region: headers.get('x-littoral-region') }).toEqual({
+        status: 200,
+        region: 'FR',
+      })
+    }
+    const after = await jobs()
+    expect(after['hub-1 answered']).toBe((before['hub-1 answered'] ?? 0) + 10)
+    const others = (all: Record<string, number>) =>
+      Object.entries(all).filter(([name]) => name !== 'hub-1 answered')
+    expect(others(after)).toEqual(others(before))
+  })
+})
