@@ -3,8 +3,20 @@ import { describe, expect, it } from 'vitest'
 import { decide } from '#shared/law/decide.ts'
 import { COUNTRIES, NO_COUNTRY } from '#shared/law/region.ts'
 import { effectiveCompute } from '#shared/law/compile-policy.ts'
+import { NodeId } from '#shared/base/ids.ts'
 import type { Work } from '#shared/job/job.ts'
-import { canRun, chooseNode, costMs, predictMs, type NodeView } from '#worker/hub/choice/choice.ts'
+import type { Place } from '#shared/receipt/receipt.ts'
+import { placeIn } from '#test/support/hub/place.ts'
+import { presenceOf } from '#test/support/hub/presence.ts'
+import {
+  canRun,
+  chooseNode,
+  chooseSecond,
+  costMs,
+  predictMs,
+  type NodeView,
+} from '#worker/hub/choice/choice.ts'
+import { Directory, factsOf, type Member } from '#worker/hub/members/directory.ts'
 import { compiled, facts, policy } from '#test/support/hub/policies.ts'
 import { createRandom } from '#test/support/random.ts'
 
@@ -53,6 +65,27 @@ const scenario = fc.record({
   random: fc.double({ min: 0, max: 0.999, noNaN: true }),
 })
 
+function memberAt(at: number, place: () => Place): Member {
+  const nodeId = NodeId.parse(`12D3KooW${String(at + 1).repeat(44)}`)
+  return {
+    admission: { nodeId, claim: 'DE', networks: [], voucher: null, reporter: nodeId },
+    evidence: { place, record: () => null },
+    link: { rttMs: () => at, inFlight: () => 0 } as Partial<Member['link']> as Member['link'],
+    presence: presenceOf({
+      nodeId,
+      receiptKey: { x: `0x${'1'.repeat(64)}`, y: `0x${'2'.repeat(64)}` },
+      claim: 'DE',
+      models: [{ id: 'm', digest: DIGEST, provider: 'cpu', serviceMs: 1 }],
+      sequence: 1,
+      maxJobs: 1,
+    }),
+    signedPresence: { record: '', signature: '' },
+    quarantine: null,
+    jobsDone: 0,
+    serviceMs: new Map(),
+  }
+}
+
 describe('the choice of a node, over random policies and node sets', () => {
   it('[R8] never gives a job to a node that its policy excludes, through any number of failures', () => {
     fc.assert(
@@ -74,6 +107,82 @@ describe('the choice of a node, over random policies and node sets', () => {
         }
       }),
       { numRuns: 2_000 },
+    )
+  })
+
+  it('[R8] holds for the place that a node has now, however often nodes move, fail and are refuted between choices', () => {
+    const change = fc.record({
+      at: fc.nat(7),
+      country: fc.constantFrom('DE', 'FR', 'US', 'JP'),
+      kind: fc.constantFrom('moves', 'moves', 'refuted', 'answers'),
+    })
+    const p = compiled({ compute: { allow: ['EU'], deny: ['FR'] } })
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
+        let nowMs = 0
+        const directory = new Directory(() => nowMs)
+        const places = Array.from({ length: 8 }, () => placeIn('DE'))
+        const members = places.map((_, at) => memberAt(at, () => places[at] ?? placeIn('DE')))
+        for (const member of members) directory.add(member)
+        const about = { policy: p, allowed: p.compute, work, nodeId: null, leftMs: Infinity }
+        const isAllowed = (nodeId: string) => {
+          const member = directory.get(nodeId)
+          return member !== undefined && decide(p, p.compute, factsOf(member)) === 'allow'
+        }
+        for (const { at, country, kind } of changes) {
+          const member = members[at]
+          if (member === undefined) continue
+          nowMs += 1
+          if (kind === 'answers') directory.recordService(member, work, { ms: 10, units: 1 })
+          else if (kind === 'refuted')
+            directory.judge(member, member.quarantine === null ? 'moved' : null)
+          else places[at] = placeIn(country)
+          const views = directory.views(work, 1)
+          const first = chooseNode(views, { ...about, tried: new Set() }, () => 0)
+          if (first.kind !== 'node') {
+            expect(members.some(({ admission }) => isAllowed(admission.nodeId))).toBe(false)
+            continue
+          }
+          expect(isAllowed(first.nodeId)).toBe(true)
+          const second = chooseSecond(views, { ...about, tried: new Set([first.nodeId]) }, 'nobody')
+          if (second === undefined) continue
+          expect(isAllowed(second.nodeId)).toBe(true)
+          expect(second.nodeId).not.toBe(first.nodeId)
+        }
+      }),
+      { seed: 13, numRuns: 300 },
+    )
+  })
+
+  it('takes as second node the measured one that answers first, of another reporter if there is one', () => {
+    const owned = fc
+      .tuple(conducted, fc.constantFrom('a', 'b'))
+      .map(([view, reporter]) => ({ ...view, reporter }))
+    fc.assert(
+      fc.property(policy, fc.array(owned, { minLength: 2, maxLength: 12 }), (p, nodes) => {
+        const tried = new Set(nodes.slice(0, 1).map(({ nodeId }) => nodeId))
+        const job = { policy: p, allowed: p.compute, work, tried, nodeId: null, leftMs: 1_000 }
+        const fit = nodes.filter(
+          (n) =>
+            decide(p, p.compute, n.facts) === 'allow' &&
+            canRun(n, work) &&
+            !tried.has(n.nodeId) &&
+            n.inFlight < n.maxJobs &&
+            n.isMeasured &&
+            predictMs(n) <= 1_000 &&
+            n.isSuspect !== true &&
+            n.isBehind !== true,
+        )
+        const others = fit.filter(({ reporter }) => reporter !== 'a')
+        const among = others.length > 0 ? others : fit
+        const second = chooseSecond(nodes, job, 'a')
+        if (among.length === 0) expect(second).toBeUndefined()
+        else {
+          expect(among).toContain(second)
+          expect(second && predictMs(second)).toBe(Math.min(...among.map(predictMs)))
+        }
+      }),
+      { seed: 14, numRuns: 2_000 },
     )
   })
 

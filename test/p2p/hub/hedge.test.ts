@@ -156,6 +156,30 @@ describe('[N13] a job that is late on its node', () => {
     expect(asked()).toEqual([1, 0])
   })
 
+  it('is ended on the second node once the first begins to answer a stream', async () => {
+    let secondMs = 200
+    let drip = new Uint8Array()
+    const { second, asked, slow } = await joinTwo({ takesMs: () => secondMs, drip: () => drip })
+    slow(20_000)
+    secondMs = 5_000
+    const sink = { begin: () => {}, push: () => {} }
+    const request = await kernelRequest(EU, payload, { stream: true, timeoutMs: 30_000 })
+    const { signal } = new AbortController()
+    const jobsOfSecond = () => timed.directory.get(second.nodeId)?.link.inFlight()
+    const seen: (number | undefined)[] = []
+    timed.clock.after(900, () => {
+      seen.push(jobsOfSecond())
+      drip = payload
+    })
+    timed.clock.after(3_000, () => void seen.push(jobsOfSecond()))
+    const streamed = timed.dispatcher.stream(request, payload, { signal, sink })
+    // The first node's answer is wrong in the end, and no other node may continue it.
+    await expect(timed.pass(streamed)).rejects.toMatchObject({ code: 'node_lost' })
+    expect(asked()).toEqual([1, 1])
+    expect(seen).toEqual([1, 0])
+    expect(paid).toEqual([])
+  })
+
   it('gets no second node beyond the budget', async () => {
     const { asked, slow } = await joinTwo()
     slow(300)
