@@ -26,9 +26,6 @@ export const BundledBatch = z.strictObject({
   batchId: z.int().min(1),
   logRoot: Bytes32,
   checkpoint: TenantCheckpoint,
-  /** The checkpoint's place among the batch's checkpoints, from 0, and their number. */
-  index: z.int().min(0),
-  size: z.int().min(1),
   /** From the checkpoint's leaf up to the batch's log root. */
   proof: Proof,
   /** From the checkpoint's size to the bundle's size. */

@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { describe, expect, it } from 'vitest'
 import { ReceiptDocument } from '#shared/receipt/receipt.ts'
+import type { z } from 'zod'
+import { EarningsReply } from '#shared/api/network.ts'
 import { createSigner, importSigningKey } from '#shared/proof/signature.ts'
 import { connect, PUBLISHED_OWNER_KEY } from '#scripts/stack/chain.ts'
 import { createChainView } from '#shared/verify/chain-view.ts'
@@ -50,14 +52,10 @@ async function settled(id: string): Promise<ReceiptDocument> {
   return document(id)
 }
 
-async function earnings(): Promise<{
-  pendingMicroUsd: string
-  settledMicroUsd: string
-  claimable: { cumulativeMicroUsd: string; proof: `0x${string}`[] } | null
-}> {
+async function earnings(): Promise<z.infer<typeof EarningsReply>> {
   const { x, y } = signer.publicKey
   const { body } = await stack.get(tenant, `/v1/earnings?x=${x}&y=${y}`)
-  return body as Awaited<ReturnType<typeof earnings>>
+  return EarningsReply.parse(body)
 }
 
 /** The hub's libp2p peer id and signing key. */

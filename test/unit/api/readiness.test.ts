@@ -2,6 +2,7 @@
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { FaultCode } from '#shared/api/network.ts'
 import { createLog } from '#shared/base/log.ts'
+import { groupOf } from '#test/support/hub/receipts.ts'
 import { CONSUMER, useLedgerBench } from '#test/support/storage/ledger.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -54,7 +55,7 @@ function createClient({ hub, ledger }: { readonly hub: object; readonly ledger: 
 }
 
 async function steps(ledger: LedgerCore, count: number): Promise<void> {
-  await ledger.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
+  await ledger.accept(groupOf([{ receipt: await bench.maker.make(), consumer: CONSUMER }]), [])
   for (let i = 0; i < count; i += 1) {
     await ledger.tick()
     bench.chain.mine()
@@ -138,7 +139,7 @@ describe('a fault of settlement', () => {
 
   it('is logged when the first receipt arrives, not when its batch is due', async () => {
     const { ledger } = createDeployment(seen('poster.broke'))
-    await ledger.accept([{ receipt: await bench.maker.make(), consumer: CONSUMER }])
+    await ledger.accept(groupOf([{ receipt: await bench.maker.make(), consumer: CONSUMER }]), [])
     await vi.waitFor(() =>
       expect(lines).toMatchObject([{ level: 'error', event: 'settlement.failed' }]),
     )
