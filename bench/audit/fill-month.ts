@@ -38,7 +38,7 @@ export async function fillMonth(filling: Filling): Promise<void> {
     const receipts = await makeReceipts(maker, done, Math.min(AT_ONCE, jobCount - done))
     const group = groupOf(receipts.map((receipt) => ({ receipt, consumer, salt: seed })))
     tenant.core.receipts.record(group)
-    await ledger.core.accept(group)
+    await ledger.core.accept(group, [])
   }
   tenant.close()
   ledger.close()

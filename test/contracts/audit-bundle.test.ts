@@ -80,7 +80,7 @@ async function runJobs(count: number): Promise<void> {
     [evidence],
   )
   tenant.receipts.record(group)
-  await ledger.accept(group)
+  await ledger.accept(group, [])
   await until('the receipts are settled', async () => {
     await ledger.tick()
     const states = await ledger.status(receipts.map(({ id }) => id))
