@@ -6,7 +6,7 @@ import { drive, type BenchResult, type Figure, type Ratio } from '../harness/har
 import { createHttpClient } from '../harness/http-client.ts'
 import { openStack } from '../harness/open-stack.ts'
 import { median, summarize } from '../harness/statistics.ts'
-import { residentMiB } from '../memory/processes.ts'
+import { residentMiB } from './processes.ts'
 
 const TENTHS = 10
 const SAMPLES_A_TENTH = 10
