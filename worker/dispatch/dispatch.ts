@@ -12,6 +12,7 @@ import {
 } from '#worker/protocols/envelope.ts'
 import { refusalOf, type HubRefusal } from '#worker/protocols/steering.ts'
 import { chooseHubs, MOST_HUB_CALLS, type HubTurn } from '#worker/summary/choose-hub.ts'
+import type { HubName } from '#worker/summary/hub-region.ts'
 import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { hubNamed, hubsForJob, requireHubs, type Deployment } from './hubs.ts'
@@ -61,11 +62,13 @@ async function tryHubs<T>(
   { request, payload }: Job,
   call: Pick<HubCall<T>, 'signal' | 'read'>,
 ): Promise<T> {
-  const { env, config } = target
+  const { config } = target
   requireHubs(request.policy, config)
   const startedMs = performance.now()
   const done = new Set<string>()
-  const choice = chooseHubs(await hubsForJob(target), request, { random: Math.random })
+  const known = hubsForJob(target)
+  const table = known instanceof Promise ? await known : known
+  const choice = chooseHubs(table, request, { random: Math.random })
   const named: HubTurn[] = []
   let failure: HubRefusal | undefined
   for (;;) {
@@ -77,9 +80,8 @@ async function tryHubs<T>(
     const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
     if (timeoutMs < 1) break
     try {
-      const stub = openHub(env, hub, config)
       const job = { request: { ...request, timeoutMs, warmOnly }, payload }
-      return await sendJob({ name: hub.name, stub }, job, { ...call, timeoutMs })
+      return await sendJob(target, hub, job, { ...call, timeoutMs })
     } catch (error) {
       const refusal = refusalOf(error)
       const { mayAskElsewhere, tryHubs } = refusal.steering
@@ -143,21 +145,23 @@ interface HubCall<T> {
 const told = new BoundedMap<string, true>(4_096)
 
 async function sendJob<T>(
-  { name, stub }: { readonly name: string; readonly stub: HubStub },
+  { env, config }: Deployment,
+  hub: HubName,
   { request, payload }: Job,
   call: HubCall<T>,
 ): Promise<T> {
-  const key = `${name} ${request.policy.hash}`
-  const pack = (isPolicyKnown: boolean) => packDispatch(request, payload, { isPolicyKnown })
-  if (told.has(key)) {
-    const answer = await callHub(stub, pack(true), call)
-    if (answer !== UNKNOWN_POLICY) return answer
+  const key = `${hub.name} ${request.policy.hash}`
+  const isPolicyKnown = told.has(key)
+  const stub = openHub(env, hub, config)
+  const answer = await callHub(stub, packDispatch(request, payload, { isPolicyKnown }), call)
+  if (answer !== UNKNOWN_POLICY) {
+    told.set(key, true)
+    return answer
   }
-  const answer = await callHub(stub, pack(false), call)
-  if (answer === UNKNOWN_POLICY)
+  if (!isPolicyKnown)
     throw new AppError('internal', 'The hub did not take the policy that it asked for.')
-  told.set(key, true)
-  return answer
+  told.delete(key)
+  return sendJob({ env, config }, hub, { request, payload }, call)
 }
 
 const UNKNOWN_POLICY: unique symbol = Symbol('the hub does not have the policy')

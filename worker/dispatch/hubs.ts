@@ -2,13 +2,13 @@
 import { beforeDeadline } from '#shared/base/deadline.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
-import type { CompiledPolicy } from '#shared/law/policy.ts'
+import { JURISDICTIONS, type CompiledPolicy } from '#shared/law/policy.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import type { Config, RegionConfig, WorkerEnv } from '#worker/platform/config.ts'
 import { canStore, homeOf, openRegistry } from '#worker/protocols/durable-objects.ts'
 import { findHub, hubName, type HubName } from '#worker/summary/hub-region.ts'
 import type { HubTable } from '#worker/summary/hub-table.ts'
-import { createHubView, VIEW_AGE_MS } from '#worker/summary/hub-view.ts'
+import { createHubView, VIEW_AGE_MS, type Keepers } from '#worker/summary/hub-view.ts'
 
 /** An isolate's first request waits this long for the summaries; without them it asks each region's first hub. */
 const FIRST_READING_MS = 1_000
@@ -29,10 +29,21 @@ export interface Deployment {
   readonly waitUntil?: ((reading: Promise<unknown>) => void) | undefined
 }
 
+/** Computed once a configuration, since every job asks. */
+const keepersOf = memoizeByObject(
+  (config: Pick<Config, 'deployment'>): Keepers =>
+    new Map(
+      JURISDICTIONS.map((storage) => [
+        storage,
+        new Set(JURISDICTIONS.filter((jurisdiction) => canStore(storage, jurisdiction, config))),
+      ]),
+    ),
+)
+
 const viewOf = memoizeByObject((config: Config) =>
   createHubView({
     regions: config.regions,
-    canKeep: (storage, jurisdiction) => canStore(storage, jurisdiction, config),
+    keepers: keepersOf(config),
     homes: [...new Set(config.regions.map(({ jurisdiction }) => homeOf(jurisdiction, config)))],
     nowMs: Date.now,
   }),
@@ -42,10 +53,10 @@ const viewOf = memoizeByObject((config: Config) =>
  * The summaries for a job. Old ones are read again in the background, so that no job waits for them; only an
  * isolate's first job does.
  */
-export async function hubsForJob(deployment: Deployment): Promise<HubTable> {
+export function hubsForJob(deployment: Deployment): HubTable | Promise<HubTable> {
   const view = viewOf(deployment.config)
-  if (view.isNew(FIRST_READING_MS)) await readInTime(deployment)
-  else if (view.isOlderThan(VIEW_AGE_MS)) {
+  if (view.isNew(FIRST_READING_MS)) return readInTime(deployment).then(() => view.table)
+  if (view.isOlderThan(VIEW_AGE_MS)) {
     const reading = read(deployment)
     deployment.waitUntil?.(reading)
   }
@@ -78,7 +89,8 @@ export function eligibleRegions(
   { storage }: Pick<CompiledPolicy, 'storage'>,
   config: Pick<Config, 'regions' | 'deployment'>,
 ): RegionConfig[] {
-  return config.regions.filter(({ jurisdiction }) => canStore(storage, jurisdiction, config))
+  const keepers = keepersOf(config).get(storage)
+  return config.regions.filter(({ jurisdiction }) => keepers?.has(jurisdiction) === true)
 }
 
 /** @throws {AppError} residency_unsatisfiable where no hub may keep the records of this policy's jobs */

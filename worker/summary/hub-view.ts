@@ -13,9 +13,12 @@ export const VIEW_AGE_MS = 3_000
 /** A reading that takes longer is taken for lost. */
 const READING_MS = 10_000
 
+export type Keepers = ReadonlyMap<Jurisdiction, ReadonlySet<Jurisdiction>>
+
 export interface HubViewDeps {
   readonly regions: readonly HubRegion[]
-  readonly canKeep: (storage: Jurisdiction, jurisdiction: Jurisdiction) => boolean
+  /** For each place of records, the jurisdictions whose hubs may keep them there. */
+  readonly keepers: Keepers
   /** Jurisdictions of the registries. */
   readonly homes: readonly Jurisdiction[]
   readonly nowMs: () => number
@@ -41,8 +44,11 @@ export interface HubView {
   refresh(read: Read): Promise<readonly unknown[]>
 }
 
-export function createHubView({ regions, canKeep, homes, nowMs }: HubViewDeps): HubView {
-  const table = createHubTable(regions, canKeep)
+export function createHubView({ regions, keepers, homes, nowMs }: HubViewDeps): HubView {
+  const table = createHubTable(
+    regions,
+    (storage, jurisdiction) => keepers.get(storage)?.has(jurisdiction) ?? false,
+  )
   const progress = new Map<Jurisdiction, Progress>()
   let readAtMs = -Infinity
   let startedAtMs = -Infinity

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NetworkReply } from '#shared/api/network.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { createSigner, generateSigningKey } from '#shared/base/signature.ts'
+import { createSigner, generateSigningKey } from '#shared/proof/signature.ts'
 import { locateHub } from '#node-core/locate.ts'
 import { NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'

@@ -162,7 +162,7 @@ describe('[N13] a job that is late on its node', () => {
     const { second, asked, slow } = await joinTwo({ takesMs: () => secondMs, drip: () => drip })
     slow(20_000)
     secondMs = 5_000
-    const sink = { begin: () => {}, push: () => {} }
+    const sink = { begin: () => {}, push: async () => {} }
     const request = await kernelRequest(EU, payload, { stream: true, timeoutMs: 30_000 })
     const { signal } = new AbortController()
     const jobsOfSecond = () => timed.directory.get(second.nodeId)?.link.inFlight()

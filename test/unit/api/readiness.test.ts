@@ -1,5 +1,4 @@
 /** Readiness by parts: the Worker's routes over a real ledger core and a chain that fails in every way. */
-import { groupOf } from '#test/support/hub/receipts.ts'
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { FaultCode } from '#shared/api/network.ts'
 import { createLog } from '#shared/base/log.ts'
