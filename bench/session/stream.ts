@@ -7,8 +7,8 @@ import type { Running } from '../harness/live-stack.ts'
 
 /** Bytes of a step's input and of its output. */
 export const STEP_BYTES = 1024
-/** A session may have 64 waiting steps. More than this many unanswered ones will not be caught up. */
-const MOST_WAITING = 48
+/** With more unanswered steps a stream has fallen behind. Their results stay under the 64 KiB that may be unread. */
+const MOST_WAITING = 24
 
 const WGSL = `
 @group(0) @binding(0) var<storage, read_write> sum: array<f32>;
