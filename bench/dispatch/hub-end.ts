@@ -15,7 +15,6 @@ import { openWork, type WorkLink } from '#p2p/work/work-client.ts'
 import type { Domain } from '#shared/proof/domain.ts'
 import { NodeId, randomBytes } from '#shared/base/ids.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { MANIFESTS } from '#shared/job/manifests.ts'
 import type { Place } from '#shared/receipt/receipt.ts'
 import { placeIn, standsAt } from '#test/support/hub/place.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
@@ -108,18 +107,18 @@ export async function createHubEnd(): Promise<HubEnd> {
   }
 }
 
-export async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketServer> {
+async function listen(onSocket: (socket: WebSocket) => void): Promise<WebSocketServer> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
   server.on('connection', onSocket)
   await once(server, 'listening')
   return server
 }
 
-export function portOf(server: WebSocketServer): number {
+function portOf(server: WebSocketServer): number {
   return (server.address() as AddressInfo).port
 }
 
-export function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
+function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
   const storage = createSqliteStorage({ schema: HUB_SCHEMA })
   const register = createKernelRegister({
     storage: createSqliteStorage(),
@@ -141,7 +140,7 @@ export function createDispatcher(signer: Signer, directory: Directory): Dispatch
       now: Date.now,
       log: silentLog,
     }),
-    manifests: MANIFESTS,
+    manifests: [],
     now: Date.now,
     random: Math.random,
     randomBytes,
@@ -164,13 +163,7 @@ interface MemberParts {
 }
 
 /** Opens the work stream to a complete node and adds it to the directory, as a hub does. */
-export async function addMember({
-  node,
-  id,
-  welcome,
-  directory,
-  dispatcher,
-}: MemberParts): Promise<void> {
+async function addMember({ node, id, welcome, directory, dispatcher }: MemberParts): Promise<void> {
   const connection = await untilConnected(node, id)
   const link = await openWork(await connection.newStream(WORK_PROTOCOL), {
     welcome: () => Promise.resolve(welcome),

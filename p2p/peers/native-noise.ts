@@ -1,6 +1,6 @@
 /**
- * Runs Noise's symmetric ciphers on `node:crypto` in workerd, where the bundle would use JavaScript ones. Node picks
- * native ciphers itself; browsers have none. It reads `process.getBuiltinModule` instead of importing `node:crypto`,
+ * Runs Noise's symmetric ciphers on `node:crypto`, with one key object for each key. Noise itself uses JavaScript in
+ * workerd. In Node it makes a key object a message, at twice the cost of the cipher. Browsers have none. This file reads `process.getBuiltinModule` instead of importing `node:crypto`,
  * because browsers bundle this file too.
  */
 import { pureJsCrypto, type ICryptoInterface } from '@libp2p/noise'
@@ -15,7 +15,7 @@ interface Cipher {
 
 type MakeCipher = (
   name: string,
-  key: Uint8Array,
+  key: object,
   nonce: Uint8Array,
   options: { authTagLength: number },
 ) => Cipher
@@ -23,27 +23,36 @@ type MakeCipher = (
 interface NodeCrypto {
   createCipheriv: MakeCipher
   createDecipheriv: MakeCipher
+  createSecretKey(key: Uint8Array): object
   createHash(name: string): { update(bytes: Uint8Array): void; digest(): Uint8Array }
 }
 
 const CIPHER = 'chacha20-poly1305'
 const TAG_BYTES = 16
 const OPTIONS = { authTagLength: TAG_BYTES }
-/** Below this size, creating a native cipher costs more than the whole JavaScript one. */
-const NATIVE_FROM_BYTES = 2_048
+/** Below this size, creating a native cipher in workerd costs more than the whole JavaScript one. */
+const NATIVE_IN_WORKERD_BYTES = 2_048
 
-/** @returns undefined where Noise already does as well */
+/** @returns undefined where there is none, or where it is wrong */
 export function nativeNoiseCrypto(): ICryptoInterface | undefined {
   const { navigator, process } = globalThis as unknown as {
     navigator?: { userAgent?: string }
     process?: { getBuiltinModule?: (name: string) => unknown }
   }
-  if (navigator?.userAgent !== 'Cloudflare-Workers') return undefined
   const found = process?.getBuiltinModule?.('node:crypto') as NodeCrypto | undefined
-  return found !== undefined && agrees(found) ? adapt(found) : undefined
+  if (found === undefined || !agrees(found)) return undefined
+  return adapt(found, navigator?.userAgent === 'Cloudflare-Workers' ? NATIVE_IN_WORKERD_BYTES : 0)
 }
 
-function adapt(crypto: NodeCrypto): ICryptoInterface {
+/** @param fromBytes shorter messages are left to JavaScript */
+function adapt(crypto: NodeCrypto, fromBytes: number): ICryptoInterface {
+  const keys = new WeakMap<Uint8Array, object>()
+  // Noise never changes a key in place.
+  const keyObject = (key: Uint8Array): object => {
+    const made = keys.get(key) ?? crypto.createSecretKey(key)
+    keys.set(key, made)
+    return made
+  }
   return {
     ...pureJsCrypto,
     hashSHA256(data) {
@@ -52,20 +61,20 @@ function adapt(crypto: NodeCrypto): ICryptoInterface {
       return plain(hash.digest())
     },
     chaCha20Poly1305Encrypt(plaintext, nonce, ad, key) {
-      if (plaintext.byteLength < NATIVE_FROM_BYTES)
+      if (plaintext.byteLength < fromBytes)
         return pureJsCrypto.chaCha20Poly1305Encrypt(plaintext, nonce, ad, key)
-      const cipher = crypto.createCipheriv(CIPHER, key, nonce, OPTIONS)
+      const cipher = crypto.createCipheriv(CIPHER, keyObject(key), nonce, OPTIONS)
       cipher.setAAD(ad, { plaintextLength: plaintext.byteLength })
       const body = cipher.update(plaintext.subarray())
       const rest = cipher.final()
       return joined([body, rest, cipher.getAuthTag()])
     },
     chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key, dst) {
-      if (ciphertext.byteLength < NATIVE_FROM_BYTES)
+      if (ciphertext.byteLength < fromBytes)
         return pureJsCrypto.chaCha20Poly1305Decrypt(ciphertext, nonce, ad, key, dst)
       const bytes = ciphertext.subarray()
       const textBytes = bytes.byteLength - TAG_BYTES
-      const cipher = crypto.createDecipheriv(CIPHER, key, nonce, OPTIONS)
+      const cipher = crypto.createDecipheriv(CIPHER, keyObject(key), nonce, OPTIONS)
       cipher.setAAD(ad, { plaintextLength: textBytes })
       cipher.setAuthTag(bytes.subarray(textBytes))
       const body = cipher.update(bytes.subarray(0, textBytes))
@@ -78,9 +87,9 @@ function adapt(crypto: NodeCrypto): ICryptoInterface {
 /** Makes one round trip against the JavaScript ciphers, so that a broken native cipher is never used. */
 function agrees(crypto: NodeCrypto): boolean {
   const bytes = (sizeBytes: number) => new Uint8Array(sizeBytes).map((_, at) => at)
-  const [text, nonce, ad, key] = [bytes(NATIVE_FROM_BYTES), bytes(12), bytes(32), bytes(32)]
+  const [text, nonce, ad, key] = [bytes(100), bytes(12), bytes(32), bytes(32)]
   try {
-    const native = adapt(crypto)
+    const native = adapt(crypto, 0)
     const sealed = native.chaCha20Poly1305Encrypt(text, nonce, ad, key).subarray()
     const opened = pureJsCrypto.chaCha20Poly1305Decrypt(sealed, nonce, ad, key).subarray()
     const back = native.chaCha20Poly1305Decrypt(sealed, nonce, ad, key).subarray()

@@ -39,6 +39,9 @@ interface Job {
   readonly input: ReturnType<typeof createReceiveWindow>
 }
 
+/** Stops what still waits within a job that has ended. Nobody reads its stack, which would cost each job some µs. */
+const ENDED = new AppError('cancelled', 'The job has ended.')
+
 /** The error for each reason by which a hub ends a job. */
 const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
   unwanted: () => new AppError('cancelled', 'Nobody is waiting for the answer any more.'),
@@ -91,7 +94,7 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
       endWith(number, error)
     } finally {
       if (abort.signal.aborted) unwinding -= 1
-      else abort.abort(new AppError('cancelled', 'The job has ended.'))
+      else abort.abort(ENDED)
     }
   }
 
