@@ -115,7 +115,8 @@ function fixed(size: number, solidity: string): Field<Hex> {
   return {
     solidity,
     write(into, value) {
-      if (value.length !== 2 + 2 * size) throw new RangeError(`${value} does not have ${size} bytes`)
+      if (value.length !== 2 + 2 * size)
+        throw new RangeError(`${value} does not have ${size} bytes`)
       writeHex(into.take(size), value)
     },
     read: (from) => bytesToHex(from.take(size)),

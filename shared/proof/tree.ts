@@ -159,7 +159,13 @@ interface Sibling {
 }
 
 /** A leaf's place as the turns of its proof: bit i is 1 where sibling i is on the left. Any two turns have two roots. */
-export function turnsOf({ index, size }: { readonly index: number; readonly size: number }): number {
+export function turnsOf({
+  index,
+  size,
+}: {
+  readonly index: number
+  readonly size: number
+}): number {
   let [at, last, turns, bit] = [index, size - 1, 0, 1]
   for (; last > 0; bit *= 2) {
     const isLeft = isOdd(at) || at === last

@@ -110,9 +110,7 @@ export async function makeBundle({
         const settlement = hasChain ? { ...batch, index: i, proof: tree.proof(i) } : null
         return [{ receipt: signed, evidence: null, settlement }]
       }),
-      batches: hasChain
-        ? [{ batchId: 1, logRoot, checkpoint, ...placed, consistency: [] }]
-        : [],
+      batches: hasChain ? [{ batchId: 1, logRoot, checkpoint, ...placed, consistency: [] }] : [],
     },
     pins,
     trust: { chain: createPinnedView(pins), logKeys: [publicKey], attesters: [] },

@@ -2,12 +2,7 @@
 import { NOT_NARROWED } from '#shared/audit/bundle.ts'
 import { sha256, stringToBytes, toHex } from 'viem'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import {
-  checkpointLeaf,
-  leafBytes,
-  logOrigin,
-  type LogEntry,
-} from '#shared/audit/entries.ts'
+import { checkpointLeaf, leafBytes, logOrigin, type LogEntry } from '#shared/audit/entries.ts'
 import {
   createLogSigner,
   isNoteSignedBy,
