@@ -2,7 +2,7 @@
 import type { Connection } from '@libp2p/interface'
 import type { Clock } from '#p2p/stream/clock.ts'
 import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
-import type { Hello, KeptReceipt, Welcome } from '#p2p/stream/messages.ts'
+import { WORK_VERSION, type Hello, type KeptReceipt, type Welcome } from '#p2p/stream/messages.ts'
 import type { Budget } from '#p2p/stream/peer-budget.ts'
 import { openWork } from '#p2p/work/work-client.ts'
 import { AppError } from '#shared/base/errors.ts'
@@ -65,7 +65,15 @@ export async function welcomeMember(visitor: Visitor, deps: WelcomeDeps): Promis
       presence = await checkHello(hello, admission, deps)
       const { hub, hubKey, domain } = deps.greeting
       const [place, quarantine] = [evidence.place(), evidence.quarantine()]
-      return { version: 1, hub, hubKey, domain, place, networks: admission.networks, quarantine }
+      return {
+        version: WORK_VERSION,
+        hub,
+        hubKey,
+        domain,
+        place,
+        networks: admission.networks,
+        quarantine,
+      }
     },
     onReceipt: deps.onReceipt,
     onWork: (costBytes) => bytes.earn(costBytes),

@@ -40,6 +40,8 @@ const DELIVERED_TOGETHER = 512
 const QUIET_CHECK_MS = 250
 /** Longest time that receipts wait for a quiet moment. */
 const GATHER_MS = 2_000
+/** Pause after a delivery that failed. */
+const RETRY_MS = 2_000
 /** When the runtime itself calls, in case that the timer was lost with the process. */
 const WAKE_MS = 10_000
 
@@ -47,6 +49,7 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
   const { receivers, running, wake, log, clock = systemClock } = deps
   let waitingSinceMs: number | undefined
   let isWakeSet = false
+  let hasFailed = false
   let current: Promise<void> | undefined
 
   const schedule = () => {
@@ -54,7 +57,7 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
     isWakeSet = true
     if (waitingSinceMs !== undefined) return
     waitingSinceMs = clock.nowMs()
-    clock.after(QUIET_CHECK_MS, check)
+    clock.after(hasFailed ? RETRY_MS : QUIET_CHECK_MS, check)
   }
   const check = () => {
     const isDue = clock.nowMs() - (waitingSinceMs ?? 0) >= GATHER_MS
@@ -71,19 +74,23 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
     return current
   }
   const pass = async (): Promise<void> => {
-    let sequence = 0
-    for (;;) {
+    hasFailed = false
+    let [sequence, count] = [0, DELIVERED_TOGETHER]
+    // A page that is not full is the end: what comes meanwhile gathers for the next delivery.
+    while (count >= DELIVERED_TOGETHER) {
       const groups = outbox.next(sequence, DELIVERED_TOGETHER)
-      const last = groups.at(-1)
-      if (last === undefined) return
-      sequence = last.sequence
-      await deliver(groups)
+      count = groups.reduce((sum, { receipts }) => sum + receipts.length, 0)
+      sequence = groups.at(-1)?.sequence ?? sequence
+      if (groups.length > 0) await deliver(groups, count)
     }
   }
-  const deliver = async (groups: readonly OutboxGroup[]): Promise<void> => {
+  const deliver = async (groups: readonly OutboxGroup[], count: number): Promise<void> => {
     try {
-      outbox.delivered(groups, await deliverGroups(groups, receivers, log))
+      const ids = await deliverGroups(groups, receivers, log)
+      outbox.delivered(groups, ids)
+      if (ids.size < count) hasFailed = true
     } catch (error) {
+      hasFailed = true
       log.warn('outbox.delivery-failed', { cause: String(error), waiting: outbox.size() })
     }
   }

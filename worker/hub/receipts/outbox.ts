@@ -6,11 +6,15 @@ import {
   signedReceipt,
   type WholeReceipt,
 } from '#shared/audit/receipt-group.ts'
+import { AppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { decode, encode } from '#shared/proof/encoding.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import { numberIn, type Row, type SqlStorage } from '#worker/platform/storage.ts'
+
+/** Most receipts that may wait here. */
+export const OUTBOX_RECEIPTS = 200_000
 
 /** One row of the outbox, less what was delivered of it. */
 export interface OutboxGroup {
@@ -23,9 +27,11 @@ export class Outbox {
   readonly #sql: SqlStorage['sql']
   /** Delivered receipts of rows that hold others, by row. Forgotten at a restart: a delivery may be repeated. */
   readonly #delivered = new Map<number, Set<Bytes32>>()
+  #size: number
 
   constructor(storage: SqlStorage) {
     this.#sql = storage.sql
+    this.#size = numberIn(this.#sql.exec('SELECT SUM(size) FROM outbox').toArray()) ?? 0
   }
 
   put(hubKey: PublicKey, receipts: readonly WholeReceipt[]): void {
@@ -36,6 +42,7 @@ export class Outbox {
       receipts.length,
       encode(RECEIPT_GROUP, groupOf(hubKey, receipts)),
     )
+    this.#size += receipts.length
   }
 
   /** The receipt as its owner sees it while it is still here. */
@@ -69,13 +76,21 @@ export class Outbox {
   }
 
   isEmpty(): boolean {
-    return this.#sql.exec('SELECT 1 FROM outbox LIMIT 1').toArray().length === 0
+    return this.#size === 0
   }
 
   /** Number of receipts here. */
   size(): number {
-    const kept = numberIn(this.#sql.exec('SELECT SUM(size) FROM outbox').toArray()) ?? 0
-    return [...this.#delivered.values()].reduce((left, ids) => left - ids.size, kept)
+    return this.#size
+  }
+
+  /** @throws {AppError} no_capacity while too many receipts wait: a hub that cannot deliver takes no more jobs */
+  checkRoom(): void {
+    if (this.#size >= OUTBOX_RECEIPTS)
+      throw new AppError(
+        'no_capacity',
+        `${this.#size} receipts wait for tenants and ledger; the hub takes no job until they are delivered.`,
+      )
   }
 
   /** Forgets what tenant and ledger have of these rows. */
@@ -83,6 +98,7 @@ export class Outbox {
     const done: number[] = []
     for (const { sequence, receipts } of groups) {
       const own = receipts.filter(({ id }) => ids.has(id))
+      this.#size -= own.length
       if (own.length === receipts.length) done.push(sequence)
       else if (own.length > 0) this.#forget(sequence, own)
     }

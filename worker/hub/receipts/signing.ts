@@ -11,7 +11,10 @@ import type { Outbox } from './outbox.ts'
 export type UnsignedReceipt = Omit<WholeReceipt, 'hubSignature'>
 
 export interface ReceiptSigning {
-  /** A node has a job now, whose receipt may join a group. @returns to call once when it has ended */
+  /**
+   * A node gets a job now, whose receipt may join a group. @returns to call once when it has ended
+   * @throws {AppError} no_capacity while there is no room for another receipt
+   */
   begin(): () => void
   /** Number of jobs that nodes have now. */
   running(): number
@@ -24,7 +27,7 @@ export interface ReceiptSigning {
 export interface SigningDeps {
   readonly signer: Signer
   readonly domain: Domain
-  readonly outbox: Pick<Outbox, 'put' | 'size'>
+  readonly outbox: Pick<Outbox, 'put' | 'size' | 'checkRoom'>
   /** Called when the outbox has something new. */
   readonly onReceipts: () => void
   /** @default systemClock */
@@ -52,6 +55,7 @@ export function createReceiptSigning(deps: SigningDeps): ReceiptSigning {
   })
   return {
     begin() {
+      outbox.checkRoom()
       count += 1
       return () => {
         count -= 1

@@ -1,0 +1,243 @@
+/** Receipts between the hub's outbox, tenants and ledger: what leaves when, and what is lost when somebody is away. */
+import { bytesToHex } from 'viem'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { ReceiptGroup, WholeReceipt } from '#shared/audit/receipt-group.ts'
+import { randomBytes, TenantId, type Bytes32 } from '#shared/base/ids.ts'
+import { silentLog } from '#shared/base/log.ts'
+import { compilePolicy } from '#shared/law/compile-policy.ts'
+import { RECEIPT_LAYOUT } from '#shared/receipt/receipt.ts'
+import { checkAuthenticity } from '#shared/receipt/check-receipt.ts'
+import {
+  createReceiptMaker,
+  EU_POLICY_TEXT,
+  type ReceiptMaker,
+} from '#test/support/hub/receipts.ts'
+import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
+import { createDelivery } from '#worker/hub/receipts/delivery.ts'
+import { Outbox, OUTBOX_RECEIPTS } from '#worker/hub/receipts/outbox.ts'
+import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
+import { HUB_SCHEMA } from '#worker/hub/schema.ts'
+import { createManualClock } from '#test/support/hub/hub-in-time.ts'
+
+const DOMAIN = { chainId: 31_337, verifyingContract: `0x${'5e'.repeat(20)}` } as const
+const [ACME, BETA] = [TenantId.parse('acme'), TenantId.parse('beta')]
+const PAYER = `0x${'ab'.repeat(20)}` as const
+const policyOf = (tenant: TenantId) => compilePolicy(EU_POLICY_TEXT, { tenant, version: 1 })
+
+let maker: ReceiptMaker
+beforeAll(async () => void (maker = await createReceiptMaker(DOMAIN)))
+
+/** Receipts as the hub keeps them. */
+async function make(tenant: TenantId, count: number): Promise<WholeReceipt[]> {
+  const policy = policyOf(tenant)
+  const made = await maker.makeAll(Array.from({ length: count }, () => ({ policy })))
+  return made.map(({ id, domain, receipt, nodeSignature, hubSignature, presence }) => ({
+    id,
+    receipt: RECEIPT_LAYOUT.encode(domain, receipt),
+    ticket: receipt.ticket,
+    nodeSignature,
+    hubSignature,
+    salt: bytesToHex(randomBytes(32)),
+    consumer: null,
+    policy,
+    presence,
+    evidence: null,
+  }))
+}
+
+function open(storage = createSqliteStorage({ schema: HUB_SCHEMA })) {
+  const clock = createManualClock()
+  const outbox = new Outbox(storage)
+  const scene = {
+    running: 0,
+    failing: new Set<string>(),
+    recorded: [] as { tenant: TenantId; ids: Bytes32[] }[],
+    accepted: [] as ReceiptGroup[],
+    wakes: [] as number[],
+  }
+  const delivery = createDelivery(outbox, {
+    receivers: {
+      async record(tenant, { receipts }) {
+        await Promise.resolve()
+        if (scene.failing.has(tenant)) throw new Error(`${tenant} is away`)
+        scene.recorded.push({ tenant, ids: receipts.map(({ id }) => id) })
+        return { later: [], consumer: PAYER }
+      },
+      async accept(group) {
+        await Promise.resolve()
+        if (scene.failing.has('ledger')) throw new Error('the ledger is away')
+        scene.accepted.push(group)
+        return group.receipts.map(({ id }) => id)
+      },
+    },
+    running: () => scene.running,
+    wake: (delayMs) => void scene.wakes.push(delayMs),
+    log: silentLog,
+    clock,
+  })
+  const put = (receipts: readonly WholeReceipt[]) => {
+    outbox.put(maker.hub.publicKey, receipts)
+    delivery.onReceipts()
+  }
+  /** Lets the next timer fire, and everything that it begins end. */
+  const step = async () => {
+    clock.step()
+    for (let turn = 0; turn < 50; turn += 1) await Promise.resolve()
+  }
+  return { storage, clock, outbox, scene, delivery, put, step }
+}
+
+describe('receipts that wait at the hub', () => {
+  it('leave soon when the hub is quiet: one call a tenant, one for the ledger', async () => {
+    const { outbox, scene, put, step, clock } = open()
+    const startedMs = clock.nowMs()
+    const [own, others] = [await make(ACME, 3), await make(BETA, 2)]
+    put([...own, ...others])
+    await step()
+    expect(clock.nowMs() - startedMs).toBeLessThanOrEqual(250)
+    expect(scene.recorded).toEqual([
+      { tenant: ACME, ids: own.map(({ id }) => id) },
+      { tenant: BETA, ids: others.map(({ id }) => id) },
+    ])
+    expect(scene.accepted).toHaveLength(1)
+    expect(scene.accepted[0]?.receipts.map(({ consumer }) => consumer)).toEqual(
+      Array.from({ length: 5 }, () => PAYER),
+    )
+    expect(outbox.isEmpty()).toBe(true)
+  })
+
+  it('gather for two seconds while nodes have jobs', async () => {
+    const { scene, put, step, clock } = open()
+    const startedMs = clock.nowMs()
+    scene.running = 4
+    for (let turn = 0; turn < 7; turn += 1) {
+      put(await make(ACME, 2))
+      await step()
+    }
+    expect(scene.recorded).toEqual([])
+    put(await make(ACME, 2))
+    await step()
+    expect(clock.nowMs() - startedMs).toBe(2_000)
+    expect(scene.recorded.map(({ ids }) => ids.length)).toEqual([16])
+    expect(scene.accepted).toHaveLength(1)
+  })
+
+  it('of an absent tenant hold up no others, and are tried again after a pause', async () => {
+    const { outbox, scene, put, step, clock } = open()
+    scene.failing.add(ACME)
+    put([...(await make(ACME, 2)), ...(await make(BETA, 1))])
+    await step()
+    expect(scene.recorded.map(({ tenant }) => tenant)).toEqual([BETA])
+    expect(outbox.size()).toBe(2)
+    const failedAtMs = clock.nowMs()
+    scene.failing.clear()
+    await step()
+    expect(clock.nowMs() - failedAtMs).toBe(2_000)
+    expect(scene.recorded.map(({ tenant, ids }) => [tenant, ids.length])).toEqual([
+      [BETA, 1],
+      [ACME, 2],
+    ])
+    expect(outbox.isEmpty()).toBe(true)
+  })
+
+  it('stay while the ledger is away, and go to tenant and ledger again', async () => {
+    const { outbox, scene, put, step } = open()
+    scene.failing.add('ledger')
+    put(await make(ACME, 3))
+    await step()
+    expect(outbox.size()).toBe(3)
+    scene.failing.clear()
+    await step()
+    expect(scene.recorded.map(({ ids }) => ids.length)).toEqual([3, 3])
+    expect(scene.accepted).toHaveLength(1)
+    expect(outbox.isEmpty()).toBe(true)
+  })
+
+  it('survive a restart in the middle, and leave by themselves afterwards', async () => {
+    const before = open()
+    before.scene.failing.add(BETA)
+    before.put([...(await make(ACME, 1)), ...(await make(BETA, 2))])
+    await before.step()
+    expect(before.outbox.size()).toBe(2)
+    const after = open(before.storage)
+    await after.step()
+    // What was delivered of the row is delivered again: both ends take it once.
+    expect(after.scene.recorded.map(({ tenant, ids }) => [tenant, ids.length])).toEqual([
+      [ACME, 1],
+      [BETA, 2],
+    ])
+    expect(after.outbox.isEmpty()).toBe(true)
+  })
+
+  it('are called for by the runtime too, in case that the process ends before its timer', async () => {
+    const { scene, put, delivery, outbox } = open()
+    put(await make(ACME, 1))
+    put(await make(ACME, 1))
+    expect(scene.wakes).toEqual([10_000])
+    await delivery.flush()
+    expect(outbox.isEmpty()).toBe(true)
+  })
+
+  it('of a job are handed over at once when somebody asks', async () => {
+    const { outbox, put, delivery, scene } = open()
+    scene.running = 9
+    const [receipt] = await make(ACME, 1)
+    if (receipt === undefined) throw new Error('one was made')
+    const { jobId } = receipt.ticket
+    put([receipt])
+    expect(outbox.holdsJob(BETA, jobId)).toBe(false)
+    scene.failing.add('ledger')
+    expect(await delivery.handOver(ACME, jobId)).toBe(true)
+    scene.failing.clear()
+    expect(await delivery.handOver(ACME, jobId)).toBe(false)
+  })
+
+  it('are shown to their owner alone, whole and with both signatures', async () => {
+    const { outbox, put } = open()
+    const [receipt, other] = await make(ACME, 2)
+    if (receipt === undefined || other === undefined) throw new Error('two were made')
+    put([receipt, other])
+    const document = outbox.document(ACME, receipt.id)
+    expect(outbox.document(BETA, receipt.id)).toBeNull()
+    const { lines } = await verifyReceipt(document, { chain: null })
+    const passed = lines.filter(({ result }) => result === 'passed').map(({ name }) => name)
+    expect(passed).toEqual(
+      expect.arrayContaining(['receipt.id', 'node.signature', 'hub.signature']),
+    )
+  })
+})
+
+describe('a hub', () => {
+  it('signs and keeps receipts that are ready together as one row, with one signature', async () => {
+    const { outbox, storage } = open()
+    let signatures = 0
+    const signer = {
+      publicKey: maker.hub.publicKey,
+      sign(digest: Bytes32) {
+        signatures += 1
+        return maker.hub.sign(digest)
+      },
+    }
+    const signing = createReceiptSigning({ signer, domain: DOMAIN, outbox, onReceipts: () => {} })
+    const receipts = await make(ACME, 32)
+    const ends = receipts.map(() => signing.begin())
+    await Promise.all(receipts.map((receipt) => signing.keep(receipt)))
+    for (const end of ends) end()
+    expect(signatures).toBe(1)
+    expect(storage.sql.exec('SELECT size FROM outbox').toArray()).toEqual([{ size: 32 }])
+    expect(signing.running()).toBe(0)
+    expect(signing.waiting()).toBe(32)
+  })
+
+  it('takes no job while more receipts wait than it may keep', () => {
+    const { storage } = open()
+    storage.sql.exec(
+      "INSERT INTO outbox (names, size, receipts) VALUES ('', ?, zeroblob(1))",
+      OUTBOX_RECEIPTS,
+    )
+    const outbox = new Outbox(storage)
+    const signer = maker.hub
+    const signing = createReceiptSigning({ signer, domain: DOMAIN, outbox, onReceipts: () => {} })
+    expect(() => signing.begin()).toThrow(expect.objectContaining({ code: 'no_capacity' }))
+  })
+})
