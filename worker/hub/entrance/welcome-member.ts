@@ -8,6 +8,7 @@ import { openWork } from '#p2p/work/work-client.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
+import { WORK_VERSION } from '#p2p/stream/messages.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
@@ -65,15 +66,8 @@ export async function welcomeMember(visitor: Visitor, deps: WelcomeDeps): Promis
       presence = await checkHello(hello, admission, deps)
       const { hub, hubKey, domain } = deps.greeting
       const [place, quarantine] = [evidence.place(), evidence.quarantine()]
-      return {
-        version: WORK_VERSION,
-        hub,
-        hubKey,
-        domain,
-        place,
-        networks: admission.networks,
-        quarantine,
-      }
+      const { networks } = admission
+      return { version: WORK_VERSION, hub, hubKey, domain, place, networks, quarantine }
     },
     onReceipt: deps.onReceipt,
     onWork: (costBytes) => bytes.earn(costBytes),
