@@ -65,7 +65,8 @@ export function targetsOf(running: Running, sides: Sides): Target[] {
     portkeyTarget(embedding, sides.portkey),
     {
       name: 'Worker alone',
-      includes: 'GET /v1/policies: key, scope, routing, headers, JSON; no Durable Object',
+      includes:
+        'GET /v1/policies: key, scope, routing, headers, JSON; one call to the Tenant and none to a hub',
       call: { method: 'GET', path: '/v1/policies', headers: { authorization: bearer(running) } },
       count: 1000,
       client: sides.ours.client,
