@@ -8,7 +8,14 @@ import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { joinHub, type HubMembership } from '#p2p/peers/join.ts'
 import { answerEcho } from '#p2p/work/echo.ts'
 import type { Frame } from '#p2p/stream/frames.ts'
-import type { JobOffer, JobResult, LoadRequest, Standing, Welcome } from '#p2p/stream/messages.ts'
+import {
+  WORK_VERSION,
+  type JobOffer,
+  type JobResult,
+  type LoadRequest,
+  type Standing,
+  type Welcome,
+} from '#p2p/stream/messages.ts'
 import { createPeerNode, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic, publishPresence, signPresence } from '#p2p/peers/presence.ts'
 import type { LoadOutcome, WorkRunOptions, WorkHandler } from '#p2p/work/work-handler.ts'
@@ -152,7 +159,7 @@ export class NodeCore implements WorkHandler {
   }
 
   async hello() {
-    return { version: 1, presence: await this.#presence() }
+    return { version: WORK_VERSION, presence: await this.#presence() }
   }
 
   welcomed(welcome: Welcome): void {
