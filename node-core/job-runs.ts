@@ -29,7 +29,8 @@ export interface JobRunsDeps {
 
 export class JobRuns {
   readonly #deps: JobRunsDeps
-  readonly #running = new Map<string, AbortController>()
+  /** Each running job, with how to give it back. */
+  readonly #running = new Map<string, (error: AppError) => void>()
   #isLeaving = false
   #signing: ReceiptSigning | undefined
   #onIdle = () => {}
@@ -52,28 +53,24 @@ export class JobRuns {
     const key = `${jobId}/${attempt}`
     if (this.#running.has(key))
       throw new AppError('invalid_request', `Job ${key} is already running here.`)
-    const own = new AbortController()
-    let isCancelled = false
-    const cancel = () => {
-      if (own.signal.aborted) return
-      isCancelled = true
-      own.abort(signal.reason)
+    const ended = Promise.withResolvers<JobResult>()
+    let givenBack: AppError | undefined
+    const giveBack = (error: AppError) => {
+      givenBack = error
+      ended.reject(error)
     }
-    // A combined signal costs several times as much as one listener.
-    signal.addEventListener('abort', cancel)
-    if (signal.aborted) cancel()
     const letGo = 'model' in work ? shelf?.use(work.model) : undefined
-    this.#count(() => this.#running.set(key, own))
+    this.#count(() => this.#running.set(key, giveBack))
     const inputBytes = payload.length
     log.debug('job.started', { jobId, attempt, inputBytes, traceparent: traceparent ?? undefined })
     try {
-      return await this.#perform(offer, payload, { signal: own.signal, emit, takenAtMs })
+      this.#perform(offer, payload, { signal, emit, takenAtMs }).then(ended.resolve, ended.reject)
+      return await ended.promise
     } catch (error) {
-      if (own.signal.aborted && !isCancelled) throw toAppError(own.signal.reason)
+      if (givenBack !== undefined) throw givenBack
       // The engine only says that it was stopped; the hub's reason says why.
-      throw this.#failed(key, isCancelled ? signal.reason : error)
+      throw this.#failed(key, signal.aborted ? signal.reason : error)
     } finally {
-      signal.removeEventListener('abort', cancel)
       letGo?.()
       this.#count(() => this.#running.delete(key))
       this.#signing?.left()
@@ -81,8 +78,9 @@ export class JobRuns {
     }
   }
 
+  /** Ends all jobs with this error. Their signals then stop the engine. */
   giveBack(error: AppError): void {
-    for (const controller of this.#running.values()) controller.abort(error)
+    for (const giveBack of this.#running.values()) giveBack(error)
   }
 
   /** Takes no more jobs. Resolves when none runs, or when the time is over. */
