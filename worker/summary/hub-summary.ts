@@ -6,7 +6,6 @@ import type { Bytes32, NodeId } from '#shared/base/ids.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import type { Work } from '#shared/job/job.ts'
 import type { EvidenceClass, Jurisdiction, NodeTrust } from '#shared/law/policy.ts'
-import type { CountrySet } from '#shared/law/region.ts'
 
 export interface HubSummary {
   /** `REGION-SHARD`, such as `eu-west-0`. */
@@ -52,13 +51,17 @@ export interface NodeGroup {
 /** Nodes of a group for one work: a model, a listed kernel, or any kernel. */
 export interface WorkOffer {
   readonly key: number
-  /** Nodes that have it loaded, where they are, and their free slots. */
-  readonly warm: number
-  readonly warmIn: CountrySet
+  /** Free slots of the nodes that have it loaded. */
   readonly freeSlots: number
-  /** Nodes that could load it, and where they are. */
+  /** Of these nodes, those that run the model on each provider, in the order of `PROVIDERS`. */
+  readonly providers: readonly number[]
+  /** By bit of the country: nodes that have it loaded, and nodes that could load it. */
+  readonly countries: ReadonlyMap<number, Offered>
+}
+
+export interface Offered {
+  readonly warm: number
   readonly cold: number
-  readonly coldIn: CountrySet
 }
 
 /** A set of names in 32 bits. It has each name that was added, and perhaps others. */

@@ -13,7 +13,7 @@ import {
   type CompiledPolicy,
   type Jurisdiction,
 } from '#shared/law/policy.ts'
-import { intersect, type CountrySet } from '#shared/law/region.ts'
+import { intersect, UNKNOWN_COUNTRY, type CountrySet } from '#shared/law/region.ts'
 import type { Work } from '#shared/job/job.ts'
 import { findHub, hubName, type HubName, type HubRegion } from './hub-region.ts'
 import { mayContain, offerKeys, type HubSummary, type NodeGroup } from './hub-summary.ts'
@@ -162,10 +162,16 @@ function fitOf(
   let [warm, cold] = [-1, -1]
   for (const group of groups) {
     if (!isAllowed(group, policy)) continue
-    for (const { key, warmIn, freeSlots, coldIn } of group.offers) {
+    for (const { key, countries, freeSlots } of group.offers) {
       if (!keys.includes(key)) continue
-      if (!lacks && overlaps(wordsOf(warmIn), need)) warm = Math.max(warm, 0) + freeSlots
-      if (overlaps(wordsOf(coldIn), need)) cold = slots.free
+      let [isWarm, isCold] = [false, false]
+      for (const [bit, offered] of countries) {
+        if (!hasBit(need, bit)) continue
+        isWarm ||= offered.warm > 0
+        isCold ||= offered.cold > 0
+      }
+      if (isWarm && !lacks) warm = Math.max(warm, 0) + freeSlots
+      if (isCold) cold = slots.free
     }
   }
   if (warm < 0 && cold < 0) return undefined
@@ -185,8 +191,7 @@ function isAllowed(group: NodeGroup, policy: CompiledPolicy): boolean {
 }
 
 function isIn({ countries }: NodeGroup, need: Uint32Array): boolean {
-  for (const bit of countries.keys())
-    if ((((need[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 1) return true
+  for (const bit of countries.keys()) if (hasBit(need, bit)) return true
   return false
 }
 
@@ -208,20 +213,14 @@ function leastTrust({ dataClass, personalOnPublicNodes, nodeTrust }: CompiledPol
   return Math.max(NODE_TRUSTS.indexOf(nodeTrust), NODE_TRUSTS.indexOf(ofData))
 }
 
-const words = new BoundedMap<CountrySet, Uint32Array>(KINDS_KEPT)
-
 /** The set as eight words, the lowest bits first. */
 function wordsOf(set: CountrySet): Uint32Array {
-  const known = words.get(set)
-  if (known !== undefined) return known
-  const made = Uint32Array.from({ length: WORDS }, (_, at) =>
+  return Uint32Array.from({ length: WORDS }, (_, at) =>
     Number.parseInt(set.slice(58 - 8 * at, 66 - 8 * at), 16),
   )
-  words.set(set, made)
-  return made
 }
 
-function overlaps(a: Uint32Array, b: Uint32Array): boolean {
-  for (let at = 0; at < WORDS; at += 1) if (((a[at] ?? 0) & (b[at] ?? 0)) !== 0) return true
-  return false
+/** The unknown place is in no set. */
+function hasBit(set: Uint32Array, bit: number): boolean {
+  return bit !== UNKNOWN_COUNTRY && (((set[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 1
 }

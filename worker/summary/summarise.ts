@@ -1,8 +1,8 @@
 /** Writes a hub's summary from its members. Pure: the hub calls it at most once for each publication. */
 import { invariant } from '#shared/base/errors.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
+import { PROVIDERS } from '#shared/job/job.ts'
 import type { NodeFacts } from '#shared/law/decide.ts'
-import { UNKNOWN_COUNTRY, type CountrySet } from '#shared/law/region.ts'
 import {
   ANY_KERNEL,
   offerKey,
@@ -11,12 +11,12 @@ import {
   type NodeGroup,
   type WorkOffer,
 } from './hub-summary.ts'
-import { SUMMARY_OFFERS } from './summary-bytes.ts'
+import { GROUP_OFFERS, offerBytes, OFFERS_BYTES } from './summary-bytes.ts'
 
 /** A connected node. */
 export interface SummarisedNode {
   readonly facts: NodeFacts
-  readonly models: readonly Pick<AdmittedModel, 'digest'>[]
+  readonly models: readonly Pick<AdmittedModel, 'digest' | 'provider'>[]
   readonly loadable?: readonly `0x${string}`[] | undefined
   readonly kernels: 'any' | readonly `0x${string}`[]
   readonly features?: readonly string[] | undefined
@@ -62,18 +62,30 @@ function groupsOf(nodes: readonly SummarisedNode[]): NodeGroup[] {
       ({ facts }) => `${facts.trust} ${facts.evidence} ${facts.quarantined}`,
     ).values(),
   ].map(groupOf)
-  // Where there are too many offers, those of the fewest nodes are left out.
-  const all = groups.flatMap(({ offers }) => offers)
-  if (all.length <= SUMMARY_OFFERS) return groups
-  const kept = new Set(all.toSorted((a, b) => nodesFor(b) - nodesFor(a)).slice(0, SUMMARY_OFFERS))
+  return fitted(groups)
+}
+
+/** Leaves out the offers of the fewest nodes where there are too many. */
+function fitted(groups: readonly NodeGroup[]): NodeGroup[] {
+  const all = groups.flatMap(({ offers }) =>
+    offers.map((offer) => ({ offer, nodes: nodesFor(offer) })),
+  )
+  let room = OFFERS_BYTES
+  const kept = new Set<WorkOffer>()
+  for (const { offer } of all.toSorted((a, b) => b.nodes - a.nodes)) {
+    room -= offerBytes(offer)
+    if (room >= 0) kept.add(offer)
+  }
   return groups.map((group) => ({
     ...group,
-    offers: group.offers.filter((offer) => kept.has(offer)),
+    offers: group.offers.filter((offer) => kept.has(offer)).slice(0, GROUP_OFFERS),
   }))
 }
 
-function nodesFor({ warm, cold }: WorkOffer): number {
-  return warm + cold
+function nodesFor({ countries }: WorkOffer): number {
+  let sum = 0
+  for (const { warm, cold } of countries.values()) sum += warm + cold
+  return sum
 }
 
 function groupOf(nodes: readonly SummarisedNode[]): NodeGroup {
@@ -95,49 +107,38 @@ function groupOf(nodes: readonly SummarisedNode[]): NodeGroup {
 }
 
 interface Tally {
-  warm: number
-  cold: number
   freeSlots: number
-  warmIn: bigint
-  coldIn: bigint
+  readonly providers: number[]
+  readonly countries: Map<number, { warm: number; cold: number }>
 }
 
 function offersOf(nodes: readonly SummarisedNode[]): WorkOffer[] {
   const tallies = new Map<number, Tally>()
   const at = (key: number): Tally => {
-    const known = tallies.get(key) ?? { warm: 0, cold: 0, freeSlots: 0, warmIn: 0n, coldIn: 0n }
-    tallies.set(key, known)
-    return known
+    const known = tallies.get(key)
+    if (known !== undefined) return known
+    const made = { freeSlots: 0, providers: PROVIDERS.map(() => 0), countries: new Map() }
+    tallies.set(key, made)
+    return made
+  }
+  const count = (key: number, { facts }: SummarisedNode, kind: 'warm' | 'cold'): Tally => {
+    const tally = at(key)
+    const offered = tally.countries.get(facts.country) ?? { warm: 0, cold: 0 }
+    offered[kind] += 1
+    tally.countries.set(facts.country, offered)
+    return tally
   }
   for (const node of nodes) {
-    const place = bitOf(node.facts.country)
     const { models, kernels, loadable = [] } = node
-    const listed = kernels === 'any' ? [ANY_KERNEL] : kernels.map(offerKey)
-    for (const key of [...models.map(({ digest }) => offerKey(digest)), ...listed]) {
-      const tally = at(key)
-      tally.warm += 1
+    for (const key of kernels === 'any' ? [ANY_KERNEL] : kernels.map(offerKey))
+      count(key, node, 'warm').freeSlots += freeSlots(node)
+    for (const { digest, provider } of models) {
+      const tally = count(offerKey(digest), node, 'warm')
       tally.freeSlots += freeSlots(node)
-      tally.warmIn |= place
+      const on = PROVIDERS.indexOf(provider)
+      tally.providers[on] = (tally.providers[on] ?? 0) + 1
     }
-    for (const digest of loadable) {
-      const tally = at(offerKey(digest))
-      tally.cold += 1
-      tally.coldIn |= place
-    }
+    for (const digest of loadable) count(offerKey(digest), node, 'cold')
   }
-  return [...tallies].map(([key, { warmIn, coldIn, ...counts }]) => ({
-    key,
-    ...counts,
-    warmIn: toSet(warmIn),
-    coldIn: toSet(coldIn),
-  }))
-}
-
-/** No set has the unknown place. */
-function bitOf(country: number): bigint {
-  return country === UNKNOWN_COUNTRY ? 0n : 1n << BigInt(country)
-}
-
-function toSet(bits: bigint): CountrySet {
-  return `0x${bits.toString(16).padStart(64, '0')}`
+  return [...tallies].map(([key, tally]) => ({ key, ...tally }))
 }

@@ -16,6 +16,10 @@ export function digest(n: number): `0x${string}` {
   return `0x${(n * 0x01010101).toString(16).padStart(8, '0')}${'ab'.repeat(28)}`
 }
 
+export function modelOf(n: number): SummarisedNode['models'][number] {
+  return { digest: digest(n), provider: 'cpu' }
+}
+
 export function factsIn(country: string, more: Partial<NodeFacts> = {}): NodeFacts {
   const bit = countryBit(country)
   return {

@@ -10,12 +10,19 @@ import { createHubTable, type JobFacts, type WorkFacts } from '#worker/summary/h
 import type { SummarisedNode } from '#worker/summary/summarise.ts'
 import { compiled, facts, policy } from '#test/support/hub/policies.ts'
 import { createRandom } from '#test/support/random.ts'
-import { canKeep, digest, nodeIn, regionOf, summaryOf } from '#test/support/summary/summaries.ts'
+import {
+  canKeep,
+  digest,
+  modelOf,
+  nodeIn,
+  regionOf,
+  summaryOf,
+} from '#test/support/summary/summaries.ts'
 
 const MODEL: Work = { kind: 'model', model: 'm', digest: digest(1), inputs: [] }
 const KERNEL: WorkFacts = { kind: 'kernel', digest: digest(9) }
 const warmIn = (country: string, more: Partial<SummarisedNode> = {}) =>
-  nodeIn(country, { models: [{ digest: digest(1) }], kernels: 'any', ...more })
+  nodeIn(country, { models: [modelOf(1)], kernels: 'any', ...more })
 
 function job(allow: string[], more: Partial<JobFacts> = {}): JobFacts {
   const own = compiled({ compute: { allow }, storage: 'any' })
@@ -116,7 +123,7 @@ describe('the choice of hubs', () => {
 const shard = fc.array(
   fc.record({
     facts,
-    models: fc.subarray([{ digest: digest(1) }, { digest: digest(2) }]),
+    models: fc.subarray([modelOf(1), modelOf(2)]),
     loadable: fc.subarray([digest(1), digest(3)]),
     kernels: fc.constantFrom('any' as const, [digest(9)], []),
     maxJobs: fc.integer({ min: 1, max: 4 }),

@@ -17,6 +17,7 @@ import {
   allHubs,
   canKeep,
   digest,
+  modelOf,
   factsIn,
   nodeIn,
   regionOf,
@@ -65,10 +66,10 @@ function drawNode(random: Random, region: string): SummarisedNode {
     trust: isVerified ? 'verified' : 'public',
     voucher: isVerified ? 'operator' : null,
   })
-  const models = [digest(1), ...(random.chance(0.1) ? [digest(2)] : [])]
+  const models = [modelOf(1), ...(random.chance(0.1) ? [modelOf(2)] : [])]
   return nodeIn(country, {
     facts: own,
-    models: models.map((each) => ({ digest: each })),
+    models,
     loadable: [digest(2)],
     kernels: random.chance(0.5) ? 'any' : [],
     maxJobs: 4,
