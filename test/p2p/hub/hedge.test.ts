@@ -5,7 +5,7 @@ import { countryBit } from '#shared/law/region.ts'
 import type { JobOffer } from '#p2p/stream/messages.ts'
 import type { DispatchRequest } from '#worker/protocols/hub.ts'
 import { createHubInTime, type HubInTime } from '#test/support/hub/hub-in-time.ts'
-import { kernelRequest } from '#test/support/hub/hub.ts'
+import { kernelRequest, type TestMember } from '#test/support/hub/hub.ts'
 import { placeIn, standsAt } from '#test/support/hub/place.ts'
 import { compiled } from '#test/support/hub/policies.ts'
 import { createRandom } from '#test/support/random.ts'
@@ -145,7 +145,7 @@ describe('[N13] a job that is late on its node', () => {
     const heads: string[] = []
     const sink = {
       begin: ({ nodeId }: { nodeId: string }) => void heads.push(nodeId),
-      push: async () => {},
+      push: () => Promise.resolve(),
     }
     const request = await kernelRequest(EU, payload, { stream: true, timeoutMs: 30_000 })
     const { signal } = new AbortController()
@@ -162,7 +162,7 @@ describe('[N13] a job that is late on its node', () => {
     const { second, asked, slow } = await joinTwo({ takesMs: () => secondMs, drip: () => drip })
     slow(20_000)
     secondMs = 5_000
-    const sink = { begin: () => {}, push: async () => {} }
+    const sink = { begin: () => {}, push: () => Promise.resolve() }
     const request = await kernelRequest(EU, payload, { stream: true, timeoutMs: 30_000 })
     const { signal } = new AbortController()
     const jobsOfSecond = () => timed.directory.get(second.nodeId)?.link.inFlight()
@@ -196,7 +196,7 @@ describe('[N13] late jobs, over random arrivals, stragglers and moves', () => {
   it.each([1, 2, 3])('are paid once, on nodes that the policy allows (seed %i)', async (seed) => {
     const random = createRandom(seed)
     const offers = new Map<string, JobOffer[]>()
-    const joined: { readonly nodeId: string }[] = []
+    const joined: TestMember[] = []
     for (const country of ['DE', 'FR', 'NL', 'US']) {
       const takesMs = (offer: JobOffer) => {
         const { jobId } = offer.ticket

@@ -17,7 +17,7 @@ import type { CountrySet } from '#shared/law/region.ts'
 const EXPLORED = 1 / 64
 
 /** Weight of the jobs before it on a node. Chosen by `npm run bench -- tail`. */
-const QUEUE_WEIGHT = 2
+const QUEUE_WEIGHT = 2.5
 
 export interface NodeView {
   readonly nodeId: string
@@ -28,6 +28,8 @@ export interface NodeView {
   readonly features?: readonly string[] | undefined
   readonly maxJobs: number
   readonly inFlight: number
+  /** Time since its last job ended, or since it got one after it had none; with jobs in flight only. @default 0 */
+  readonly headMs?: number
   /** Of these, jobs of this work. @default 0 */
   readonly ofThisWork?: number
   /** Most jobs of this work at once. @default maxJobs */
@@ -274,11 +276,19 @@ export function predictMs({ rttMs, serviceMs, inFlight }: Timed): number {
 }
 
 /**
- * Cost of the job on a node: its own time, and the delay that it adds to later jobs. Without that delay, near nodes
- * fill up until waiting there takes as long as reaching a far node.
+ * Cost of the job on a node: its own time, and what is left of the jobs before it when it arrives. That counts more than
+ * once, since each job also delays later ones. Without that, near nodes fill up until waiting there takes as long as
+ * reaching a far node.
  */
-export function costMs({ rttMs, serviceMs, inFlight }: Timed): number {
-  return rttMs + serviceMs * (1 + QUEUE_WEIGHT * inFlight)
+export function costMs(node: Timed & Pick<NodeView, 'headMs'>): number {
+  return node.rttMs + node.serviceMs + QUEUE_WEIGHT * leftMs(node)
+}
+
+/** A job that is longer under way than it should take is assumed to need as long again as it is late. */
+function leftMs({ rttMs, serviceMs, inFlight, headMs = 0 }: Parameters<typeof costMs>[0]): number {
+  if (inFlight === 0) return 0
+  const headLeftMs = headMs < serviceMs ? serviceMs - headMs : headMs - serviceMs - rttMs
+  return serviceMs * (inFlight - 1) + Math.max(0, headLeftMs)
 }
 
 /** Why none of the nodes is allowed. */

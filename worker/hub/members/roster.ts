@@ -105,6 +105,11 @@ class Candidate implements NodeView {
     return Math.max(this.#member.link.inFlight(), this.#taken.all)
   }
 
+  get headMs(): number {
+    const { all, sinceMs } = this.#taken
+    return all === 0 ? 0 : this.#roster.nowMs - sinceMs
+  }
+
   get ofThisWork(): number {
     return this.#taken.byWork.get(this.#key) ?? 0
   }

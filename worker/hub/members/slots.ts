@@ -7,6 +7,8 @@ export interface NodeSlots {
   readonly all: number
   /** By key of the work. */
   readonly byWork: ReadonlyMap<string, number>
+  /** When its last job ended, or when it got one after it had none. */
+  readonly sinceMs: number
 }
 
 export interface Slots {
