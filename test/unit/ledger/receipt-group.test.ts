@@ -50,7 +50,7 @@ describe('a group', () => {
     }
     expect(costs[1]).toEqual(costs[0])
     expect(costs[1]).toMatchObject({ verifications: 1, writes: 1 })
-    expect(costs[1]?.statements).toBeLessThanOrEqual(7)
+    expect(costs[1]?.statements).toBeLessThanOrEqual(6)
   })
 
   it('settles as one batch, in the order of its receipts', async () => {

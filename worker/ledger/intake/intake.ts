@@ -156,9 +156,9 @@ function keep(
     fresh.push({ id, consumer, domain: each.domain, receipt: each.receipt, refusal })
   }
   receipts.keepPolicies(policies)
-  receipts.learnConsumers(
+  const consumers = receipts.learnConsumers(
     authentic.map(({ grouped, receipt }) => [receipt.ticket.tenant, grouped.consumer]),
   )
-  receipts.insert(fresh, hub)
+  receipts.insert(fresh, hub, consumers)
   return outcomes
 }

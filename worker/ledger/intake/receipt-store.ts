@@ -42,23 +42,36 @@ export function createReceiptStore(rows: Rows) {
       return new Set(rows(query, JSON.stringify(jobIds)).map((row) => String(row['job_id'])))
     },
 
-    /** @param hub which signed all of them */
-    insert(receipts: readonly NewReceipt[], hub: PublicKey): void {
+    /**
+     * @param hub which signed all of them
+     * @param consumers who pays, by tenant, where a receipt names nobody
+     */
+    insert(
+      receipts: readonly NewReceipt[],
+      hub: PublicKey,
+      consumers: ReadonlyMap<string, string>,
+    ): void {
       if (receipts.length === 0) return
-      const consumers = consumersOf(
-        rows,
-        receipts.map(({ receipt }) => receipt.ticket.tenant),
-      )
       const values = receipts.map((each) => valuesOf(each, consumers))
       rows(INSERT_RECEIPTS, keyName(hub), JSON.stringify(values))
     },
 
-    /** A tenant's newest address pays for its receipts that came without one. @param named in order */
-    learnConsumers(named: readonly (readonly [tenant: string, consumer: Address | null])[]): void {
-      const newest = new Map<string, string>()
+    /**
+     * A tenant's newest address pays for its receipts that came without one.
+     * @param named in order
+     * @returns the newest address of each of these tenants that has named one
+     */
+    learnConsumers(
+      named: readonly (readonly [tenant: string, consumer: Address | null])[],
+    ): ReadonlyMap<string, string> {
+      const tenants = JSON.stringify([...new Set(named.map(([tenant]) => tenant))])
+      const query = `SELECT tenant, address FROM consumers WHERE tenant ${AMONG}`
+      const known = new Map(
+        rows(query, tenants).map((row) => [String(row['tenant']), String(row['address'])]),
+      )
+      const newest = new Map(known)
       for (const [tenant, consumer] of named)
         if (consumer !== null) newest.set(tenant, consumer.toLowerCase())
-      const known = consumersOf(rows, [...newest.keys()])
       for (const [tenant, address] of newest) {
         // Every receipt brings the address, and no receipt waits for a known one.
         if (known.get(tenant) === address) continue
@@ -70,6 +83,7 @@ export function createReceiptStore(rows: Rows) {
           tenant,
         )
       }
+      return newest
     },
 
     /** @param policies by their hash, which the caller has computed */
@@ -133,17 +147,6 @@ function valuesOf(
     refusal === null ? 'pending' : 'refused',
     refusal,
   ]
-}
-
-/** The newest address of each tenant that has named one. */
-function consumersOf(rows: Rows, tenants: readonly string[]): Map<string, string> {
-  const query = `SELECT tenant, address FROM consumers WHERE tenant ${AMONG}`
-  return new Map(
-    rows(query, JSON.stringify([...new Set(tenants)])).map((row) => [
-      String(row['tenant']),
-      String(row['address']),
-    ]),
-  )
 }
 
 function toKept(row: Row): KeptReceipt {
