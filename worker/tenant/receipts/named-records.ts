@@ -18,7 +18,7 @@ import type { TenantJobs } from '#worker/protocols/audit.ts'
 
 type Rows = TenantDatabase['rows']
 
-export type RecordKind = 'policy' | 'presence' | 'evidence'
+type RecordKind = 'policy' | 'presence' | 'evidence'
 
 /** A record that a receipt names. */
 export interface NamedRecord {
@@ -28,7 +28,7 @@ export interface NamedRecord {
 }
 
 /** A group's records under the hashes that they really have. */
-export interface GroupRecords {
+interface GroupRecords {
   /** @throws {AppError} invalid_request when the group lacks the policy */
   policy(hash: Bytes32): CompiledPolicy
   /** @throws {AppError} invalid_request when the group lacks the record */
