@@ -161,8 +161,8 @@ export async function createHubBench(
     signer,
     domain: DOMAIN,
     outbox,
+    // Receipts gather by the machine's clock, for milliseconds, even where a test holds the hub's time.
     onReceipts: () => {},
-    clock,
   })
   const dispatcher = new Dispatcher({
     hub: 'hub-test',
