@@ -9,10 +9,11 @@ import { fileURLToPath } from 'node:url'
 import type { Kind, Tally } from './tally.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-/** The test's own parts, the sockets that stand in for workerd's, and gossip, which has timers by the second. */
-const LEFT_OUT =
-  /node_modules\/(?:vitest|@vitest|vite|ws|@libp2p\/gossipsub)\/|test\/support\/counts\//
-
+/** The test's own parts, and the sockets that stand in for workerd's. */
+const HARNESS = /node_modules\/(?:vitest|@vitest|vite|ws)\/|test\/support\/counts\//
+/** These have timers by the second, however many jobs there are. */
+const BY_SECOND =
+  /node_modules\/@libp2p\/gossipsub\/|p2p\/stream\/timer-wheel|hub\/(?:receipts\/delivery|mesh\/publisher)\.ts$/
 /** Passes on what others ask for. */
 const BETWEEN =
   /^(?:p2p\/stream\/clock|shared\/(?:base|proof)\/(?:signature|native-crypto|memoize))\.ts$/
@@ -36,7 +37,8 @@ const SUBTLE: Readonly<Record<string, Kind>> = {
 export function spyOnRuntime(tally: Tally): void {
   const count = (kind: Kind) => (name: string) => {
     const cause = caller()
-    if (cause !== undefined && !LEFT_OUT.test(cause)) tally.add(kind, `${name} in ${cause}`)
+    if (cause === undefined || HARNESS.test(cause) || BY_SECOND.test(cause)) return
+    tally.add(kind, `${name} in ${cause}`)
   }
   for (const name of ['setTimeout', 'setInterval']) replace(globalThis, name, count('timers'))
   replace(globalThis, 'AbortController', count('abort objects'))
