@@ -8,51 +8,50 @@ import type { Clock } from './clock.ts'
 
 /** Nothing happens early, and nothing later than this after its time. */
 export const TICK_MS = 50
+/** The same for delays of less than {@link HAND_MS}. */
+export const SHORT_TICK_MS = 5
 /** Longest sleep of the one timer, so that it outlasts the last deadline by no more. */
 export const HAND_MS = 1_000
-invariant(HAND_MS % TICK_MS === 0, 'The hand sleeps whole ticks.')
+invariant(TICK_MS < HAND_MS && SHORT_TICK_MS < TICK_MS, 'A tick is shorter than what it divides.')
 
-/** @param clock its `after` is called for the one timer, at most once a tick */
+/** @param clock its `after` is called for the one timer only */
 export function createTimerWheel(clock: Clock): Clock {
+  /** What is due, by time. */
   const slots = new Map<number, Set<() => void>>()
-  let armedTick = Infinity
+  let armedMs = Infinity
   let disarm = () => {}
 
-  const arm = (tick: number) => {
+  const arm = (atMs: number, nowMs: number) => {
     disarm()
-    armedTick = tick
-    disarm = clock.after(Math.max(0, tick * TICK_MS - clock.nowMs()), turn)
-  }
-  /** Arms for the next due slot. With nothing to come the hand stops. */
-  const rearm = (nowTick: number) => {
-    if (slots.size > 0) arm(Math.min(...slots.keys(), nowTick + HAND_MS / TICK_MS))
+    armedMs = atMs
+    disarm = clock.after(Math.max(0, atMs - nowMs), turn)
   }
   const turn = () => {
-    armedTick = Infinity
-    const nowTick = Math.floor(clock.nowMs() / TICK_MS)
-    const due = [...slots.keys()].filter((tick) => tick <= nowTick).toSorted((a, b) => a - b)
-    const fires = due.map((tick) => slots.get(tick))
-    for (const tick of due) slots.delete(tick)
-    rearm(nowTick)
+    armedMs = Infinity
+    const nowMs = clock.nowMs()
+    const due = [...slots.keys()].filter((atMs) => atMs <= nowMs).toSorted((a, b) => a - b)
+    const fires = due.map((atMs) => slots.get(atMs))
+    for (const atMs of due) slots.delete(atMs)
+    // With nothing to come the hand stops.
+    if (slots.size > 0) arm(Math.min(...slots.keys(), nowMs + HAND_MS), nowMs)
     callEach(firesOf(fires))
   }
   return {
     nowMs: () => clock.nowMs(),
     after(delayMs, fire) {
       const nowMs = clock.nowMs()
-      const tick = Math.ceil((nowMs + delayMs) / TICK_MS)
-      const slot = slots.get(tick) ?? new Set()
-      slots.set(tick, slot)
+      const tickMs = delayMs < HAND_MS ? SHORT_TICK_MS : TICK_MS
+      const atMs = Math.ceil((nowMs + delayMs) / tickMs) * tickMs
+      const slot = slots.get(atMs) ?? new Set()
+      slots.set(atMs, slot)
       const own = () => fire()
       slot.add(own)
-      if (tick < armedTick) {
-        const hand = Math.min(tick, Math.floor(nowMs / TICK_MS) + HAND_MS / TICK_MS)
-        if (hand < armedTick) arm(hand)
-      }
+      const handMs = Math.min(atMs, nowMs + HAND_MS)
+      if (handMs < armedMs) arm(handMs, nowMs)
       return () => {
         slot.delete(own)
         // The hand stays armed: the next deadline probably comes before it.
-        if (slot.size === 0 && slots.get(tick) === slot) slots.delete(tick)
+        if (slot.size === 0 && slots.get(atMs) === slot) slots.delete(atMs)
       }
     },
   }
