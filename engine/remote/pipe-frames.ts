@@ -2,7 +2,8 @@
  * The messages of an engine as frames of a byte stream: `u32 body length, u8 kind, u32 number, body`, big-endian. The
  * body is `u32 length, JSON` of the message without its bytes, and then those bytes as they are. Pure.
  */
-import { AppError } from '#shared/base/errors.ts'
+import { AppError, invariant } from '#shared/base/errors.ts'
+import { UNTAKEN_BYTES } from './messages.ts'
 
 /** How the messages of one type are framed. */
 export interface FrameKind {
@@ -28,6 +29,10 @@ const HEADER_BYTES = 9
 const LENGTH_BYTES = 4
 /** Bytes up to this size are copied behind their JSON; larger ones are a chunk of their own. */
 export const COPIED_BYTES = 16 * 1024
+invariant(
+  UNTAKEN_BYTES <= COPIED_BYTES,
+  'An engine waits for the reader of bytes that are not copied.',
+)
 
 const NOTHING = new Uint8Array(0)
 const encoder = new TextEncoder()
