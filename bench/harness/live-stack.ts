@@ -53,7 +53,9 @@ async function start(options: LiveStackOptions) {
   try {
     options.say('Local node: each model passes its golden check first')
     const node = await stack.startNode({ name: 'bench', region: 'DE', verified: true })
-    const adapters = readAdapters(await callApi({ url, key, method: 'GET', path: '/v1/network' }))
+    const adapters = readAdapters(
+      await callApi({ url, key, method: 'GET', path: '/v1/network/nodes' }),
+    )
     const running: Running = {
       url,
       workerdPid: stack.worker().pid,

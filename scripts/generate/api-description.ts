@@ -23,7 +23,13 @@ import {
   ModelsReply,
   ServerReply,
 } from '#shared/api/models.ts'
-import { AdmissionReply, EarningsReply, NetworkReply, ReadyReply } from '#shared/api/network.ts'
+import {
+  AdmissionReply,
+  EarningsReply,
+  NetworkNodesReply,
+  NetworkReply,
+  ReadyReply,
+} from '#shared/api/network.ts'
 import { ACCOUNT_OPERATIONS } from './api-account.ts'
 import { AUDIT_OPERATIONS } from './api-audit.ts'
 import { JOB_OPERATIONS } from './api-jobs.ts'
@@ -159,9 +165,16 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'GET',
     path: '/v1/network',
-    summary: 'Get hubs, connected nodes by country, and the state of settlement',
+    summary: 'Get hubs, counts of connected nodes by country, and the state of settlement',
     security: 'none',
     reply: NetworkReply,
+  },
+  {
+    method: 'GET',
+    path: '/v1/network/nodes',
+    summary: 'List the connected nodes of one hub; `next` names the hub to ask next',
+    security: 'none',
+    reply: NetworkNodesReply,
   },
   {
     method: 'POST',

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { NetworkReply } from '#shared/api/network.ts'
+import { NetworkNodesReply } from '#shared/api/network.ts'
 import type { Log } from '#shared/base/log.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { endOf, type Child } from './keep-running.ts'
@@ -138,10 +138,15 @@ function untilReady(
 async function untilSeen(hub: string, nodeId: string, models: readonly string[]): Promise<string> {
   const deadline = AbortSignal.timeout(READY_TIMEOUT_MS)
   for (;;) {
-    const response = await fetch(`${hub}/v1/network`, { signal: deadline })
-    const { nodes } = NetworkReply.parse(await response.json())
-    const seen = nodes.find((node) => node.nodeId === nodeId)?.models.map(({ id }) => id)
-    if (seen !== undefined && models.every((id) => seen.includes(id))) return nodeId
+    let next: string | null = null
+    do {
+      const query: string = next === null ? '' : `?hub=${next}`
+      const response = await fetch(`${hub}/v1/network/nodes${query}`, { signal: deadline })
+      const page = NetworkNodesReply.parse(await response.json())
+      const seen = page.nodes.find((node) => node.nodeId === nodeId)?.models.map(({ id }) => id)
+      if (seen !== undefined && models.every((id) => seen.includes(id))) return nodeId
+      ;({ next } = page)
+    } while (next !== null)
     await sleep(LOOK_MS, undefined, { signal: deadline })
   }
 }

@@ -69,6 +69,25 @@ export const FAULT_CODES = [
 ] as const
 export type FaultCode = (typeof FAULT_CODES)[number]
 
+/** Connected nodes that are alike in what decides where a job may run. */
+export const NetworkGroup = z.object({
+  country: z.string(),
+  trust: z.enum(NODE_TRUSTS),
+  evidence: z.enum(EVIDENCE_CLASSES),
+  isQuarantined: z.boolean(),
+  nodes: z.int(),
+})
+export type NetworkGroup = z.infer<typeof NetworkGroup>
+
+/** The nodes of one hub. */
+export const NetworkNodesReply = z.object({
+  hub: z.string(),
+  nodes: z.array(NetworkNode),
+  /** The hub to ask next; null after the last one. */
+  next: z.string().nullable(),
+})
+
+/** Some seconds old, as the hubs' summaries. */
 export const NetworkReply = z.object({
   hubs: z.array(
     z.object({
@@ -81,7 +100,8 @@ export const NetworkReply = z.object({
       nodes: z.int(),
     }),
   ),
-  nodes: z.array(NetworkNode),
+  /** Connected nodes of all hubs. */
+  groups: z.array(NetworkGroup),
   settlement: z.looseObject({
     isPosting: z.boolean(),
     /** Why nothing can be posted, in words; null when nothing is wrong. */

@@ -107,7 +107,7 @@ describe('a client', () => {
       }).catch(() => undefined)
     }
     expect((await embed()).status).toBe(200)
-    const { body: network } = await worker.call('GET', '/v1/network')
+    const { body: network } = await worker.call('GET', '/v1/network/nodes')
     expect(network).toMatchObject({ nodes: [{ inFlight: 0, quarantine: null }] })
   })
 

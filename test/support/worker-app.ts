@@ -23,10 +23,12 @@ interface Objects {
   readonly tenant?: object
   readonly ledger?: object
   readonly batch?: object
+  /** @default one that does not answer */
+  readonly registry?: object
 }
 
 export function environmentOf(
-  { hub, tenant = {}, ledger = {}, batch = {} }: Objects,
+  { hub, tenant = {}, ledger = {}, batch = {}, registry = {} }: Objects,
   vars: Partial<WorkerEnv> = {},
 ): WorkerEnv {
   const absent = { fetch: () => Promise.reject(new Error('there is no such object here')) }
@@ -37,7 +39,7 @@ export function environmentOf(
     LEDGER: namespaceOf(ledger),
     BATCH: namespaceOf(batch),
     KERNELS: namespaceOf({}),
-    REGISTRY: namespaceOf({}),
+    REGISTRY: namespaceOf(registry),
     HUB_REGIONS: 'hub:any',
     JURISDICTION: 'any',
     INGRESS_COUNTRY: 'DE',

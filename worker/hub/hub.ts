@@ -94,7 +94,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
     return (await this.#core).directory.get(nodeId)?.evidence.record() ?? null
   }
 
-  async identify(by: string | null): Promise<{ peerId: string; hubKey: PublicKey }> {
+  async identify(by: string | null): Promise<{ peerId: NodeId; hubKey: PublicKey }> {
     return (await this.#core).identify(by)
   }
 

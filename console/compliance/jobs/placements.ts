@@ -9,8 +9,9 @@ import { h, replace, type Child } from '../page/dom.ts'
 import { createWorldMap, type Mark } from '../page/map.ts'
 import { emptyNote, repeat, table, tag, time } from '../page/parts.ts'
 import { EntriesReply } from '#shared/api/audit.ts'
-import { NetworkReply, type NetworkNode } from '#shared/api/network.ts'
+import type { NetworkNode } from '#shared/api/network.ts'
 import { PoliciesReply } from '#shared/api/policies.ts'
+import { readNodes } from '../page/read-nodes.ts'
 import type { View, ViewContext } from '../page/view.ts'
 import { count, whenUtc } from '../page/words.ts'
 
@@ -82,13 +83,13 @@ async function render(context: ViewContext): Promise<Child> {
 
 async function look({ session, signal }: ViewContext) {
   const path = `/v1/audit/events?type=job.placed&limit=${RECENT_JOBS}`
-  const [network, policies, jobs] = await Promise.all([
-    session.api.get('/v1/network', NetworkReply, signal),
+  const [nodes, policies, jobs] = await Promise.all([
+    readNodes(session.api, signal),
     session.api.get('/v1/policies', PoliciesReply, signal),
     session.can('audit') ? session.api.get(path, EntriesReply, signal) : null,
   ])
   return {
-    nodes: network.nodes,
+    nodes,
     policies: policies.policies,
     defaultId: policies.default,
     /** Null for a key that cannot read the log. */

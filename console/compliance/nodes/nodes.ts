@@ -6,7 +6,8 @@ import { field, select } from '../page/controls.ts'
 import { h, replace, type Child } from '../page/dom.ts'
 import { nodeEvidence } from './evidence.ts'
 import { emptyNote, hash, paged, tag, type Tone } from '../page/parts.ts'
-import { NetworkReply, type NetworkNode } from '#shared/api/network.ts'
+import type { NetworkNode } from '#shared/api/network.ts'
+import { readNodes } from '../page/read-nodes.ts'
 import type { View, ViewContext } from '../page/view.ts'
 import { count } from '../page/words.ts'
 
@@ -22,7 +23,7 @@ export const nodesView: View = {
 
 async function render(context: ViewContext): Promise<Child> {
   const { session, signal } = context
-  const { nodes } = await session.api.get('/v1/network', NetworkReply, signal)
+  const nodes = await readNodes(session.api, signal)
   if (nodes.length === 0) {
     return emptyNote(
       'No node is connected.',

@@ -16,7 +16,7 @@ import { computeRequest } from '#test/support/compute-request.ts'
 import { problem } from '#test/support/stack/problem.ts'
 import { KeysReply } from '#shared/api/keys.ts'
 import { LiveReply, ModelReply, ModelsReply, ServerReply } from '#shared/api/models.ts'
-import { EarningsReply, NetworkReply, ReadyReply } from '#shared/api/network.ts'
+import { EarningsReply, NetworkNodesReply, NetworkReply, ReadyReply } from '#shared/api/network.ts'
 import { PoliciesReply } from '#shared/api/policies.ts'
 
 const MODEL = 'littoral-embed-400k'
@@ -44,6 +44,7 @@ describe('[A1] every answer', () => {
     ['GET', `/v2/models/${MODEL}`, ModelReply],
     ['GET', '/v1/models', ModelsReply],
     ['GET', '/v1/network', NetworkReply],
+    ['GET', '/v1/network/nodes', NetworkNodesReply],
     ['GET', '/v1/policies', PoliciesReply],
     ['GET', `/v1/earnings?x=0x${'1'.repeat(64)}&y=0x${'2'.repeat(64)}`, EarningsReply],
   ] as const)(

@@ -53,7 +53,7 @@ function givenUp(of: NodeProcess): unknown[] {
 }
 
 async function inFlight(): Promise<number> {
-  const { body } = await stack.get(tenant, '/v1/network')
+  const { body } = await stack.get(tenant, '/v1/network/nodes')
   const nodes = body.nodes as { inFlight: number }[]
   return nodes.reduce((sum, each) => sum + each.inFlight, 0)
 }

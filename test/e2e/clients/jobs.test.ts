@@ -163,7 +163,7 @@ describe('cancelling a batch', () => {
     const status = jobs.BatchReply.parse((await stack.delete(tenant, `/v1/jobs/${id}`)).body)
     expect(status).toMatchObject({ status: 'cancelled', counts: { queued: 0, running: 0 } })
     await until('the node is idle', async () => {
-      const { body } = await stack.get(tenant, '/v1/network')
+      const { body } = await stack.get(tenant, '/v1/network/nodes')
       return (body.nodes as { inFlight: number }[]).every(({ inFlight }) => inFlight === 0)
     })
     // After the end of another job, all earlier log lines of the node have arrived.
@@ -191,7 +191,7 @@ describe('a batch that no connected node may run', () => {
 describe('cancelling a batch whose node does not answer', () => {
   it('frees the slots that the hub counts on the node', async () => {
     const inFlight = async () => {
-      const { body } = await stack.get(tenant, '/v1/network')
+      const { body } = await stack.get(tenant, '/v1/network/nodes')
       const nodes = body.nodes as { nodeId: string; inFlight: number }[]
       return nodes.find(({ nodeId }) => nodeId === eu.nodeId)?.inFlight
     }

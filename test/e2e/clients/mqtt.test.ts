@@ -182,7 +182,7 @@ async function settled(name: string): Promise<void> {
 }
 
 async function jobsOf(): Promise<number> {
-  const { body } = await stack.get(tenant, '/v1/network')
+  const { body } = await stack.get(tenant, '/v1/network/nodes')
   const nodes = body.nodes as { jobsDone: number }[]
   return nodes.reduce((sum, node) => sum + node.jobsDone, 0)
 }

@@ -287,7 +287,7 @@ describe('on every screen', () => {
     await on.stack.createTenant('empty', ['policy', 'audit', 'admin'])
     const { key } = await on.stack.operator.createKey({ tenant: 'empty', scopes: ['audit'] })
     const empty = await on.open(key)
-    await empty.route('**/v1/network', async (route) => {
+    await empty.route('**/v1/network/nodes', async (route) => {
       const answer = await route.fetch()
       const network = (await answer.json()) as object
       await route.fulfill({ response: answer, json: { ...network, nodes: [] } })

@@ -97,7 +97,7 @@ describe('an answered job', () => {
     const jobs = BigInt(ids.length + 2)
     expect(BigInt((await earnings()).settledMicroUsd)).toBe(perJob * jobs)
     await until('the node is back', async () => {
-      const { body } = await stack.get(tenant, '/v1/network')
+      const { body } = await stack.get(tenant, '/v1/network/nodes')
       return (body.nodes as unknown[]).length === 1
     })
     const again = await answer()

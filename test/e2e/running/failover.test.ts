@@ -14,7 +14,7 @@ const start = (name: string, region: string) =>
 async function busyNode(): Promise<string> {
   let busy: string | undefined
   await until('the job is on a node', async () => {
-    const { body } = await stack.get(tenant, '/v1/network')
+    const { body } = await stack.get(tenant, '/v1/network/nodes')
     const nodes = body.nodes as { nodeId: string; inFlight: number }[]
     busy = nodes.find(({ inFlight }) => inFlight > 0)?.nodeId
     return busy !== undefined

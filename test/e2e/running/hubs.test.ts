@@ -1,7 +1,7 @@
 /** Several hubs in workerd: they find each other, share their nodes, and measure each other's nodes. */
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { AdmissionReply, NetworkReply } from '#shared/api/network.ts'
+import { AdmissionReply, NetworkNodesReply } from '#shared/api/network.ts'
 import { NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { silentLog } from '#shared/base/log.ts'
@@ -69,8 +69,16 @@ async function join(claim: string, hub: string): Promise<NodeCore> {
 }
 
 async function shown(node: NodeCore, key = auditor) {
-  const { body } = await worker.call('GET', '/v1/network', key === '' ? {} : { key })
-  return NetworkReply.parse(body).nodes.find(({ nodeId }) => nodeId === node.state().nodeId)
+  let next: string | null = 'hub-a-0'
+  while (next !== null) {
+    const path: string = `/v1/network/nodes?hub=${next}`
+    const { body } = await worker.call('GET', path, key === '' ? {} : { key })
+    const page = NetworkNodesReply.parse(body)
+    const seen = page.nodes.find(({ nodeId }) => nodeId === node.state().nodeId)
+    if (seen !== undefined) return seen
+    ;({ next } = page)
+  }
+  return undefined
 }
 
 describe('[PL6] hubs in workerd', () => {

@@ -53,7 +53,7 @@ interface Shown {
 
 /** A node as its hub knows it; undefined when it is not on the network. */
 async function shown(nodeId: string): Promise<Shown | undefined> {
-  const { body } = await stack.get(tenant, '/v1/network')
+  const { body } = await stack.get(tenant, '/v1/network/nodes')
   return (body.nodes as Shown[]).find((node) => node.nodeId === nodeId)
 }
 

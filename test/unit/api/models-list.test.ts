@@ -1,51 +1,32 @@
 /** Entries of `GET /v1/models`, for all kinds of nodes. */
 import { describe, expect, it } from 'vitest'
 import { ListedModelReply } from '#shared/api/models.ts'
-import { NetworkNode } from '#shared/api/network.ts'
+import type { Provider } from '#shared/job/job.ts'
 import { manifestDigest } from '#shared/job/model.ts'
 import { describeModel } from '#worker/api/openai/models-list.ts'
+import type { SummarisedNode } from '#worker/summary/summarise.ts'
+import { factsIn, nodeIn, summaryOf } from '#test/support/summary/summaries.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 
 const digest = manifestDigest(EMBEDDING_MANIFEST)
 
-function node(country: string, change: Partial<NetworkNode>): NetworkNode {
-  return NetworkNode.parse({
-    nodeId: '12D3KooWGRUTuF7kHGGLMpRGp3GX4QwvYQkFyQeGqYkRfVWGzSgk',
-    kind: 'local',
-    country,
-    evidence: 'observed',
-    source: 'edge',
-    trust: 'public',
-    adapter: { name: 'test', isSoftware: false },
-    models: [],
-    loadable: [],
-    kernels: 'any',
-    rttMs: 1,
-    inFlight: 0,
-    jobsDone: 0,
-    quarantine: null,
-    evidenceReasons: [],
-    evidenceUntilMs: null,
-    relaySuspected: false,
-    ...change,
-  })
-}
-
-const warm = (provider: string) => ({
-  models: [{ id: EMBEDDING_MANIFEST.id, digest, provider, serviceMs: 1 }],
-})
+/** Groups of a hub with these nodes. */
+const hub = (...nodes: SummarisedNode[]) => summaryOf({ hub: 'hub-0', nodes }).groups
+const warm = (provider: Provider) => ({ models: [{ digest, provider }] })
 
 describe('a listed model', () => {
   it('counts nodes by country, warmth and provider, without quarantined ones', () => {
-    const nodes = [
-      node('DE', warm('webgpu')),
-      node('DE', { loadable: [digest] }),
-      node('FR', warm('cpu')),
-      node('FR', warm('webgpu')),
-      node('US', { ...warm('webgpu'), quarantine: 'It lied.' }),
-      node('IN', {}),
-    ]
-    const listed = describeModel(EMBEDDING_MANIFEST, nodes)
+    const one = hub(
+      nodeIn('DE', warm('webgpu')),
+      nodeIn('DE', { loadable: [digest] }),
+      nodeIn('FR', warm('cpu')),
+      nodeIn('US', { ...warm('webgpu'), facts: factsIn('US', { quarantined: true }) }),
+      nodeIn('IN', {}),
+    )
+    const other = hub(
+      nodeIn('FR', { ...warm('webgpu'), facts: factsIn('FR', { trust: 'verified' }) }),
+    )
+    const listed = describeModel(EMBEDDING_MANIFEST, [...one, ...other])
     expect(ListedModelReply.parse(listed)).toMatchObject({
       id: 'embed-test',
       object: 'model',
@@ -65,15 +46,15 @@ describe('a listed model', () => {
   })
 
   it('is cold where nodes could load it, and unavailable where none could', () => {
-    expect(describeModel(EMBEDDING_MANIFEST, [node('DE', { loadable: [digest] })]).status).toBe(
-      'cold',
-    )
-    expect(describeModel(EMBEDDING_MANIFEST, [node('DE', {})]).status).toBe('unavailable')
+    expect(
+      describeModel(EMBEDDING_MANIFEST, hub(nodeIn('DE', { loadable: [digest] }))).status,
+    ).toBe('cold')
+    expect(describeModel(EMBEDDING_MANIFEST, hub(nodeIn('DE'))).status).toBe('unavailable')
   })
 
   it('is not counted by the id of another version', () => {
-    const other = warm('cpu').models.map((model) => ({ ...model, digest: `0x${'11'.repeat(32)}` }))
-    const nodes = [node('DE', { models: other as NetworkNode['models'] })]
-    expect(describeModel(EMBEDDING_MANIFEST, nodes)).toMatchObject({ nodes: 0, countries: [] })
+    const other = [{ digest: `0x${'11'.repeat(32)}` as const, provider: 'cpu' as const }]
+    const groups = hub(nodeIn('DE', { models: other }))
+    expect(describeModel(EMBEDDING_MANIFEST, groups)).toMatchObject({ nodes: 0, countries: [] })
   })
 })

@@ -7,6 +7,9 @@ import { CONSUMER, useLedgerBench } from '#test/support/storage/ledger.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 import { environmentOf, EXECUTION_CONTEXT } from '#test/support/worker-app.ts'
+import { factsIn, nodeIn, summaryOf } from '#test/support/summary/summaries.ts'
+import type { SummarisedNode } from '#worker/summary/summarise.ts'
+import { packSummary } from '#worker/summary/summary-bytes.ts'
 import { createApp } from '#worker/app.ts'
 import { createIsolate } from '#worker/isolate.ts'
 import type { LedgerChain } from '#worker/ledger/chain/chain.ts'
@@ -17,10 +20,11 @@ import { ReadyReply } from '#shared/api/network.ts'
 // The build replaces this name.
 beforeAll(() => void vi.stubGlobal('__SIMULATED_PLACES__', false))
 
-const NODE = { nodeId: 'n', country: 'DE', trust: 'verified', quarantine: null, inFlight: 0 }
+const NODE = nodeIn('DE')
+const IN_QUARANTINE = nodeIn('DE', { facts: factsIn('DE', { quarantined: true }) })
 
 const bench = useLedgerBench()
-let nodes: object[]
+let nodes: readonly SummarisedNode[]
 let lines: { readonly level: string; readonly event: string; readonly code?: string }[]
 
 beforeEach(() => {
@@ -33,15 +37,28 @@ function createDeployment(change: Partial<LedgerChain> = {}) {
   const chain = { ...bench.chain, ...change }
   const ledger = bench.start({ storage: createSqliteStorage(), chain, log })
   const hub = {
-    status: async () => ({ hub: 'hub-0', peerId: 'p', hubKey: {}, nodes }),
     gauges: async () => ({ jobs: {}, activeJobs: 0, waitingJobs: 0, outboxReceipts: 0 }),
   }
-  return { ledger, get: createClient({ hub, ledger }) }
+  return { ledger, get: createClient({ hub, ledger, registry: registryOf(nodes) }) }
 }
 
-function createClient({ hub, ledger }: { readonly hub: object; readonly ledger: object }) {
+/** A registry that one hub has published to. */
+function registryOf(own: readonly SummarisedNode[]) {
+  const summaries = [packSummary(summaryOf({ hub: 'hub-0', nodes: own }))]
+  return { read: async () => ({ epoch: 'one', at: 1, isWhole: true, summaries, gone: [] }) }
+}
+
+function createClient({
+  hub,
+  ledger,
+  registry,
+}: {
+  readonly hub: object
+  readonly ledger: object
+  readonly registry: object
+}) {
   const address = '/dns4/hub.example/tcp/443/tls/ws'
-  const env = environmentOf({ hub, ledger }, { HUB_ADDRESS: address })
+  const env = environmentOf({ hub, ledger, registry }, { HUB_ADDRESS: address })
   const app = createApp(createIsolate(() => bench.nowMs))
   return async (path: string) => {
     const request = new Request(`http://localhost${path}`)
@@ -82,9 +99,9 @@ describe('a deployment', () => {
   })
 
   it('is not ready without a node, and answers with a problem', async () => {
-    const { get } = createDeployment()
-    for (const none of [[], [{ ...NODE, quarantine: 'It claims another country.' }]]) {
+    for (const none of [[], [IN_QUARANTINE]]) {
       nodes = none
+      const { get } = createDeployment()
       const { status, body } = await get('/v2/health/ready')
       expect(status).toBe(503)
       const part = { ready: false, detail: expect.stringMatching(/node/i) as string }
@@ -95,14 +112,14 @@ describe('a deployment', () => {
 
   it('is not ready without a hub, and names it', async () => {
     const { ledger } = createDeployment()
-    const hub = { status: () => Promise.reject(new Error('overloaded')) }
-    const { parts } = await readiness(createClient({ hub, ledger }))
+    const hub = { identify: () => Promise.reject(new Error('overloaded')) }
+    const registry = { read: () => Promise.reject(new Error('overloaded')) }
+    const { parts } = await readiness(createClient({ hub, ledger, registry }))
     expect(parts.hubs).toEqual({ ready: false, detail: 'No answer from hub-0.' })
   })
 
   it('is not ready without its ledger, and still shows its network', async () => {
-    const hub = { status: async () => ({ hub: 'hub-0', peerId: 'p', hubKey: {}, nodes: [] }) }
-    const get = createClient({ hub, ledger: {} })
+    const get = createClient({ hub: {}, ledger: {}, registry: registryOf([]) })
     expect((await readiness(get)).parts.ledger.ready).toBe(false)
     const { status, body } = await get('/v1/network')
     expect(status).toBe(200)

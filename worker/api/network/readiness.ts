@@ -4,7 +4,7 @@ import type { Config } from '#worker/platform/config.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import { homeOf, openLedger } from '#worker/protocols/durable-objects.ts'
 import type { LedgerHealth } from '#worker/protocols/ledger.ts'
-import { liveHubs, type LiveHub } from '#worker/dispatch/live-models.ts'
+import { countWorking, liveHubs, type LiveHub } from '#worker/dispatch/live-models.ts'
 
 export interface Part {
   readonly ready: boolean
@@ -58,15 +58,15 @@ export async function readLedgers(c: AppContext): Promise<LedgerState[]> {
 }
 
 function nodesPart(hubs: readonly LiveHub[]): Part {
-  const nodes = hubs.flatMap(({ status }) => status.nodes)
-  const serving = nodes.filter(({ quarantine }) => quarantine === null).length
-  if (serving > 0) return good(`${serving} connected`)
-  return bad(nodes.length === 0 ? 'No node is connected.' : 'Every node is in quarantine.')
+  const working = countWorking(hubs)
+  if (working > 0) return good(`${working} connected`)
+  const isEmpty = hubs.every(({ nodes }) => nodes === 0)
+  return bad(isEmpty ? 'No node is connected.' : 'Every node is in quarantine.')
 }
 
-/** One answering hub is enough to serve; the others are named. */
+/** One hub is enough to serve; the first hubs of regions without any are named. */
 function hubsPart(live: readonly LiveHub[], config: Config): Part {
-  const answering = new Set(live.map(({ config: { name } }) => name))
+  const answering = new Set(live.map(({ name }) => name))
   const isSilent = (region: string) => ![...answering].some((hub) => hub.startsWith(`${region}-`))
   const silent = config.regions.filter(({ name }) => isSilent(name)).map(({ name }) => `${name}-0`)
   const detail =

@@ -3,6 +3,8 @@ import { FAULT_CODES } from '#shared/api/network.ts'
 import type { HubGauges } from '#worker/protocols/hub.ts'
 import type { LedgerHealth } from '#worker/protocols/ledger.ts'
 import type { DeploymentState, Readiness } from './readiness.ts'
+import type { NodeGroup } from '#worker/summary/hub-summary.ts'
+import { countryCode } from '#shared/law/region.ts'
 import { counter, gauge, type Family, type Sample } from '#worker/metrics/exposition.ts'
 
 const WEI_PER_ETHER = 1e18
@@ -39,7 +41,7 @@ function hubFamilies({ hubs }: DeploymentState, gauges: ReadonlyMap<string, HubG
     gauge(
       'littoral_nodes',
       'Connected nodes, by country and tier; quarantined nodes get no work',
-      countNodes(hubs.flatMap(({ status }) => status.nodes)),
+      countNodes(hubs.flatMap(({ groups }) => groups)),
     ),
     counter(
       'littoral_jobs_total',
@@ -52,19 +54,17 @@ function hubFamilies({ hubs }: DeploymentState, gauges: ReadonlyMap<string, HubG
   ]
 }
 
-function countNodes(
-  nodes: readonly {
-    readonly country: string
-    readonly trust: string
-    readonly quarantine: string | null
-  }[],
-): Sample[] {
-  const groups = Map.groupBy(nodes, ({ country, trust, quarantine }) =>
-    JSON.stringify({ country, tier: trust, quarantined: String(quarantine !== null) }),
-  )
-  return [...groups].map(([labels, own]) => ({
+function countNodes(groups: readonly NodeGroup[]): Sample[] {
+  const counts = new Map<string, number>()
+  for (const { trust: tier, isQuarantined, countries } of groups)
+    for (const [bit, count] of countries) {
+      const labels = { country: countryCode(bit), tier, quarantined: String(isQuarantined) }
+      const key = JSON.stringify(labels)
+      counts.set(key, (counts.get(key) ?? 0) + count)
+    }
+  return [...counts].map(([labels, value]) => ({
     labels: JSON.parse(labels) as Record<string, string>,
-    value: own.length,
+    value,
   }))
 }
 

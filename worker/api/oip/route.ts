@@ -48,7 +48,7 @@ function describeServer(c: AppContext): Response {
 async function answerReady(c: AppContext): Promise<Response> {
   const state = await readState(c)
   const readiness = readinessOf(state, c.var.config)
-  const nodes = state.hubs.reduce((sum, { status }) => sum + status.nodes.length, 0)
+  const nodes = state.hubs.reduce((sum, hub) => sum + hub.nodes, 0)
   const body = { ...readiness, hubs: state.hubs.length, nodes, models: MANIFESTS.length }
   if (readiness.ready) return c.json(body)
   const faults = Object.entries(readiness.parts)

@@ -1,5 +1,7 @@
 /** Describes a model for `GET /v1/models`: OpenAI's members, and where it can run now. */
-import type { NetworkNode } from '#shared/api/network.ts'
+import { PROVIDERS } from '#shared/job/job.ts'
+import { countryCode } from '#shared/law/region.ts'
+import { offerKey, type NodeGroup, type WorkOffer } from '#worker/summary/hub-summary.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
 import { manifestDigest, modelBytes } from '#shared/job/model.ts'
 
@@ -13,12 +15,14 @@ export interface ModelPlace {
   loadable: number
 }
 
-/** @param nodes live nodes; quarantined ones are not counted */
-export function describeModel(manifest: ModelManifest, nodes: readonly NetworkNode[]) {
+/** @param groups live nodes by hub and kind; quarantined ones offer nothing */
+export function describeModel(manifest: ModelManifest, groups: readonly NodeGroup[]) {
   const digest = manifestDigest(manifest)
-  const serving = nodes.filter(({ quarantine }) => quarantine === null)
-  const warm = serving.filter(({ models }) => models.some((model) => model.digest === digest))
-  const loadable = serving.filter((node) => node.loadable.includes(digest))
+  const key = offerKey(digest)
+  const offers = groups.flatMap((group) => group.offers.filter((offer) => offer.key === key))
+  const countries = placesOf(offers)
+  const warm = countries.reduce((sum, place) => sum + place.warm, 0)
+  const loadable = countries.reduce((sum, place) => sum + place.loadable, 0)
   return {
     id: manifest.id,
     object: 'model' as const,
@@ -32,11 +36,11 @@ export function describeModel(manifest: ModelManifest, nodes: readonly NetworkNo
     context_tokens: manifest.contextTokens ?? null,
     unit: manifest.unit,
     price_micro_usd: manifest.priceMicroUsd,
-    nodes: warm.length,
-    loadable: loadable.length,
-    status: statusOf(warm.length, loadable.length),
-    countries: placesOf(warm, loadable),
-    providers: providersOf(digest, warm),
+    nodes: warm,
+    loadable,
+    status: statusOf(warm, loadable),
+    countries,
+    providers: providersOf(offers),
   }
 }
 
@@ -45,28 +49,25 @@ function statusOf(warm: number, loadable: number): 'warm' | 'cold' | 'unavailabl
   return loadable > 0 ? 'cold' : 'unavailable'
 }
 
-function placesOf(warm: readonly NetworkNode[], loadable: readonly NetworkNode[]): ModelPlace[] {
-  const places = new Map<string, ModelPlace>()
-  const count = (nodes: readonly NetworkNode[], what: 'warm' | 'loadable') => {
-    for (const { country } of nodes) {
-      const place = places.get(country) ?? { country, warm: 0, loadable: 0 }
-      place[what] += 1
-      places.set(country, place)
+function placesOf(offers: readonly WorkOffer[]): ModelPlace[] {
+  const places = new Map<number, ModelPlace>()
+  for (const { countries } of offers)
+    for (const [bit, { warm, cold }] of countries) {
+      const place = places.get(bit) ?? { country: countryCode(bit), warm: 0, loadable: 0 }
+      place.warm += warm
+      place.loadable += cold
+      places.set(bit, place)
     }
-  }
-  count(warm, 'warm')
-  count(loadable, 'loadable')
   return [...places.values()].toSorted(
     (a, b) => b.warm - a.warm || (a.country < b.country ? -1 : 1),
   )
 }
 
 /** Warm nodes by provider, e.g. `{ webgpu: 3, cpu: 1 }`. */
-function providersOf(digest: string, warm: readonly NetworkNode[]): Record<string, number> {
-  const providers: Record<string, number> = {}
-  for (const { models } of warm) {
-    const provider = models.find((model) => model.digest === digest)?.provider
-    if (provider !== undefined) providers[provider] = (providers[provider] ?? 0) + 1
-  }
-  return providers
+function providersOf(offers: readonly WorkOffer[]): Record<string, number> {
+  const sums = PROVIDERS.map((provider, at): [string, number] => [
+    provider,
+    offers.reduce((sum, { providers }) => sum + (providers[at] ?? 0), 0),
+  ])
+  return Object.fromEntries(sums.filter(([, nodes]) => nodes > 0))
 }

@@ -34,18 +34,18 @@ export const openaiRoutes = new Hono<AppEnv>()
   .post('/v1/embeddings', ...inference, embed)
 
 async function listModels(c: AppContext): Promise<Response> {
-  const nodes = await liveNodes(c)
-  const data = MANIFESTS.map((manifest) => describeModel(manifest, nodes))
+  const groups = await liveGroups(c)
+  const data = MANIFESTS.map((manifest) => describeModel(manifest, groups))
   return c.json({ object: 'list', data })
 }
 
 async function showModel(c: AppContext): Promise<Response> {
   const manifest = findManifest(c.req.param('model') ?? '')
-  return c.json(describeModel(manifest, await liveNodes(c)))
+  return c.json(describeModel(manifest, await liveGroups(c)))
 }
 
-async function liveNodes(c: AppContext) {
-  return (await liveHubs(c)).flatMap(({ status }) => status.nodes)
+async function liveGroups(c: AppContext) {
+  return (await liveHubs(c)).flatMap(({ groups }) => groups)
 }
 
 async function chat(c: AppContext): Promise<Response> {
