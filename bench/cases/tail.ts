@@ -43,7 +43,7 @@ const SHARES = [0.005, 0.01, 0.02, 0.04]
 const LATENCIES = { p50Ms: 0.5, p99Ms: 0.99, 'p99.9Ms': 0.999 }
 
 export async function measureTail({ quick }: BenchContext): Promise<BenchResult> {
-  const rounds = quick ? 3 : 5
+  const rounds = quick ? 3 : 15
   const jobs = quick ? 2_000 : 8_000
   const sections: Section[] = []
   for (const load of LOADS) {

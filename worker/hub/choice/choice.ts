@@ -278,17 +278,18 @@ export function predictMs({ rttMs, serviceMs, inFlight }: Timed): number {
 /**
  * Cost of the job on a node: its own time, and what is left of the jobs before it when it arrives. That counts more than
  * once, since each job also delays later ones. Without that, near nodes fill up until waiting there takes as long as
- * reaching a far node.
+ * reaching a far node. A job that takes longer than it should is assumed to need as long again as it is late.
  */
-export function costMs(node: Timed & Pick<NodeView, 'headMs'>): number {
-  return node.rttMs + node.serviceMs + QUEUE_WEIGHT * leftMs(node)
-}
-
-/** A job that is longer under way than it should take is assumed to need as long again as it is late. */
-function leftMs({ rttMs, serviceMs, inFlight, headMs = 0 }: Parameters<typeof costMs>[0]): number {
-  if (inFlight === 0) return 0
+export function costMs({
+  rttMs,
+  serviceMs,
+  inFlight,
+  headMs = 0,
+}: Timed & Pick<NodeView, 'headMs'>): number {
+  if (inFlight === 0) return rttMs + serviceMs
   const headLeftMs = headMs < serviceMs ? serviceMs - headMs : headMs - serviceMs - rttMs
-  return serviceMs * (inFlight - 1) + Math.max(0, headLeftMs)
+  const leftMs = serviceMs * (inFlight - 1) + Math.max(0, headLeftMs)
+  return rttMs + serviceMs + QUEUE_WEIGHT * leftMs
 }
 
 /** Why none of the nodes is allowed. */
