@@ -16,7 +16,7 @@ const DAY: DayPlan = {
   seed: 1,
   hubs: 1_000,
   capacity: CAPACITY,
-  pieces: 24,
+  pieces: 12,
   seconds: 16,
   settleSeconds: 8,
   isolates: 12,

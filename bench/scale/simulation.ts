@@ -51,7 +51,7 @@ export function simulateDay(plan: DayPlan): Promise<Day> {
   return new Simulation(plan).run()
 }
 
-export class Simulation {
+class Simulation {
   readonly isolates: Isolate[] = []
   readonly requests: readonly (readonly RequestKind[])[]
   readonly #plan: DayPlan
