@@ -21,6 +21,7 @@ import { measurePause } from './cases/pause.ts'
 import { measurePolicy } from './cases/policy.ts'
 import { measureProfile } from './cases/profile.ts'
 import { formatReport, type Report } from './harness/report.ts'
+import { measureScale } from './cases/scale.ts'
 import { measureSession } from './cases/session.ts'
 import { measureSwitch } from './cases/switch.ts'
 import { measureTail } from './cases/tail.ts'
@@ -42,6 +43,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   policy: measurePolicy,
   pause: measurePause,
   tail: measureTail,
+  scale: measureScale,
   profile: measureProfile,
 }
 /** Run only when they are named: one gives no figure, and one takes long. */
