@@ -1,7 +1,7 @@
 /** A hub whose nodes are counts by kind. Its summary is the one that its nodes would have one by one. */
 import { NodeId } from '#shared/base/ids.ts'
+import { PROVIDERS } from '#shared/job/job.ts'
 import type { EvidenceClass, NodeTrust } from '#shared/law/policy.ts'
-import type { CountrySet } from '#shared/law/region.ts'
 import type { HubName } from '#worker/summary/hub-region.ts'
 import {
   ANY_KERNEL,
@@ -9,7 +9,6 @@ import {
   sketch,
   type HubSummary,
   type NodeGroup,
-  type WorkOffer,
 } from '#worker/summary/hub-summary.ts'
 import type { NodeKind, RequestKind } from './world.ts'
 
@@ -19,13 +18,14 @@ const HALF = `0x${'17'.repeat(32)}` as const
 const NOISE = 0.15
 const NOISE_KEPT = 0.97
 
+/** Every node of the simulation runs its models on a GPU. */
+const PROVIDER = PROVIDERS.indexOf('webgpu')
+
 interface Tally {
   readonly key: number
-  warm: number
-  cold: number
   freeSlots: number
-  warmIn: bigint
-  coldIn: bigint
+  readonly providers: number[]
+  readonly countries: Map<number, { warm: number; cold: number }>
 }
 
 export interface CountedHubOptions {
@@ -40,7 +40,6 @@ export class CountedHub {
   readonly region: number
   readonly capacity: number
   readonly #kinds: readonly NodeKind[]
-  readonly #countryBits: readonly bigint[]
   readonly #counts: Uint16Array
   /** Slots that are taken by requests which the simulation does not follow. */
   readonly #busy: Uint16Array
@@ -55,7 +54,6 @@ export class CountedHub {
     this.region = options.region
     this.#kinds = options.kinds
     this.capacity = options.capacity
-    this.#countryBits = options.kinds.map(({ facts }) => 1n << BigInt(facts.country))
     this.#counts = new Uint16Array(options.kinds.length)
     this.#busy = new Uint16Array(options.kinds.length)
     this.#jobs = new Uint16Array(options.kinds.length)
@@ -159,26 +157,23 @@ export class CountedHub {
       groups.set(key, group)
       group.countries.set(country, (group.countries.get(country) ?? 0) + count)
       if (voucher !== null) group.vouchers.add(voucher)
-      const bit = this.#countryBits[index] ?? 0n
-      const listed = kind.kernels === 'any' ? [ANY_KERNEL] : []
-      for (const work of [...kind.models.map((digest) => offerKey(digest)), ...listed]) {
+      const models = kind.models.map((digest) => offerKey(digest))
+      for (const work of [...models, ...(kind.kernels === 'any' ? [ANY_KERNEL] : [])]) {
         const tally = tallyOf(group, work)
-        tally.warm += count
         tally.freeSlots += this.free(index)
-        tally.warmIn |= bit
+        offeredIn(tally, country).warm += count
+        if (work !== ANY_KERNEL)
+          tally.providers[PROVIDER] = (tally.providers[PROVIDER] ?? 0) + count
       }
-      for (const digest of kind.loadable) {
-        const tally = tallyOf(group, offerKey(digest))
-        tally.cold += count
-        tally.coldIn |= bit
-      }
+      for (const digest of kind.loadable)
+        offeredIn(tallyOf(group, offerKey(digest)), country).cold += count
     }
     return [...groups.values()].map(({ offers, vouchers, ...group }) => ({
       ...group,
       isQuarantined: false,
       vouchers: sketch(vouchers),
       networks: 0,
-      offers: [...offers.values()].map(asOffer),
+      offers: [...offers.values()],
     }))
   }
 }
@@ -196,16 +191,14 @@ function newGroup(trust: NodeTrust, evidence: EvidenceClass): GroupTally {
 }
 
 function tallyOf({ offers }: GroupTally, key: number): Tally {
-  const none = { key, warm: 0, cold: 0, freeSlots: 0, warmIn: 0n, coldIn: 0n }
-  const tally = offers.get(key) ?? none
+  const none = { key, freeSlots: 0, providers: PROVIDERS.map(() => 0), countries: new Map() }
+  const tally: Tally = offers.get(key) ?? none
   offers.set(key, tally)
   return tally
 }
 
-function asOffer({ warmIn, coldIn, ...counts }: Tally): WorkOffer {
-  return { ...counts, warmIn: toSet(warmIn), coldIn: toSet(coldIn) }
-}
-
-function toSet(bits: bigint): CountrySet {
-  return `0x${bits.toString(16).padStart(64, '0')}`
+function offeredIn({ countries }: Tally, country: number): { warm: number; cold: number } {
+  const offered = countries.get(country) ?? { warm: 0, cold: 0 }
+  countries.set(country, offered)
+  return offered
 }

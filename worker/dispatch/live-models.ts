@@ -1,6 +1,6 @@
 /** The live hubs of a deployment, from their summaries. */
 import type { NodeId } from '#shared/base/ids.ts'
-import type { PublicKey } from '#shared/base/signature.ts'
+import type { PublicKey } from '#shared/proof/signature.ts'
 import { manifestDigest } from '#shared/job/model.ts'
 import { findManifest } from '#worker/body/find-manifest.ts'
 import type { AppContext } from '#worker/gate/context.ts'

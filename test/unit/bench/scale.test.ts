@@ -35,7 +35,7 @@ function fillHub(seed: number, nodes: number) {
 }
 
 function asNode({ facts, models, loadable, kernels, maxJobs }: NodeKind): SummarisedNode {
-  const offered = models.map((digest) => ({ digest }))
+  const offered = models.map((digest) => ({ digest, provider: 'webgpu' as const }))
   return { facts, models: offered, loadable, kernels, maxJobs, inFlight: 0 }
 }
 
