@@ -36,7 +36,7 @@ export interface Chosen {
 }
 
 /** A second node, which is paid for. */
-export interface Second extends Chosen {
+interface Second extends Chosen {
   readonly cost: SecondCost
 }
 
