@@ -166,6 +166,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
     gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
     async close() {
+      delivery.stop()
       summaries?.stop()
       mesh.stop()
       await libp2p.stop()

@@ -50,19 +50,21 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
   let waitingSinceMs: number | undefined
   let isWakeSet = false
   let hasFailed = false
+  let isStopped = false
+  let cancel = () => {}
   let current: Promise<void> | undefined
 
   const schedule = () => {
     if (!isWakeSet) wake(WAKE_MS)
     isWakeSet = true
-    if (waitingSinceMs !== undefined) return
+    if (isStopped || waitingSinceMs !== undefined) return
     waitingSinceMs = clock.nowMs()
-    clock.after(hasFailed ? RETRY_MS : QUIET_CHECK_MS, check)
+    cancel = clock.after(hasFailed ? RETRY_MS : QUIET_CHECK_MS, check)
   }
   const check = () => {
     const isDue = clock.nowMs() - (waitingSinceMs ?? 0) >= GATHER_MS
     if (isDue || running() === 0) void deliverAll()
-    else clock.after(QUIET_CHECK_MS, check)
+    else cancel = clock.after(QUIET_CHECK_MS, check)
   }
   /** Delivers once through the whole outbox. Only one delivery runs at a time. */
   const deliverAll = (): Promise<void> => {
@@ -97,6 +99,11 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
   if (!outbox.isEmpty()) schedule()
   return {
     onReceipts: schedule,
+    /** For a hub that runs as a plain process. What waits is delivered after its next start. */
+    stop(): void {
+      isStopped = true
+      cancel()
+    },
     /** Called by the runtime. */
     async flush(): Promise<void> {
       isWakeSet = false
