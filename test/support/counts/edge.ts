@@ -102,7 +102,6 @@ export async function startCountedEdge(): Promise<CountedEdge> {
     async close() {
       nodes.close()
       await sockets.close()
-      objects.close()
       await rm(dir, { recursive: true, force: true })
       vi.unstubAllGlobals()
     },

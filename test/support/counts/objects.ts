@@ -1,6 +1,7 @@
 /**
  * The deployment's Durable Objects in plain Node: their real classes over SQLite, with every call, write and alarm
- * counted. Alarms fire in a time of their own, so that a busy machine causes no more of them.
+ * counted. Alarms fire in a time of their own, so that a busy machine causes no more of them. Like the platform's, the
+ * objects have no shutdown: their databases are in memory, and stay open for timers that are still set.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { ObjectNamespace } from '#worker/platform/config.ts'
@@ -26,14 +27,12 @@ export interface Objects {
   pass(ms: number): Promise<void>
   /** Fires the alarms of this kind of object until none is set. */
   settle(kind: string): Promise<void>
-  close(): void
 }
 
 const WRITE = /^\s*(?:INSERT|UPDATE|DELETE|REPLACE)\s+(?:OR \w+ )?(?:INTO |FROM )?(\w+)/i
 
 export function createObjects(tally: Tally): Objects {
   const held = new Map<string, Held>()
-  const closers: (() => void)[] = []
   let nowMs = 0
 
   const open = (kind: string, name: string, { create, env }: Made): ObjectInstance => {
@@ -54,11 +53,9 @@ export function createObjects(tally: Tally): Objects {
         return Promise.resolve()
       },
     }
-    const { storage, close } = countedStorage(kind, tally)
-    closers.push(close)
     const ctx = {
       id: { name },
-      storage: Object.assign(storage, alarms),
+      storage: Object.assign(countedStorage(kind, tally), alarms),
       waitUntil: (work: Promise<unknown>) => void work.catch(() => {}),
       blockConcurrencyWhile: <T>(work: () => Promise<T>) => work(),
     }
@@ -85,9 +82,6 @@ export function createObjects(tally: Tally): Objects {
       for (const [key, own] of held)
         while (key.startsWith(`${kind} `) && own.alarmAtMs !== null) await fire(own)
     },
-    close() {
-      for (const close of closers) close()
-    },
   }
 }
 
@@ -109,7 +103,7 @@ function countedStorage(kind: string, tally: Tally) {
     // Comes after the promises that are due now, as workerd's commit does.
     process.nextTick(() => void (isDirty = false))
   }
-  const storage = {
+  return {
     transactionSync: <T>(closure: () => T) => sqlite.transactionSync(closure),
     sql: {
       exec(...[query, ...bindings]: Parameters<typeof sql.exec>) {
@@ -119,7 +113,6 @@ function countedStorage(kind: string, tally: Tally) {
       },
     },
   }
-  return { storage, close: () => sqlite.close() }
 }
 
 /** What a caller holds: `stub.receipts.record(…)` is one call, however long its path. */
