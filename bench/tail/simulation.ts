@@ -47,7 +47,7 @@ export interface Outcome {
 
 /** Share of the jobs whose latencies do not count: until then nodes are measured. */
 const WARM_UP = 0.1
-/** Least time between two looks whether a job is late, as in the hub. */
+/** Least time between two looks whether a job is late; it doubles when no second node could be asked, as in the hub. */
 const LOOK_AGAIN_MS = 25
 
 interface Job {
@@ -166,13 +166,14 @@ class SimulatedHub {
     return attempt
   }
 
-  #lookLater(attempt: Attempt): void {
+  #lookLater(attempt: Attempt, leastMs = LOOK_AGAIN_MS): void {
     const { job, node, sentMs } = attempt
     const dueMs = () => this.#directory.lateAtMs(node.member, WORK, { units: 1, sentMs })
-    const delayMs = Math.min(1_000, Math.max(LOOK_AGAIN_MS, dueMs() - this.#nowMs))
+    const delayMs = Math.min(1_000, Math.max(leastMs, dueMs() - this.#nowMs))
     this.#after(delayMs, () => {
       if (job.isAnswered) return
-      if (dueMs() > this.#nowMs || !this.#askSecond(attempt)) this.#lookLater(attempt)
+      if (dueMs() > this.#nowMs) this.#lookLater(attempt, leastMs)
+      else if (!this.#askSecond(attempt)) this.#lookLater(attempt, leastMs * 2)
     })
   }
 

@@ -27,7 +27,7 @@ const PER_TOKEN_MS = 100
 const LEAST_TEXT_PER_SECOND = 2
 /** Time between two looks while no other node can take the job. */
 const LOOK_AGAIN_MS = 1_000
-/** The same while no second node can be asked beside a late one. */
+/** Time until a second node is asked for again, if none could be; it doubles each time up to LOOK_AGAIN_MS. */
 const ASK_AGAIN_MS = 25
 /** A job that was taken from its node ends there within the longest job time, shortly before the link would end it. */
 const MOST_MS = LIMITS.jobTimeoutMs - 1_000
@@ -104,6 +104,7 @@ export class SilenceWatch {
   #isWaiting = true
   #isBeaten = false
   #hasSecond = false
+  #askAgainMs = ASK_AGAIN_MS
   #isOnProbation = false
   #isFree = false
   #taking = 0
@@ -221,7 +222,7 @@ export class SilenceWatch {
       this.#boundMs - this.#silentMs(),
       this.#leftMs / 2 - this.#ageMs(),
       MOST_MS - this.#ageMs(),
-      this.#mayAsk() ? Math.max(ASK_AGAIN_MS, this.#lateInMs()) : Infinity,
+      this.#mayAsk() ? Math.max(this.#askAgainMs, this.#lateInMs()) : Infinity,
     ]
     const delayMs = Math.min(LOOK_AGAIN_MS, ...dueMs.filter((ms) => ms > 0))
     return this.#deps.clock.after(Math.max(1, Math.ceil(delayMs)), () => this.#look())
@@ -230,13 +231,18 @@ export class SilenceWatch {
   #look(): void {
     if (this.#isOnProbation && this.#ageMs() >= MOST_MS) this.#onNeverEnded()
     else if (this.#isWaiting && this.#taking === 0) this.#judge()
-    if (this.#mayAsk() && this.#lateInMs() <= 0) this.#hasSecond = this.#attempt.onLate?.() === true
+    if (this.#mayAsk() && this.#lateInMs() <= 0) this.#askSecond()
     if (!this.#run.isCancelled) this.#stopTimer = this.#lookLater()
   }
 
   #mayAsk(): boolean {
     const { onLate } = this.#attempt
     return onLate !== undefined && this.#isWaiting && !this.#isHeard && !this.#hasSecond
+  }
+
+  #askSecond(): void {
+    this.#hasSecond = this.#attempt.onLate?.() === true
+    this.#askAgainMs *= 2
   }
 
   #lateInMs(): number {
