@@ -22,6 +22,9 @@ const DAY: DayPlan = {
   isolates: 12,
   requests: 50,
 }
+/** Small hubs, where a node more or less decides: old summaries cost the most calls there. */
+const SMALL: Partial<DayPlan> = { hubs: 40, pieces: 8, seconds: 6, settleSeconds: 6 }
+const FEW_SEATS = [20, 100]
 const QUICK: Partial<DayPlan> = { hubs: 100, pieces: 8, seconds: 8, settleSeconds: 6 }
 
 export async function measureScale({ quick }: BenchContext): Promise<BenchResult> {
@@ -45,6 +48,16 @@ export async function measureScale({ quick }: BenchContext): Promise<BenchResult
         ...once,
         name: 'nodes of that day; a sample is a node, or a region in a piece, or a hub',
         contenders: [given('nodes', nodeFigures(day))],
+      }),
+      await measureSection({
+        ...once,
+        name: 'a day of about 40 hubs with few seats; a sample is a piece',
+        contenders: await Promise.all(
+          FEW_SEATS.slice(0, quick ? 1 : undefined).map(async (capacity) => {
+            const small = await simulateDay({ ...DAY, ...SMALL, capacity })
+            return given(`${capacity} seats`, requestFigures(small))
+          }),
+        ),
       }),
       await measureSection({
         ...once,

@@ -4,6 +4,7 @@ import { hubName } from '#worker/summary/hub-region.ts'
 import type { HubSummary } from '#worker/summary/hub-summary.ts'
 import { summarise, type SummarisedNode } from '#worker/summary/summarise.ts'
 import { CountedHub } from '../../../bench/scale/counted-hub.ts'
+import type { Piece } from '../../../bench/scale/record.ts'
 import { simulateDay, type DayPlan } from '../../../bench/scale/simulation.ts'
 import { createRegions, kindsOf, requestsOf, type NodeKind } from '../../../bench/scale/world.ts'
 import { createRandom } from '#test/support/random.ts'
@@ -101,6 +102,10 @@ describe('a simulated day', () => {
       expect(piece.nodes).toBeLessThanOrEqual(piece.hubs * PLAN.capacity)
     }
     expect(new Set(day.pieces.map(({ requests }) => requests)).size).toBeGreaterThan(1)
+    const sum = (key: keyof Piece) => day.pieces.reduce((all, piece) => all + piece[key], 0)
+    // Hubs this small refuse now and then, and each refusal is one more call.
+    expect(sum('answeredByFirst')).toBeLessThan(sum('answered'))
+    expect(sum('hubCalls')).toBeGreaterThan(sum('requests'))
     expect(day.firstWorkMs.every((ms) => ms >= 0)).toBe(true)
   })
 })
