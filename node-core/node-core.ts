@@ -38,7 +38,10 @@ export interface NodeCoreDeps extends Pick<
   /** Asks for admission and the hub's address; called for every attempt to connect. */
   readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
   /** Finds hubs that measure the node's place; without it only the node's own hub does. */
-  readonly locateAnchors?: (signal: AbortSignal) => Promise<readonly Multiaddr[]>
+  readonly locateAnchors?: (
+    signal: AbortSignal,
+    hub: string | undefined,
+  ) => Promise<readonly Multiaddr[]>
   readonly onState: (state: NodeState) => void
 }
 
@@ -252,7 +255,7 @@ export class NodeCore implements WorkHandler {
     this.#visiting?.abort()
     const visiting = (this.#visiting = new AbortController())
     try {
-      const anchors = await locateAnchors(visiting.signal)
+      const anchors = await locateAnchors(visiting.signal, this.#state.now().welcome?.hub)
       await visitAnchors(anchors, { node, log }, visiting.signal)
     } catch (error) {
       if (!visiting.signal.aborted) log.warn('anchors.not-visited', { cause: String(error) })

@@ -1,6 +1,6 @@
 /** Composes a hub from its parts. Holds no platform object, so plain Node tests can drive it. */
 import type { Domain } from '#shared/base/eip712.ts'
-import type { AnchorPlace, SignedAttestation } from '#shared/place/evidence.ts'
+import type { AnchorPlace, SignedAttestation, SignedEcho } from '#shared/place/evidence.ts'
 import { randomBytes, type NodeId, type Bytes32, type TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
@@ -15,6 +15,7 @@ import { createHubNetwork, type HubNetwork } from '#worker/hub/mesh/hub-network.
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { ownSummary } from '#worker/hub/mesh/own-summary.ts'
+import { takeNotice } from '#worker/hub/mesh/news.ts'
 import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
 import type { NextHub, RegionNews } from '#worker/summary/registry.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -50,6 +51,8 @@ export interface HubCoreDeps {
   /** Largest lag of the runtime's clock behind real time, in ms. */
   readonly clockResolutionMs: number
   readonly peers: readonly PeerHub[]
+  /** Hands a measurement to the hub of the measured node. @default it is published to all peers */
+  readonly sendEcho?: (hub: string, echo: SignedEcho) => Promise<void>
   readonly jurisdiction: Jurisdiction
   /** Most nodes. @default LIMITS.hubNodes */
   readonly seats?: number | undefined
@@ -80,6 +83,8 @@ export interface HubCore extends Pick<HubNetwork, 'directory' | 'mesh'> {
   identify(by: string | null): { readonly peerId: NodeId; readonly hubKey: PublicKey }
   status(): HubStatus
   gauges(): HubGauges
+  /** Takes what an anchor of this deployment has measured. The platform vouches for the anchor's name. */
+  echoed(anchor: string, echo: SignedEcho): Promise<void>
   /** For a hub that runs as a plain process. A Durable Object has no shutdown. */
   close(): Promise<void>
 }
@@ -152,6 +157,8 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     },
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
     gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
+    echoed: (hub, echo) =>
+      takeNotice({ kind: 'echo', hub, sentAtMs: now(), echo }, { ...network, log }),
     async close() {
       summaries?.stop()
       mesh.stop()
@@ -221,7 +228,13 @@ function createGate(
         createAnchor({ hub, peerId, place, signer, clockResolutionMs, echoEveryMs, now, log }),
       attestations,
       echoes,
-      onMeasured: (echo) => mesh.publish({ kind: 'echo', echo }),
+      onMeasured(echo, to) {
+        if (to === undefined || deps.sendEcho === undefined) mesh.publish({ kind: 'echo', echo })
+        else
+          deps
+            .sendEcho(to, echo)
+            .catch((error: unknown) => log.warn('echo.unsent', { to, cause: String(error) }))
+      },
       now,
     },
     vouchers: createVouchers({
