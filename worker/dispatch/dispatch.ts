@@ -12,7 +12,7 @@ import {
   type DispatchResult,
   REQUEST_TIMEOUT_MS,
 } from '#worker/protocols/hub.ts'
-import { hubNamed, hubsForJob, requireHubs, type Deployment } from './hubs.ts'
+import { hubNamed, hubsForJob, hubsKnown, requireHubs, type Deployment } from './hubs.ts'
 
 interface Job {
   readonly request: DispatchRequest
@@ -57,11 +57,11 @@ async function tryHubs<T>(
   call: Pick<HubCall<T>, 'signal' | 'read'>,
 ): Promise<T> {
   const { env, config } = target
-  requireHubs(request.policy, config)
   const startedMs = performance.now()
   const late = AbortSignal.timeout(REQUEST_TIMEOUT_MS)
   const done = new Set<string>()
-  const choice = chooseHubs(await hubsForJob(target), request, { random: Math.random })
+  const table = hubsKnown(target) ?? (await hubsForJob(target))
+  const choice = chooseHubs(table, request, { random: Math.random })
   const named: HubTurn[] = []
   let failure: HubRefusal | undefined
   for (;;) {
@@ -86,7 +86,9 @@ async function tryHubs<T>(
       named.push(...turnsTo(tryHubs, request, config))
     }
   }
-  throw failure ?? new AppError('no_capacity', 'No hub answered.')
+  if (failure !== undefined) throw failure
+  requireHubs(request.policy, config)
+  throw new AppError('no_capacity', 'No hub answered.')
 }
 
 /** Turns to the hubs that a refusal names and that may keep the job's records. They decide for themselves. */

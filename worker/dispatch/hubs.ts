@@ -43,9 +43,17 @@ const viewOf = memoizeByObject((config: Config) =>
  * isolate's first job does.
  */
 export async function hubsForJob(deployment: Deployment): Promise<HubTable> {
+  const known = hubsKnown(deployment)
+  if (known !== undefined) return known
+  await readInTime(deployment)
+  return viewOf(deployment.config).table
+}
+
+/** The same without a wait; undefined in an isolate that is about to read the summaries for the first time. */
+export function hubsKnown(deployment: Deployment): HubTable | undefined {
   const view = viewOf(deployment.config)
-  if (view.isNew(FIRST_READING_MS)) await readInTime(deployment)
-  else if (view.isOlderThan(VIEW_AGE_MS)) {
+  if (view.isNew(FIRST_READING_MS)) return undefined
+  if (view.isOlderThan(VIEW_AGE_MS)) {
     const reading = read(deployment)
     deployment.waitUntil?.(reading)
   }
