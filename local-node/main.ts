@@ -87,7 +87,7 @@ async function main(): Promise<void> {
     maxJobs: options['max-jobs'],
     receipts,
     locate: (signal) => locateHub(where, signal),
-    locateAnchors: (signal) => locateAnchors(where, signal),
+    locateAnchors: (signal, hub) => locateAnchors({ ...where, hub }, signal),
     log,
     now: Date.now,
     onState: report.onState,

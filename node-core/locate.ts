@@ -13,6 +13,8 @@ export interface LocateOptions {
   readonly origin: string
   readonly nodeId: string
   readonly claim: string
+  /** The hub that serves the node now; anchors send it what they measure. */
+  readonly hub?: string | undefined
   /** API key with scope `node`: makes this a verified node. */
   readonly key?: string | undefined
   /** Country that a development Worker is told to assume; production Workers ignore it. */
@@ -41,14 +43,14 @@ function toAddress(address: string, { simulatedPlace }: LocateOptions): Multiadd
 }
 
 async function askAdmission(options: LocateOptions, signal: AbortSignal) {
-  const { origin, nodeId, claim, key, simulatedPlace } = options
+  const { origin, nodeId, claim, hub, key, simulatedPlace } = options
   const headers: Record<string, string> = { 'content-type': 'application/json' }
   if (key !== undefined) headers.authorization = `Bearer ${key}`
   if (simulatedPlace != null) headers['x-littoral-simulated-place'] = simulatedPlace
   const response = await fetch(new URL('/v1/nodes/admission', origin), {
     method: 'POST',
     headers,
-    body: JSON.stringify({ claim, nodeId }),
+    body: JSON.stringify({ claim, nodeId, hub }),
     signal: AbortSignal.any([signal, AbortSignal.timeout(LIMITS.openTimeoutMs)]),
   }).catch((cause: unknown) => {
     signal.throwIfAborted()

@@ -45,7 +45,10 @@ export interface NodeCoreDeps extends Pick<
   /** Asks for admission and the hub's address; called for every attempt to connect. */
   readonly locate: (signal: AbortSignal) => Promise<Multiaddr>
   /** Finds hubs that measure the node's place; without it only the node's own hub does. */
-  readonly locateAnchors?: (signal: AbortSignal) => Promise<readonly Multiaddr[]>
+  readonly locateAnchors?: (
+    signal: AbortSignal,
+    hub: string | undefined,
+  ) => Promise<readonly Multiaddr[]>
   readonly onState: (state: NodeState) => void
 }
 
@@ -54,7 +57,6 @@ export class NodeCore implements WorkHandler {
   readonly #state: OwnState
   readonly #jobs: JobRuns
   #sequence: number
-  #lastPresence: Promise<SignedPresence>
   #membership: HubMembership | undefined
   #node: Awaited<ReturnType<typeof createPeerNode>> | undefined
   #presenceTimer: ReturnType<typeof setInterval> | undefined
@@ -84,7 +86,6 @@ export class NodeCore implements WorkHandler {
       evidence: [],
     }
     this.#state = createOwnState(first, deps.onState)
-    this.#lastPresence = this.#presence()
     this.#jobs = new JobRuns({
       engine: deps.engine,
       shelf: deps.shelf,
@@ -247,7 +248,7 @@ export class NodeCore implements WorkHandler {
       sequence: this.#sequence,
       isLeaving: this.#isLeaving,
     })
-    return (this.#lastPresence = signPresence(record, this.#deps.identity))
+    return signPresence(record, this.#deps.identity)
   }
 
   /** Without reachable anchors the node works the same, but its place is not bounded. */
@@ -258,7 +259,7 @@ export class NodeCore implements WorkHandler {
     this.#visiting?.abort()
     const visiting = (this.#visiting = new AbortController())
     try {
-      const anchors = await locateAnchors(visiting.signal)
+      const anchors = await locateAnchors(visiting.signal, this.#state.now().welcome?.hub)
       await visitAnchors(anchors, { node, log }, visiting.signal)
     } catch (error) {
       if (!visiting.signal.aborted) log.warn('anchors.not-visited', { cause: String(error) })

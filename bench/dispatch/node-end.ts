@@ -14,7 +14,7 @@ import { serveWork } from '#p2p/work/work-server.ts'
 import type { Answer } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { createSigner, generateSigningKey, type Signer } from '#shared/proof/signature.ts'
+import { createSigner, generateSigningKey } from '#shared/proof/signature.ts'
 import {
   ECHO_PROTOCOL,
   LINKS,

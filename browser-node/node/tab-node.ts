@@ -191,7 +191,7 @@ function createCore(command: StartCommand, parts: Loaded, deps: TabNodeDeps): No
     maxJobs: MAX_JOBS,
     receipts: createReceiptStore(storage, log),
     locate: (signal) => locateHub(where, signal),
-    locateAnchors: (signal) => locateAnchors(where, signal),
+    locateAnchors: (signal, hub) => locateAnchors({ ...where, hub }, signal),
     log,
     now,
     onState: (state) => report({ type: 'node', node: viewOf(state, engine) }),

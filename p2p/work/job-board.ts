@@ -56,7 +56,7 @@ const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
 
 export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
   const jobs = new Map<number, Job>()
-  const policies = new BoundedMap<Bytes32, CompiledPolicy>(POLICIES_KEPT)
+  const whole = createPolicyMemory()
   /** Cancelled jobs whose handlers still run. They still count as held. */
   let unwinding = 0
   let lastNumber = 0
@@ -67,14 +67,6 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
     jobs.delete(number)
   }
   const endWith = (number: number, error: unknown) => end(number, errorFrame(number, error))
-
-  const whole = ({ policy, ...offer }: z.infer<typeof SentOffer>): JobOffer => {
-    const { policyHash } = offer.ticket
-    if (policy !== null) policies.set(policy.hash, policy)
-    const found = policy ?? policies.get(policyHash)
-    if (found !== undefined) return { ...offer, policy: found }
-    throw new AppError('invalid_request', `The hub never sent policy ${policyHash}.`)
-  }
 
   const run = async (job: Job) => {
     const { number, offer, payload, abort } = job
@@ -145,6 +137,18 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
         stop(job, new AppError('node_lost', 'The connection to the hub was lost.'))
       jobs.clear()
     },
+  }
+}
+
+/** Puts back the policy of an offer whose hub has sent it before. */
+function createPolicyMemory() {
+  const policies = new BoundedMap<Bytes32, CompiledPolicy>(POLICIES_KEPT)
+  return ({ policy, ...offer }: z.infer<typeof SentOffer>): JobOffer => {
+    const { policyHash } = offer.ticket
+    if (policy !== null) policies.set(policy.hash, policy)
+    const found = policy ?? policies.get(policyHash)
+    if (found !== undefined) return { ...offer, policy: found }
+    throw new AppError('invalid_request', `The hub never sent policy ${policyHash}.`)
   }
 }
 

@@ -4,7 +4,6 @@ import { AppError, errorCode, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { LIMITS } from '#shared/base/limits.ts'
-import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
 import { createAckCoalescer } from '#p2p/stream/ack-coalescer.ts'
@@ -117,8 +116,7 @@ type LinkFrames = ReturnType<typeof createLink>
 
 function createLink({ frames, hello, clock, options }: LinkParts) {
   const calls = new Map<number, JobCall>()
-  /** What the node remembers of the policies that it was sent. */
-  const policies = new BoundedMap<Bytes32, CompiledPolicy>(POLICIES_KEPT)
+  const toFrame = createOffers()
   const receipts = createReceiptIntake(frames, clock, options)
   const heartbeat = createHeartbeat({
     frames,
@@ -198,11 +196,7 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
         throw new AppError('cancelled', 'The job was cancelled.')
       if (calls.size - running() >= CANCELLED_JOBS)
         throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
-      const { policy } = offer
-      const isKnown = policies.has(policy.hash)
-      const offerFrame = jsonFrame('job', lastJob + 1, isKnown ? { ...offer, policy: null } : offer)
-      encodeHeader(offerFrame)
-      if (!isKnown) policies.set(policy.hash, policy)
+      const offerFrame = toFrame(lastJob + 1, offer)
       lastJob = offerFrame.job
       const call = createJobCall({ job: lastJob, frames }, runOptions)
       calls.set(lastJob, call)
@@ -212,6 +206,20 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
     },
   }
   return { workLink, heartbeat, onFrame }
+}
+
+/** Writes offers. A policy goes with the first of them, and the node remembers it. */
+function createOffers() {
+  const policies = new BoundedMap<Bytes32, true>(POLICIES_KEPT)
+  return (job: number, offer: JobOffer): Frame => {
+    const { hash } = offer.policy
+    const isKnown = policies.has(hash)
+    const frame = jsonFrame('job', job, isKnown ? { ...offer, policy: null } : offer)
+    // Throws for an offer that is too long for a frame; the node then has not seen the policy.
+    encodeHeader(frame)
+    if (!isKnown) policies.set(hash, true)
+    return frame
+  }
 }
 
 function createMeasuring({ frames, clock, options }: Omit<LinkParts, 'hello'>) {

@@ -174,6 +174,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/v1/network/nodes',
     summary: 'List the connected nodes of one hub; `next` names the hub to ask next',
     security: 'none',
+    query: { hub: 'Name of the hub; the first one if left out' },
     reply: NetworkNodesReply,
   },
   {

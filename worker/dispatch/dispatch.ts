@@ -15,7 +15,7 @@ import { chooseHubs, MOST_HUB_CALLS, type HubTurn } from '#worker/summary/choose
 import type { HubName } from '#worker/summary/hub-region.ts'
 import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
-import { hubNamed, hubsForJob, requireHubs, type Deployment } from './hubs.ts'
+import { hubNamed, hubsForJob, hubsKnown, requireHubs, type Deployment } from './hubs.ts'
 
 /** A hub ends each job in time itself. One that is silent for this much longer is given up. */
 export const HUB_GRACE_MS = 1_000
@@ -63,11 +63,9 @@ async function tryHubs<T>(
   call: Pick<HubCall<T>, 'signal' | 'read'>,
 ): Promise<T> {
   const { config } = target
-  requireHubs(request.policy, config)
   const startedMs = performance.now()
   const done = new Set<string>()
-  const known = hubsForJob(target)
-  const table = known instanceof Promise ? await known : known
+  const table = hubsKnown(target) ?? (await hubsForJob(target))
   const choice = chooseHubs(table, request, { random: Math.random })
   const named: HubTurn[] = []
   let failure: HubRefusal | undefined
@@ -92,7 +90,9 @@ async function tryHubs<T>(
       named.push(...turnsTo(tryHubs, request, config))
     }
   }
-  throw failure ?? new AppError('no_capacity', 'No hub answered.')
+  if (failure !== undefined) throw failure
+  requireHubs(request.policy, config)
+  throw new AppError('no_capacity', 'No hub answered.')
 }
 
 /** Turns to the hubs that a refusal names and that may keep the job's records. They decide for themselves. */

@@ -53,9 +53,17 @@ const viewOf = memoizeByObject((config: Config) =>
  * The summaries for a job. Old ones are read again in the background, so that no job waits for them; only an
  * isolate's first job does.
  */
-export function hubsForJob(deployment: Deployment): HubTable | Promise<HubTable> {
+export async function hubsForJob(deployment: Deployment): Promise<HubTable> {
+  const known = hubsKnown(deployment)
+  if (known !== undefined) return known
+  await readInTime(deployment)
+  return viewOf(deployment.config).table
+}
+
+/** The same without a wait; undefined in an isolate that is about to read the summaries for the first time. */
+export function hubsKnown(deployment: Deployment): HubTable | undefined {
   const view = viewOf(deployment.config)
-  if (view.isNew(FIRST_READING_MS)) return readInTime(deployment).then(() => view.table)
+  if (view.isNew(FIRST_READING_MS)) return undefined
   if (view.isOlderThan(VIEW_AGE_MS)) {
     const reading = read(deployment)
     deployment.waitUntil?.(reading)

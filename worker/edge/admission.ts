@@ -15,7 +15,12 @@ import { macOf } from '#worker/platform/mac.ts'
 
 export const ADMISSION_TTL_MS = 60_000
 
-export const AdmissionRequest = z.strictObject({ nodeId: NodeId, claim: CountryCode })
+export const AdmissionRequest = z.strictObject({
+  nodeId: NodeId,
+  claim: CountryCode,
+  /** The hub that serves the node now. Anchors send it what they measure. */
+  hub: z.string().max(64).optional(),
+})
 
 /** `measure` lets an anchor measure the node, but admits no jobs. */
 const ADMISSION_PURPOSES = ['work', 'measure'] as const

@@ -2,7 +2,7 @@
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { createTimerWheel } from '#p2p/stream/timer-wheel.ts'
 import type { Domain } from '#shared/proof/domain.ts'
-import type { AnchorPlace, SignedAttestation } from '#shared/place/evidence.ts'
+import type { AnchorPlace, SignedAttestation, SignedEcho } from '#shared/place/evidence.ts'
 import { randomBytes, type NodeId, type TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { ModelManifest } from '#shared/job/model.ts'
@@ -17,12 +17,13 @@ import { createHubNetwork, type HubNetwork } from '#worker/hub/mesh/hub-network.
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { ownSummary } from '#worker/hub/mesh/own-summary.ts'
+import { takeNotice } from '#worker/hub/mesh/news.ts'
 import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
 import type { NextHub, RegionNews } from '#worker/summary/registry.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
-import type { PublicKey } from '#shared/proof/signature.ts'
+import type { PublicKey, Signer } from '#shared/proof/signature.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { Outbox } from '#worker/hub/receipts/outbox.ts'
 import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
@@ -51,6 +52,8 @@ export interface HubCoreDeps {
   /** Largest lag of the runtime's clock behind real time, in ms. */
   readonly clockResolutionMs: number
   readonly peers: readonly PeerHub[]
+  /** Hands a measurement to the hub of the measured node. @default it is published to all peers */
+  readonly sendEcho?: (hub: string, echo: SignedEcho) => Promise<void>
   readonly jurisdiction: Jurisdiction
   /** Most nodes. @default LIMITS.hubNodes */
   readonly seats?: number | undefined
@@ -81,6 +84,8 @@ export interface HubCore extends Pick<HubNetwork, 'directory' | 'mesh'> {
   identify(by: string | null): { readonly peerId: NodeId; readonly hubKey: PublicKey }
   status(): HubStatus
   gauges(): HubGauges
+  /** Takes what an anchor of this deployment has measured. The platform vouches for the anchor's name. */
+  echoed(anchor: string, echo: SignedEcho): Promise<void>
   /** For a hub that runs as a plain process. A Durable Object has no shutdown. */
   close(): Promise<void>
 }
@@ -88,7 +93,6 @@ export interface HubCore extends Pick<HubNetwork, 'directory' | 'mesh'> {
 export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const { name, storage, domain, openTenant, now, log } = deps
   storage.transactionSync(() => openSchema(storage, HUB_SCHEMA))
-  const outbox = new Outbox(storage)
   let summaries: Summaries | undefined
   const network = await createHubNetwork({
     name,
@@ -101,19 +105,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const { libp2p, signer, peerId, directory, neighbours, mesh } = network
   const attestations = createAttestations(storage, now)
   const clock = createTimerWheel(systemClock)
-  const signing = createReceiptSigning({
-    signer,
-    domain,
-    outbox,
-    onReceipts: () => delivery.onReceipts(),
-  })
-  const { running } = signing
-  const delivery = createDelivery(outbox, {
-    receivers: deps.receivers,
-    running,
-    wake: deps.wake,
-    log,
-  })
+  const { outbox, signing, delivery } = openReceipts(deps, signer)
   const dispatcher = new Dispatcher({
     hub: name,
     domain,
@@ -165,6 +157,8 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     },
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
     gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
+    echoed: (hub, echo) =>
+      takeNotice({ kind: 'echo', hub, sentAtMs: now(), echo }, { ...network, log }),
     async close() {
       delivery.stop()
       summaries?.stop()
@@ -172,6 +166,20 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
       await libp2p.stop()
     },
   }
+}
+
+/** Receipts on their way: signed, kept, delivered. */
+function openReceipts({ storage, domain, receivers, wake, log }: HubCoreDeps, signer: Signer) {
+  const outbox = new Outbox(storage)
+  const signing = createReceiptSigning({
+    signer,
+    domain,
+    outbox,
+    onReceipts: () => delivery.onReceipts(),
+  })
+  const running = () => signing.running()
+  const delivery = createDelivery(outbox, { receivers, running, wake, log })
+  return { outbox, signing, delivery }
 }
 
 interface Summaries extends Publisher {
@@ -235,7 +243,13 @@ function createGate(
         createAnchor({ hub, peerId, place, signer, clockResolutionMs, echoEveryMs, now, log }),
       attestations,
       echoes,
-      onMeasured: (echo) => mesh.publish({ kind: 'echo', echo }),
+      onMeasured(echo, to) {
+        if (to === undefined || deps.sendEcho === undefined) mesh.publish({ kind: 'echo', echo })
+        else
+          deps
+            .sendEcho(to, echo)
+            .catch((error: unknown) => log.warn('echo.unsent', { to, cause: String(error) }))
+      },
       now,
     },
     vouchers: createVouchers({

@@ -3,12 +3,13 @@ import { DurableObject } from 'cloudflare:workers'
 import { AppError, ERRORS, toAppError } from '#shared/base/errors.ts'
 import { domainOf } from '#shared/proof/domain.ts'
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { systemClock } from '#p2p/stream/clock.ts'
 import { createBudget, withinBudget } from '#p2p/stream/peer-budget.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
-import type { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.ts'
+import type { EvidenceRecord, SignedAttestation, SignedEcho } from '#shared/place/evidence.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
@@ -80,6 +81,10 @@ export class Hub extends DurableObject<Env> implements HubApi {
 
   async status(): Promise<HubStatus> {
     return (await this.#core).status()
+  }
+
+  async echoed(anchor: string, echo: SignedEcho): Promise<void> {
+    await (await this.#core).echoed(anchor, echo)
   }
 
   async gauges(): Promise<HubGauges> {
@@ -187,7 +192,9 @@ export class Hub extends DurableObject<Env> implements HubApi {
       anchor: found?.shard === 0 ? (found.region.anchor ?? null) : null,
       // Workers' clocks have whole milliseconds and stand still between I/O events.
       clockResolutionMs: 1,
-      peers: this.#peers(name),
+      // The others learn of nodes from summaries, and get echoes by a call: a gossip of all hubs would not scale.
+      peers: found?.shard === 0 ? this.#peers(name) : [],
+      sendEcho: (hub, echo) => this.#sendEcho(name, { hub, echo }),
       jurisdiction: this.#jurisdiction(),
       publish: (summary) => {
         const config = readConfig(this.env)
@@ -215,6 +222,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
     return config.regions
       .map((region) => hubName(region, 0))
       .filter(({ name }) => name !== own)
+      .slice(0, LIMITS.hubPeers)
       .map((hub) => {
         const stub = () => openHub(this.env, hub, config)
         return {
@@ -228,6 +236,14 @@ export class Hub extends DurableObject<Env> implements HubApi {
           },
         }
       })
+  }
+
+  /** @throws {AppError} not_found for a hub that this deployment does not have */
+  async #sendEcho(own: string, { hub, echo }: { readonly hub: string; readonly echo: SignedEcho }) {
+    const config = readConfig(this.env)
+    const found = findHub(config.regions, hub)
+    if (found === undefined) throw new AppError('not_found', `There is no hub ${hub}.`)
+    await openHub(this.env, hubName(found.region, found.shard), config).echoed(own, echo)
   }
 
   async #accept(group: ReceiptGroup, later: readonly Bytes32[]): Promise<readonly Bytes32[]> {

@@ -5,7 +5,7 @@
  * self-hosted deployment declares its own and refuses every other.
  */
 import { AppError } from '#shared/base/errors.ts'
-import type { EvidenceRecord, SignedAttestation } from '#shared/place/evidence.ts'
+import type { EvidenceRecord, SignedAttestation, SignedEcho } from '#shared/place/evidence.ts'
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
@@ -27,6 +27,8 @@ export interface HubApi {
   unattest(nodeId: string): Promise<boolean>
   attestations(): Promise<SignedAttestation[]>
   status(): Promise<HubStatus>
+  /** Takes what the anchor, a hub of this deployment, has measured of one of its nodes. */
+  echoed(anchor: string, echo: SignedEcho): Promise<void>
   gauges(): Promise<HubGauges>
   standings(): Promise<NodeStanding[]>
   /** Null for a node that is not connected to this hub. */

@@ -38,12 +38,14 @@ const timing = (headers: Headers) => headers.get('server-timing') ?? ''
 
 describe('a node that started with one model', () => {
   it('[M1] loads the model that a request names, and server-timing reports the cost of the cold start', async () => {
-    expect(await listed(COLD)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
-    expect(await listed(WARM)).toMatchObject({
-      status: 'warm',
-      countries: [{ country: 'DE', warm: 1, loadable: 0 }],
-      providers: { cpu: 1 },
-    })
+    await expect.poll(() => listed(COLD)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
+    await expect
+      .poll(() => listed(WARM))
+      .toMatchObject({
+        status: 'warm',
+        countries: [{ country: 'DE', warm: 1, loadable: 0 }],
+        providers: { cpu: 1 },
+      })
     const warm = await embed()
     expect(warm.status).toBe(200)
     expect(timing(warm.headers)).not.toContain('load;')
@@ -52,7 +54,7 @@ describe('a node that started with one model', () => {
     expect([cold.status, cold.body]).toEqual([200, expect.anything()])
     expect(Number(/load;dur=([\d.]+)/.exec(timing(cold.headers))?.[1])).toBeGreaterThan(0)
     expect(cold.headers.get('x-littoral-node')).toBe(node.nodeId)
-    expect(await listed(COLD)).toMatchObject({ status: 'warm', nodes: 1, loadable: 0 })
+    await expect.poll(() => listed(COLD)).toMatchObject({ status: 'warm', nodes: 1, loadable: 0 })
 
     const again = await chat()
     expect(again.status).toBe(200)
@@ -60,12 +62,12 @@ describe('a node that started with one model', () => {
   })
 
   it('[M7] unloaded the idle model because both did not fit, and loads it again on request', async () => {
-    expect(await listed(WARM)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
+    await expect.poll(() => listed(WARM)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
     // A model that was just used is kept for a while, and the job waits for that.
     const { status, headers } = await embed()
     expect(status).toBe(200)
     expect(timing(headers)).toContain('load;dur=')
-    expect(await listed(WARM)).toMatchObject({ status: 'warm', nodes: 1 })
+    await expect.poll(() => listed(WARM)).toMatchObject({ status: 'warm', nodes: 1 })
   })
 
   it('[M2] is not asked to load for a policy that excludes it', async () => {

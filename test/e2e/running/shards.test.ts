@@ -1,9 +1,10 @@
 /** Hubs of two seats each in workerd: one more opens when a region is full, and jobs find its node in one call. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NetworkReply } from '#shared/api/network.ts'
+import { EvidenceRecord } from '#shared/place/evidence.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { createSigner, generateSigningKey } from '#shared/proof/signature.ts'
-import { locateHub } from '#node-core/locate.ts'
+import { locateAnchors, locateHub } from '#node-core/locate.ts'
 import { NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { INVERT } from '#test/support/hub/hub.ts'
@@ -21,12 +22,14 @@ const KERNEL = {
 }
 
 const worker = useWorker('development', {
-  HUB_REGIONS: 'hub:any*3',
+  // The first hub is an anchor. So wide a place proves nothing about a node.
+  HUB_REGIONS: 'hub:any*3@50.11/8.68/5000',
   HUB_SEATS: '2',
   INGRESS_COUNTRY: 'DE',
 })
 const nodes: NodeCore[] = []
 let key: string
+let french: string
 beforeAll(async () => {
   const scopes = ['infer', 'policy', 'audit'] as const
   key = (await worker.operator.createKey({ tenant: 'acme', scopes: [...scopes] })).key
@@ -48,6 +51,7 @@ async function join(country: string): Promise<string> {
     maxJobs: 2,
     receipts: { put: async () => {}, remove: async () => {}, pending: async () => [] },
     locate: (signal) => locateHub(where, signal),
+    locateAnchors: (signal, hub) => locateAnchors({ ...where, hub }, signal),
     log: silentLog,
     now: Date.now,
     onState: () => {},
@@ -79,9 +83,18 @@ describe('a region of hubs', () => {
     await join('DE')
     await until('two nodes', async () => (await counts())['hub-0'] === 2)
     expect(await counts()).toEqual({ 'hub-0': 2 })
-    await join('FR')
+    french = await join('FR')
     await until('the second hub', async () => (await counts())['hub-1'] === 1)
     expect(await counts()).toEqual({ 'hub-0': 2, 'hub-1': 1 })
+  })
+
+  it('gets what the anchor of the region has measured of the third node', async () => {
+    await until('an echo of the first hub', async () => {
+      const { body } = await worker.call('GET', `/v1/nodes/${french}/evidence`, { key })
+      const { hub, echoes } = EvidenceRecord.parse(body)
+      expect(hub).toBe('hub-1')
+      return echoes.some(({ statement }) => statement.anchor === 'hub-0')
+    })
   })
 
   it('answers a job for the third node with one call to its hub', async () => {

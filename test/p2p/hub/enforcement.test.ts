@@ -9,7 +9,6 @@ import { countrySet } from '#shared/law/region.ts'
 import { issueTicket } from '#worker/hub/attempts/ticket.ts'
 import {
   createHubBench,
-  DOMAIN,
   kernelRequest,
   type TestHubBench,
   type TestMember,

@@ -11,7 +11,7 @@ import {
   type JobResult,
   type Welcome,
 } from '#p2p/stream/messages.ts'
-import { StoredReceipt } from '#node-core/receipt-store.ts'
+import type { StoredReceipt } from '#node-core/receipt-store.ts'
 import type { WorkHandler, WorkRunOptions } from '#p2p/work/work-handler.ts'
 import { newJobId, TenantId, type Bytes32 } from '#shared/base/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'

@@ -24,7 +24,7 @@ function fieldsUnder(heading: string): (readonly [name: string, type: string, mo
 function encode(type: string, value: unknown, words: string): Buffer {
   const [size = '', unit] = type.split(' ')
   if (type === 'text') {
-    const text = Buffer.from(String(value ?? ''), 'utf8')
+    const text = Buffer.from(typeof value === 'string' ? value : '', 'utf8')
     return Buffer.concat([Buffer.of(text.length), text])
   }
   if (type === 'word') return Buffer.of(words.split(', ').indexOf(String(value)))

@@ -50,11 +50,11 @@ async function admit(c: AppContext): Promise<Response> {
     isolate.nowMs(),
   )
   const table = await hubsToday(deploymentOf(c))
-  const named = placeNode(
-    table,
-    { country: countryBit(node.claim) },
-    { random: Math.random, capacity: config.hubSeats },
-  )
+  // A node that has a hub only asks for anchors: it needs no other hub, and none is opened for it.
+  const own = node.hub === undefined ? undefined : table.get(node.hub)
+  const options = { random: Math.random, capacity: config.hubSeats }
+  const named =
+    own === undefined ? placeNode(table, { country: countryBit(node.claim) }, options) : [own]
   const anchors = config.regions
     .filter(({ anchor }) => anchor != null)
     .slice(0, LIMITS.hubPeers)

@@ -22,8 +22,8 @@ export interface NodeGateDeps extends Omit<WelcomeDeps, 'seating' | 'evidence'> 
   readonly libp2p: Libp2p
   readonly transport: DurableObjectTransport
   readonly evidence: EvidenceDeps & {
-    /** A node of another hub was measured here. */
-    readonly onMeasured: (echo: SignedEcho) => void
+    /** A node of another hub was measured here. `hub` is the one that it names as its own. */
+    readonly onMeasured: (echo: SignedEcho, hub: string | undefined) => void
   }
   /** Tells whether a connection is from another hub, not from a node. */
   readonly isPeer?: (connection: Connection) => boolean
@@ -99,7 +99,7 @@ async function measureGuest(
   await vouchers.check(admission)
   if (evidence.anchor === null)
     throw new AppError('forbidden', 'This hub has no declared place, so it measures no nodes.')
-  evidence.onMeasured(await evidence.anchor.measure(connection, admission))
+  evidence.onMeasured(await evidence.anchor.measure(connection, admission), admission.hub)
   await connection.close()
 }
 

@@ -123,7 +123,7 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
 /** To the tenants first, then to the ledger. Both are idempotent, so a failure only repeats. @returns what both have */
 async function deliverGroups(
   groups: readonly OutboxGroup[],
-  { record, accept }: Receivers,
+  receivers: Receivers,
   log: Log,
 ): Promise<ReadonlySet<Bytes32>> {
   const [first] = groups
@@ -137,7 +137,7 @@ async function deliverGroups(
   const later: Bytes32[] = []
   for (const [tenant, own] of byTenant) {
     try {
-      const answer = await record(tenant, groupOf(hubKey, own))
+      const answer = await receivers.record(tenant, groupOf(hubKey, own))
       later.push(...answer.later)
       recorded.push(
         ...own.map((receipt) => ({ ...receipt, consumer: receipt.consumer ?? answer.consumer })),
@@ -148,5 +148,5 @@ async function deliverGroups(
     }
   }
   if (recorded.length === 0) return new Set()
-  return new Set(await accept(groupOf(hubKey, recorded), later))
+  return new Set(await receivers.accept(groupOf(hubKey, recorded), later))
 }
