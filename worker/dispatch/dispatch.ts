@@ -56,12 +56,12 @@ async function tryHubs<T>(
   { request, payload }: Job,
   call: Pick<HubCall<T>, 'signal' | 'read'>,
 ): Promise<T> {
-  const { env, config } = target
+  const { env, config, order } = target
   const startedMs = performance.now()
   const late = AbortSignal.timeout(REQUEST_TIMEOUT_MS)
   const done = new Set<string>()
   const table = hubsKnown(target) ?? (await hubsForJob(target))
-  const choice = chooseHubs(table, request, { random: Math.random })
+  const choice = chooseHubs(table, request, { random: Math.random, order })
   const named: HubTurn[] = []
   let failure: HubRefusal | undefined
   for (;;) {

@@ -39,11 +39,13 @@ const timing = (headers: Headers) => headers.get('server-timing') ?? ''
 describe('a node that started with one model', () => {
   it('[M1] loads the model that a request names, and server-timing reports the cost of the cold start', async () => {
     await expect.poll(() => listed(COLD)).toMatchObject({ status: 'cold', nodes: 0, loadable: 1 })
-    await expect.poll(() => listed(WARM)).toMatchObject({
-      status: 'warm',
-      countries: [{ country: 'DE', warm: 1, loadable: 0 }],
-      providers: { cpu: 1 },
-    })
+    await expect
+      .poll(() => listed(WARM))
+      .toMatchObject({
+        status: 'warm',
+        countries: [{ country: 'DE', warm: 1, loadable: 0 }],
+        providers: { cpu: 1 },
+      })
     const warm = await embed()
     expect(warm.status).toBe(200)
     expect(timing(warm.headers)).not.toContain('load;')

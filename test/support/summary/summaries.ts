@@ -3,7 +3,7 @@ import { NodeId } from '#shared/base/ids.ts'
 import type { NodeFacts } from '#shared/law/decide.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import { countryBit, onlyCountry } from '#shared/law/region.ts'
-import { findHub, hubName, type HubRegion } from '#worker/summary/hub-region.ts'
+import { hubName, type HubRegion } from '#worker/summary/hub-region.ts'
 import type { HubSummary } from '#worker/summary/hub-summary.ts'
 import { summarise, type SummarisedNode } from '#worker/summary/summarise.ts'
 import { packSummary, readSummary } from '#worker/summary/summary-bytes.ts'
@@ -67,13 +67,6 @@ export function summaryOf({
 
 export function regionOf(name: string, more: Partial<HubRegion> = {}): HubRegion {
   return { name, jurisdiction: 'any', shards: 1, ...more }
-}
-
-/** The jurisdiction that a region's hubs stand in. */
-export function jurisdictionOf(regions: readonly HubRegion[], hub: string): Jurisdiction {
-  const jurisdiction = findHub(regions, hub)?.region.jurisdiction
-  if (jurisdiction === undefined) throw new Error(`no region has ${hub}`)
-  return jurisdiction
 }
 
 export function allHubs(regions: readonly HubRegion[]): string[] {
