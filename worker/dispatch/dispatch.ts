@@ -62,11 +62,11 @@ async function tryHubs<T>(
   { request, payload }: Job,
   call: Pick<HubCall<T>, 'signal' | 'read'>,
 ): Promise<T> {
-  const { config } = target
+  const { config, order } = target
   const startedMs = performance.now()
   const done = new Set<string>()
   const table = hubsKnown(target) ?? (await hubsForJob(target))
-  const choice = chooseHubs(table, request, { random: Math.random })
+  const choice = chooseHubs(table, request, { random: Math.random, order })
   const named: HubTurn[] = []
   let failure: HubRefusal | undefined
   for (;;) {

@@ -6,7 +6,7 @@ import { JURISDICTIONS, type CompiledPolicy } from '#shared/law/policy.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import type { Config, RegionConfig, WorkerEnv } from '#worker/platform/config.ts'
 import { canStore, homeOf, openRegistry } from '#worker/protocols/durable-objects.ts'
-import { findHub, hubName, type HubName } from '#worker/summary/hub-region.ts'
+import { findHub, hubName, orderRegions, type HubName } from '#worker/summary/hub-region.ts'
 import type { HubTable } from '#worker/summary/hub-table.ts'
 import { createHubView, VIEW_AGE_MS, type Keepers } from '#worker/summary/hub-view.ts'
 
@@ -18,13 +18,25 @@ export function deploymentOf(c: AppContext): Deployment {
   return {
     env: c.env,
     config: c.var.config,
+    order: orderFor(c),
     waitUntil: (reading) => c.executionCtx.waitUntil(reading),
   }
+}
+
+/** By where Cloudflare sees the caller. It ranks hubs and is no evidence of a place. */
+function orderFor(c: AppContext): readonly number[] | undefined {
+  const { regions, deployment } = c.var.config
+  if (deployment !== 'cloudflare' || regions.length < 2) return undefined
+  const { cf } = c.req.raw as { readonly cf?: { latitude?: unknown; longitude?: unknown } }
+  const point = { lat: Number(cf?.latitude), lon: Number(cf?.longitude) }
+  return Number.isFinite(point.lat + point.lon) ? orderRegions(regions, point) : undefined
 }
 
 export interface Deployment {
   readonly env: Pick<WorkerEnv, 'HUB' | 'REGISTRY'>
   readonly config: Config
+  /** Indexes of the regions, nearest to the caller first. @default their configured order */
+  readonly order?: readonly number[] | undefined
   /** Keeps the isolate alive for a reading in the background. @default the reading may be cut off */
   readonly waitUntil?: ((reading: Promise<unknown>) => void) | undefined
 }

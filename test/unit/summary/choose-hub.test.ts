@@ -6,6 +6,7 @@ import { effectiveCompute } from '#shared/law/compile-policy.ts'
 import { COUNTRIES, listCountries } from '#shared/law/region.ts'
 import type { Work } from '#shared/job/job.ts'
 import { chooseHubs, MOST_HUB_CALLS } from '#worker/summary/choose-hub.ts'
+import { orderRegions } from '#worker/summary/hub-region.ts'
 import { createHubTable, type JobFacts, type WorkFacts } from '#worker/summary/hub-table.ts'
 import type { SummarisedNode } from '#worker/summary/summarise.ts'
 import { compiled, facts, policy } from '#test/support/hub/policies.ts'
@@ -80,6 +81,22 @@ describe('the choice of hubs', () => {
     const table = tableOf(none, ['a', 'b', 'c', 'new'])
     expect(turns(table, job(['DE'], { work: KERNEL }))).toEqual(['new-0', 'a-0', 'b-0'])
     expect(turns(table, job(['DE']))).toEqual(['new-0 warm', 'new-0', 'a-0', 'b-0'])
+  })
+
+  it('counts as near what is near to the caller, where that is known', () => {
+    const regions = [
+      regionOf('here', { anchor: { lat: 50, lon: 8 } }),
+      regionOf('nowhere'),
+      regionOf('there', { anchor: { lat: 39, lon: -77 } }),
+    ]
+    expect(orderRegions(regions, { lat: 40, lon: -75 })).toEqual([2, 0, 1])
+    expect(orderRegions(regions, { lat: 1, lon: 103 })).toEqual([0, 2, 1])
+    expect(orderRegions(regions, null)).toEqual([0, 1, 2])
+    const table = createHubTable(regions, canKeep)
+    table.apply(['here-0', 'there-0'].map((hub) => summaryOf({ hub, nodes: [warmIn('DE')] })))
+    const order = orderRegions(regions, { lat: 40, lon: -75 })
+    const first = chooseHubs(table, job(['DE']), { random: () => 0, order }).next().value
+    expect(first?.hub.name).toBe('there-0')
   })
 
   it('asks the only hub outright', () => {

@@ -1,5 +1,6 @@
 /** An isolate's copy of the summaries: read in parts, kept over faults and restarts of the registry. */
 import { describe, expect, it } from 'vitest'
+import { JURISDICTIONS } from '#shared/law/policy.ts'
 import { createHubView, VIEW_AGE_MS } from '#worker/summary/hub-view.ts'
 import { createRegistry, SUMMARY_MAX_AGE_MS, type Reading } from '#worker/summary/registry.ts'
 import { packSummary } from '#worker/summary/summary-bytes.ts'
@@ -16,7 +17,12 @@ function open() {
   const read: number[] = []
   const view = createHubView({
     regions: [regionOf('eu', { shards: 9 })],
-    canKeep,
+    keepers: new Map(
+      JURISDICTIONS.map((storage) => [
+        storage,
+        new Set(JURISDICTIONS.filter((each) => canKeep(storage, each))),
+      ]),
+    ),
     homes: ['any'],
     nowMs: at,
   })

@@ -49,12 +49,15 @@ async function admit(c: AppContext): Promise<Response> {
     { ...node, hub: '', observation, echoes: [], attestation: null },
     isolate.nowMs(),
   )
-  const table = await hubsToday(deploymentOf(c))
+  const deployment = deploymentOf(c)
+  const table = await hubsToday(deployment)
   // A node that has a hub only asks for anchors: it needs no other hub, and none is opened for it.
   const own = node.hub === undefined ? undefined : table.get(node.hub)
   const options = { random: Math.random, capacity: config.hubSeats }
   const named =
-    own === undefined ? placeNode(table, { country: countryBit(node.claim) }, options) : [own]
+    own === undefined
+      ? placeNode(table, { country: countryBit(node.claim), order: deployment.order }, options)
+      : [own]
   const anchors = config.regions
     .filter(({ anchor }) => anchor != null)
     .slice(0, LIMITS.hubPeers)
