@@ -64,7 +64,8 @@ const binaryTensor = { ...tensor, parameters: { binary_data_size: texts.length }
 describe('a client generated from the description of the Open Inference Protocol', () => {
   it('finds the server, its extension and the model, with and without a version', async () => {
     expect(await client['checkServerLiveness']?.()).toMatchObject({ status: 200 })
-    expect(await client['checkServerReadiness']?.()).toMatchObject({ status: 200 })
+    // The Worker learns of the nodes from their hub's summary, seconds after they came.
+    await expect.poll(() => client['checkServerReadiness']?.()).toMatchObject({ status: 200 })
     expect((await client['readServerMetadata']?.())?.body).toMatchObject({
       extensions: ['binary_tensor_data'],
     })
