@@ -49,8 +49,10 @@ function refuse(error: AppError): Response {
 /** Timeouts of jobs that wait at a hanging hub. */
 const TIRED_MS = 300
 
+/** Hubs of one name are one hub to the isolate, which tells each a policy once. */
+const policies = new KnownPolicies()
+
 function hubFetch(behaviour: Behaviour, times: number[]) {
-  const policies = new KnownPolicies()
   return async (request: Request): Promise<Response> => {
     const job = await readDispatch(request, policies)
     if (job === null) return new Response(null, { status: POLICY_UNKNOWN })
