@@ -186,6 +186,7 @@ export function text<T extends string = string>(): Field<T> {
   return {
     solidity: 'string',
     write(into, value) {
+      if (!value.isWellFormed()) throw new RangeError('A text has half of a surrogate pair')
       const bytes = UTF8.encoder.encode(value)
       if (bytes.length > TEXT_BYTES)
         throw new RangeError(`A text of ${bytes.length} bytes is over ${TEXT_BYTES}`)

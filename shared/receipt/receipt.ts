@@ -47,7 +47,7 @@ export type Place = z.infer<typeof Place>
 /** A hub's permission to run one attempt of one job on one node. It is part of the receipt that both sign. */
 export const Ticket = z.strictObject({
   jobId: JobId,
-  attempt: z.int().min(1),
+  attempt: z.int().min(1).max(0xffff_ffff),
   hub: z.string().max(64),
   nodeId: NodeId,
   tenant: TenantId,
@@ -60,8 +60,8 @@ export const Ticket = z.strictObject({
   inputCommitment: Bytes32,
   units: z.int().min(0),
   priceMicroUsd: z.int().min(0),
-  issuedAtMs: z.int(),
-  expiresAtMs: z.int(),
+  issuedAtMs: z.int().min(0),
+  expiresAtMs: z.int().min(0),
 })
 export type Ticket = z.infer<typeof Ticket>
 
@@ -72,8 +72,8 @@ export const Receipt = z.strictObject({
   outputCommitment: Bytes32,
   units: z.int().min(0),
   amountMicroUsd: MicroUsd,
-  startedAtMs: z.int(),
-  finishedAtMs: z.int(),
+  startedAtMs: z.int().min(0),
+  finishedAtMs: z.int().min(0),
   provider: z.enum(PROVIDERS),
 })
 export type Receipt = z.infer<typeof Receipt>

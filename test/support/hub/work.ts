@@ -9,6 +9,7 @@ import {
   type Hello,
   type JobOffer,
   type JobResult,
+  type KeptReceipt,
   type Welcome,
 } from '#p2p/stream/messages.ts'
 import type { StoredReceipt } from '#node-core/receipt-store.ts'
@@ -169,7 +170,7 @@ export interface TestHandler extends WorkHandler {
 export function createTestHandler(
   node: TestNode,
   run: Run = invertBytes(node),
-  pending: readonly StoredReceipt[] = [],
+  pending: readonly KeptReceipt[] = [],
 ): TestHandler {
   const welcomes: Welcome[] = []
   const acknowledgedIds: Bytes32[] = []

@@ -99,6 +99,7 @@ describe('canonical bytes', () => {
     ['a number over its width', () => encode(uint(1), 256)],
     ['a negative number', () => encode(uint(4), -1)],
     ['a fraction', () => encode(uint(4), 0.5)],
+    ['half of a surrogate pair', () => encode(text(), '\ud800')],
     ['a text of 256 bytes', () => encode(text(), 'x'.repeat(256))],
     ['an empty text where none may be missing', () => encode(optionalText(), '')],
     ['a word of 31 bytes', () => encode(word, `0x${'11'.repeat(31)}`)],

@@ -68,25 +68,32 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
   }
   /** Delivers once through the whole outbox. Only one delivery runs at a time. */
   const deliverAll = (): Promise<void> => {
-    current ??= pass().finally(() => {
-      current = undefined
-      waitingSinceMs = undefined
-      if (!outbox.isEmpty()) schedule()
-    })
+    current ??= pass()
+      .catch((error: unknown) => {
+        hasFailed = true
+        log.error('outbox.unreadable', { cause: String(error), waiting: outbox.size() })
+      })
+      .finally(() => {
+        current = undefined
+        waitingSinceMs = undefined
+        if (!outbox.isEmpty()) schedule()
+      })
     return current
   }
   const pass = async (): Promise<void> => {
     hasFailed = false
-    let [sequence, count] = [0, DELIVERED_TOGETHER]
+    let [sequence, size] = [0, DELIVERED_TOGETHER]
     // A page that is not full is the end: what comes meanwhile gathers for the next delivery.
-    while (count >= DELIVERED_TOGETHER) {
+    while (size >= DELIVERED_TOGETHER) {
       const groups = outbox.next(sequence, DELIVERED_TOGETHER)
-      count = groups.reduce((sum, { receipts }) => sum + receipts.length, 0)
+      size = groups.reduce((sum, group) => sum + group.size, 0)
       sequence = groups.at(-1)?.sequence ?? sequence
-      if (groups.length > 0) await deliver(groups, count)
+      for (const ofKey of Map.groupBy(groups, ({ hubKey }) => hubKey.x + hubKey.y).values())
+        await deliver(ofKey)
     }
   }
-  const deliver = async (groups: readonly OutboxGroup[], count: number): Promise<void> => {
+  const deliver = async (groups: readonly OutboxGroup[]): Promise<void> => {
+    const count = groups.reduce((sum, { receipts }) => sum + receipts.length, 0)
     try {
       const ids = await deliverGroups(groups, receivers, log)
       outbox.delivered(groups, ids)

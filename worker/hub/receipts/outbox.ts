@@ -19,6 +19,8 @@ export const OUTBOX_RECEIPTS = 200_000
 /** One row of the outbox, less what was delivered of it. */
 export interface OutboxGroup {
   readonly sequence: number
+  /** Receipts of the whole row, those that were delivered included. */
+  readonly size: number
   readonly hubKey: PublicKey
   readonly receipts: readonly WholeReceipt[]
 }
@@ -98,9 +100,10 @@ export class Outbox {
     const done: number[] = []
     for (const { sequence, receipts } of groups) {
       const own = receipts.filter(({ id }) => ids.has(id))
+      if (own.length === 0) continue
       this.#size -= own.length
       if (own.length === receipts.length) done.push(sequence)
-      else if (own.length > 0) this.#forget(sequence, own)
+      else this.#forget(sequence, own)
     }
     for (const sequence of done) this.#delivered.delete(sequence)
     if (done.length > 0)
@@ -127,6 +130,6 @@ export class Outbox {
     const group = decode(RECEIPT_GROUP, bytes)
     const gone = this.#delivered.get(sequence)
     const receipts = receiptsOf(group).filter(({ id }) => gone?.has(id) !== true)
-    return { sequence, hubKey: group.hubKey, receipts }
+    return { sequence, size: group.receipts.length, hubKey: group.hubKey, receipts }
   }
 }

@@ -140,6 +140,30 @@ describe('receipts that wait at the hub', () => {
     expect(outbox.isEmpty()).toBe(true)
   })
 
+  it('of an absent tenant hold up no others, however many rows they share', async () => {
+    const { outbox, scene, put, step } = open()
+    scene.failing.add(ACME)
+    for (let row = 0; row < 12; row += 1) put([...(await make(ACME, 1)), ...(await make(BETA, 63))])
+    await step()
+    expect(outbox.size()).toBe(12)
+    put(await make(BETA, 5))
+    await step()
+    expect(outbox.size()).toBe(12)
+    scene.failing.clear()
+    await step()
+    expect(outbox.isEmpty()).toBe(true)
+  })
+
+  it('stay when their row cannot be read, and are not thrown away', async () => {
+    const { outbox, storage, put, step } = open()
+    put(await make(ACME, 2))
+    storage.sql.exec('UPDATE outbox SET receipts = zeroblob(3)')
+    await step()
+    await step()
+    expect(outbox.size()).toBe(2)
+    expect(storage.sql.exec('SELECT size FROM outbox').toArray()).toEqual([{ size: 2 }])
+  })
+
   it('stay while the ledger is away, and go to tenant and ledger again', async () => {
     const { outbox, scene, put, step } = open()
     scene.failing.add('ledger')
