@@ -150,6 +150,7 @@ async function sendJob<T>(
   { request, payload }: Job,
   call: HubCall<T>,
 ): Promise<T> {
+  const startedMs = performance.now()
   const key = `${hub.name} ${request.policy.hash}`
   const isPolicyKnown = told.has(key)
   const stub = openHub(env, hub, config)
@@ -161,7 +162,10 @@ async function sendJob<T>(
   if (!isPolicyKnown)
     throw new AppError('internal', 'The hub did not take the policy that it asked for.')
   told.delete(key)
-  return sendJob({ env, config }, hub, { request, payload }, call)
+  const timeoutMs = Math.floor(call.timeoutMs - (performance.now() - startedMs))
+  if (timeoutMs < 1) throw new AppError('node_timeout', 'No answer came in time.')
+  const left = { request: { ...request, timeoutMs }, payload }
+  return sendJob({ env, config }, hub, left, { ...call, timeoutMs })
 }
 
 const UNKNOWN_POLICY: unique symbol = Symbol('the hub does not have the policy')

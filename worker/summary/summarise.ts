@@ -3,6 +3,7 @@ import { invariant } from '#shared/base/errors.ts'
 import type { AdmittedModel } from '#shared/node/node.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
 import type { NodeFacts } from '#shared/law/decide.ts'
+import { NODE_TRUSTS } from '#shared/law/policy.ts'
 import {
   ANY_KERNEL,
   offerKey,
@@ -65,14 +66,14 @@ function groupsOf(nodes: readonly SummarisedNode[]): NodeGroup[] {
   return fitted(groups)
 }
 
-/** Leaves out the offers of the fewest nodes where there are too many. */
+/** Where there are too many offers, those of the least trusted and then of the fewest nodes are left out. */
 function fitted(groups: readonly NodeGroup[]): NodeGroup[] {
-  const all = groups.flatMap(({ offers }) =>
-    offers.map((offer) => ({ offer, nodes: nodesFor(offer) })),
+  const all = groups.flatMap(({ trust, offers }) =>
+    offers.map((offer) => ({ offer, trust: NODE_TRUSTS.indexOf(trust), nodes: nodesFor(offer) })),
   )
   let room = OFFERS_BYTES
   const kept = new Set<WorkOffer>()
-  for (const { offer } of all.toSorted((a, b) => b.nodes - a.nodes)) {
+  for (const { offer } of all.toSorted((a, b) => b.trust - a.trust || b.nodes - a.nodes)) {
     room -= offerBytes(offer)
     if (room >= 0) kept.add(offer)
   }

@@ -78,7 +78,10 @@ class Race {
   /** @returns undefined if the attempts failed and another node may be tried @throws {AppError} a final error */
   run(chosen: Chosen): Promise<DispatchResult | undefined> {
     // The last attempt stays for the node of the best standing.
-    const mayAsk = this.next + 1 < this.#end - 1 && this.#job.request.nodeId === null
+    const { nodeId, work } = this.#job.request
+    // A session's state is on one node.
+    const isSession = work.kind === 'kernel' && work.session !== undefined
+    const mayAsk = this.next + 1 < this.#end - 1 && nodeId === null && !isSession
     this.#start(chosen, mayAsk ? { onLate: () => this.#second(chosen.member) } : {})
     return this.#outcome.promise
   }

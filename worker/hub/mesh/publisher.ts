@@ -38,21 +38,21 @@ export function createPublisher(deps: PublisherDeps): Publisher {
     if (!isStopped) cancel = clock.after(delayMs, () => void check())
   }
   const check = async (): Promise<void> => {
-    const summary = summarise()
-    const isDue =
-      isChanged ||
-      published === undefined ||
-      clock.nowMs() - published.atMs >= SUMMARY_EVERY_MS - 2 * PUBLISH_CHECK_MS ||
-      hasMoved(published.summary, summary)
-    if (isDue) {
-      isChanged = false
-      try {
+    try {
+      const summary = summarise()
+      const isDue =
+        isChanged ||
+        published === undefined ||
+        clock.nowMs() - published.atMs >= SUMMARY_EVERY_MS - 2 * PUBLISH_CHECK_MS ||
+        hasMoved(published.summary, summary)
+      if (isDue) {
+        isChanged = false
         onNews(await publish(packSummary(summary)))
         published = { summary, atMs: clock.nowMs() }
-      } catch (error) {
-        isChanged = true
-        log.warn('summary.unpublished', { cause: String(error) })
       }
+    } catch (error) {
+      isChanged = true
+      log.warn('summary.unpublished', { cause: String(error) })
     }
     plan(PUBLISH_CHECK_MS * (1 + random() / 2))
   }
