@@ -123,9 +123,9 @@ describe('the page before the first start', () => {
     try {
       const page = await open('/contribute', await plain.newContext())
       await page.getByText('No WebGPU here').waitFor()
-      expect(await textOf(page, 'state-detail')).toContain('small models on the CPU')
-      expect(await textOf(page, 'adapter')).toBe('none: no WebGPU')
-      expect(await page.getByTestId('toggle').isEnabled()).toBe(true)
+      await expect.poll(() => textOf(page, 'state-detail')).toContain('small models on the CPU')
+      await expect.poll(() => textOf(page, 'adapter')).toBe('none: no WebGPU')
+      await expect.poll(() => page.getByTestId('toggle').isEnabled()).toBe(true)
     } finally {
       await plain.close()
     }
