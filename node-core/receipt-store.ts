@@ -1,6 +1,7 @@
 /** A node's receipts: signed in groups, and kept until their hub says that they may be forgotten. */
 import { z } from 'zod'
 import { encodeBase64 } from '#shared/base/base64.ts'
+import { invariant } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import type { Domain } from '#shared/proof/domain.ts'
 import { createGroup } from '#shared/proof/group.ts'
@@ -78,11 +79,11 @@ export function createReceiptSigning({ signer, store, domain, running }: Signing
     const encoded = items.map(({ receipt }) => RECEIPT_LAYOUT.encode(domain, receipt))
     const ids = encoded.map((bytes) => receiptId(bytes))
     const signatures = await signLeaves(ids, { by: 'node', domain, signer })
-    const stored = items.flatMap(({ receipt: { ticket }, salt }, index): StoredReceipt[] => {
+    const stored = items.map(({ receipt: { ticket }, salt }, index): StoredReceipt => {
       const [receiptId, bytes, nodeSignature] = [ids[index], encoded[index], signatures[index]]
-      if (receiptId === undefined || bytes === undefined || nodeSignature === undefined) return []
+      invariant(receiptId && bytes && nodeSignature, 'each receipt has its bytes and signature')
       const { jobId, hub } = ticket
-      return [{ receiptId, jobId, hub, receipt: encodeBase64(bytes), salt, nodeSignature }]
+      return { receiptId, jobId, hub, receipt: encodeBase64(bytes), salt, nodeSignature }
     })
     await store.put(stored)
     return signatures

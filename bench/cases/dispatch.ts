@@ -165,7 +165,7 @@ async function createTrips(
     {
       name: DISPATCHED,
       includes:
-        'all that hub and node do around a job: choice by policy, signed ticket, its check, policy check, receipt signed, written to disk, checked, countersigned, stored; the engine echoes',
+        'all that hub and node do around a job: choice by policy, ticket, policy check, receipt signed, written to disk, checked, signed by the hub, stored; the engine echoes',
       count: 150,
       // Each HTTP request brings a signal of its own.
       once: () => {

@@ -75,7 +75,7 @@ export function targetsOf(running: Running, sides: Sides): Target[] {
     {
       name: FULL_PATH,
       includes:
-        'POST /v1/embeddings to a local node: Worker, hub, held stream, signed ticket, checked and stored receipt; ' +
+        'POST /v1/embeddings to a local node: Worker, hub, held stream, node, checked receipt with both signatures, stored; ' +
         '`CPU` until the receipts are in the ledger and on the chain, `answering CPU` until the last answer, ' +
         '`node CPU` of the node program without its engine',
       call: embedding,
