@@ -57,8 +57,6 @@ const ENDINGS: Readonly<Record<CancelReason, () => AppError>> = {
 export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
   const jobs = new Map<number, Job>()
   const whole = createPolicyMemory()
-  /** Cancelled jobs whose handlers still run. They still count as held. */
-  let unwinding = 0
   let lastNumber = 0
 
   const end = (number: number, frame: Frame) => {
@@ -85,14 +83,8 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
         log.info('job.failed', { jobId: offer.ticket.jobId, code: toAppError(error).code })
       endWith(number, error)
     } finally {
-      if (abort.signal.aborted) unwinding -= 1
-      else abort.abort(ENDED)
+      abort.abort(ENDED)
     }
-  }
-
-  const stop = (job: Job, error: AppError) => {
-    if (job.isStarted) unwinding += 1
-    job.abort.abort(error)
   }
 
   const onOffer = (frame: Frame) => {
@@ -100,7 +92,7 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
       throw new AppError('invalid_request', `Job number ${frame.job} was used before.`)
     lastNumber = frame.job
     const offer = whole(readJson(SentOffer, frame))
-    const refusal = refuse(payloadBytes(offer.work), jobs.size + unwinding)
+    const refusal = refuse(payloadBytes(offer.work), jobs.size)
     if (refusal === undefined) jobs.set(frame.job, createJob(frame.job, offer))
     else frames.send(errorFrame(frame.job, refusal))
   }
@@ -127,14 +119,15 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
       } else if (frame.kind === 'credit') job.output.grant(readNumber(frame))
       else if (frame.kind === 'cancel') {
         const error = ENDINGS[readJson(Cancel, frame).reason]()
-        stop(job, error)
-        endWith(job.number, error)
+        job.abort.abort(error)
+        // A handler that runs ends the job itself. Until then the node holds it, and the hub must know that.
+        if (!job.isStarted) endWith(job.number, error)
       } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
     },
     /** Aborts every job: the hub is gone. */
     close() {
-      for (const job of jobs.values())
-        stop(job, new AppError('node_lost', 'The connection to the hub was lost.'))
+      for (const { abort } of jobs.values())
+        abort.abort(new AppError('node_lost', 'The connection to the hub was lost.'))
       jobs.clear()
     },
   }

@@ -30,6 +30,8 @@ export interface RunJobOptions {
   /** Its reason tells the node why: {@link SilentNode}, node_timeout when the time is over, else nobody waits. */
   readonly cancellation: Cancellation
   readonly onChunk: (bytes: Uint8Array) => void | Promise<void>
+  /** Called once the node has ended the job or has left. Until then a cancelled job takes one of its places. */
+  readonly onEnd?: (() => void) | undefined
 }
 
 export interface JobCallParts {
@@ -42,7 +44,7 @@ export type JobCall = ReturnType<typeof createJobCall>
 /** The job has no time of its own: its cancellation ends it. */
 export function createJobCall(
   { job, frames }: JobCallParts,
-  { cancellation, onChunk }: RunJobOptions,
+  { cancellation, onChunk, onEnd = () => {} }: RunJobOptions,
 ) {
   const outcome = Promise.withResolvers<JobResult>()
   const upload = createSendWindow()
@@ -87,7 +89,10 @@ export function createJobCall(
   return {
     /** Whether the caller has its outcome. The node may still owe its reply to a cancel. */
     isOver,
-    lose: (error: AppError) => settle(() => outcome.reject(error)),
+    lose(error: AppError) {
+      settle(() => outcome.reject(error))
+      onEnd()
+    },
     start(offer: Frame, payload: Uint8Array): Promise<JobResult> {
       frames.send(offer)
       removeListener = cancellation.onCancel(onCancel)
@@ -104,7 +109,9 @@ export function createJobCall(
         const error = readNodeError(frame)
         settle(() => outcome.reject(error))
       } else throw new AppError('invalid_request', `A ${frame.kind} frame has no place in a job.`)
-      return frame.kind === 'result' || frame.kind === 'error' ? 'ended' : 'open'
+      if (frame.kind !== 'result' && frame.kind !== 'error') return 'open'
+      onEnd()
+      return 'ended'
     },
   }
 }

@@ -165,6 +165,19 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
     else throw new AppError('invalid_request', `A ${frame.kind} frame is not a node's to send.`)
   }
 
+  const begin = (offer: JobOffer, { cancellation, onEnd }: RunJobOptions): Frame => {
+    try {
+      if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
+      if (cancellation.isCancelled) throw new AppError('cancelled', 'The job was cancelled.')
+      if (calls.size - running() >= CANCELLED_JOBS)
+        throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
+      return toFrame(lastJob + 1, offer)
+    } catch (error) {
+      onEnd?.()
+      throw error
+    }
+  }
+
   const workLink = {
     hello,
     /** Resolves when the link has ended for any reason. */
@@ -191,12 +204,7 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
      * @throws {AppError} cancelled, node_lost, too_large, invalid_request, or what the node refused with
      */
     async run(offer: JobOffer, payload: Uint8Array, runOptions: RunJobOptions): Promise<JobResult> {
-      if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
-      if (runOptions.cancellation.isCancelled)
-        throw new AppError('cancelled', 'The job was cancelled.')
-      if (calls.size - running() >= CANCELLED_JOBS)
-        throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
-      const offerFrame = toFrame(lastJob + 1, offer)
+      const offerFrame = begin(offer, runOptions)
       lastJob = offerFrame.job
       const call = createJobCall({ job: lastJob, frames }, runOptions)
       calls.set(lastJob, call)

@@ -25,6 +25,7 @@ import {
 } from '#test/support/hub/hub.ts'
 import { EMBEDDING_MANIFEST } from '#test/support/hub/manifests.ts'
 import { compiled, TENANT } from '#test/support/hub/policies.ts'
+import { codeOf } from '#test/support/hub/work.ts'
 import { until } from '#test/support/poll.ts'
 import { DISPATCH_ATTEMPTS } from '#worker/protocols/hub.ts'
 
@@ -110,6 +111,30 @@ describe('a hub that dispatches over real work streams', () => {
     const { outcome, payload: answer } = await answered
     expect(answer).toEqual(inverted)
     expect(outcome).toMatchObject({ nodeId: spare.nodeId, attempts: 2 })
+  })
+
+  it('keeps the place of a cancelled job taken until its node has ended it', async () => {
+    const wound = Promise.withResolvers<void>()
+    let begun = 0
+    const node = await hub.join({
+      country: 'DE',
+      maxJobs: 1,
+      run: async (_offer, _payload, next) => {
+        begun += 1
+        if (begun === 1) await wound.promise
+        return next()
+      },
+    })
+    const caller = new AbortController()
+    const cancelled = codeOf(hub.ask(EU, payload, { signal: caller.signal }))
+    await until('the node has it', () => begun === 1)
+    caller.abort()
+    expect(await cancelled).toBe('cancelled')
+    const next = hub.ask(EU, payload)
+    await until('the next waits or runs', () => begun > 1 || hub.dispatcher.gauges().waitingJobs > 0)
+    expect(begun).toBe(1)
+    wound.resolve()
+    expect((await next).outcome).toMatchObject({ nodeId: node.nodeId, attempts: 1 })
   })
 
   it('[L3] counts a repeated job as further attempts: it has two receipts, of which one can be paid', async () => {

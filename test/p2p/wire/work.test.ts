@@ -210,6 +210,37 @@ describe('endings', () => {
     await link.close()
   })
 
+  test('[W7] the node confirms a cancel once it has ended the job, and then takes another in its place', async () => {
+    const wound = Promise.withResolvers<void>()
+    let begun = 0
+    const { link } = await join((self) => async (offer, payload, { signal }) => {
+      if (payload.byteLength > 1) return self.result(offer, 0)
+      begun += 1
+      await wound.promise
+      throw signal.reason
+    })
+    const canceller = new Canceller()
+    const ends: string[] = []
+    const jobs = await Promise.all(
+      Array.from({ length: LIMITS.nodeJobsInFlight }, async () => {
+        const payload = new Uint8Array(1)
+        const onEnd = () => void ends.push('ended')
+        const offer = await bench.offer(payload)
+        const options = { cancellation: canceller, onChunk: () => {}, onEnd }
+        return { end: codeOf(link.run(offer, payload, options)) }
+      }),
+    )
+    await until('all have begun', () => begun === jobs.length)
+    canceller.cancel(undefined)
+    for (const { end } of jobs) expect(await end).toBe('cancelled')
+    expect(await codeOf(run(link, seededBytes(10)))).toBe('no_capacity')
+    expect(ends).toEqual([])
+    wound.resolve()
+    await until('the node confirms all', () => ends.length === jobs.length)
+    await run(link, seededBytes(10))
+    await link.close()
+  })
+
   test('[W7] the node learns why its job was taken: nobody waits, its time is over, or it was silent', async () => {
     const told: unknown[] = []
     const { link } = await join(() =>

@@ -136,6 +136,7 @@ async function askNode(
     const result = await member.link.run(offer, job.payload, {
       cancellation: watch.cancellation,
       onChunk: (bytes) => takeChunk(job, taking, bytes),
+      onEnd: () => watch.nodeEnded(),
     })
     const roundTripMs = deps.now() - sentAtMs
     const payload = output.bytes()

@@ -75,7 +75,7 @@ export interface SilenceDeps {
 export interface WatchedAttempt {
   readonly member: Member
   readonly isLast: boolean
-  /** Called when the node is free again. */
+  /** Called when the node's slot is free again: both ends of the run are over. */
   readonly onFree: () => void
   /** Asks a second node, since this one is late; undefined if none may be asked. @returns whether one has the job */
   readonly onLate?: (() => boolean) | undefined
@@ -106,7 +106,9 @@ export class SilenceWatch {
   #hasSecond = false
   #askAgainMs = ASK_AGAIN_MS
   #isOnProbation = false
-  #isFree = false
+  /** The slot is free once the hub's part of the run is over and the node has ended its own. */
+  #isOver = false
+  #hasNodeEnded = false
   #taking = 0
   #taken: AppError | undefined
   #stopTimer: () => void
@@ -179,7 +181,15 @@ export class SilenceWatch {
 
   /** Ends the attempt. If no run has begun, the node is free. */
   stop(): void {
-    if (!this.#isBegun) this.#free()
+    if (this.#isBegun) return
+    this.#hasNodeEnded = true
+    this.#over()
+  }
+
+  /** The node has ended the run, or has left. A node that was only told to end it still refuses another in its place. */
+  nodeEnded(): void {
+    this.#hasNodeEnded = true
+    if (this.#isOver) this.#attempt.onFree()
   }
 
   /** Notes text for a reader. Bytes alone do not count, since any node can send them. */
@@ -326,14 +336,14 @@ export class SilenceWatch {
     // The node left, or gave the job back.
     else if (this.#isOnProbation) directory.suspect(member)
     this.#endProbation()
-    this.#free()
+    this.#over()
   }
 
-  #free(): void {
-    if (this.#isFree) return
-    this.#isFree = true
+  #over(): void {
+    if (this.#isOver) return
+    this.#isOver = true
     this.#stopTimer()
     this.#forgetJob()
-    this.#attempt.onFree()
+    if (this.#hasNodeEnded) this.#attempt.onFree()
   }
 }
