@@ -211,8 +211,8 @@ class SimulatedHub {
 
   #answer(attempt: Attempt): void {
     const { job, sentMs, node } = attempt
-    if (attempt.isCancelled) return
     attempt.giveBack()
+    if (attempt.isCancelled) return
     this.#directory.recordService(node.member, WORK, { ms: this.#nowMs - sentMs, units: 1 })
     this.#directory.answered(node.member)
     this.#budget.earn(this.#directory.ownMs(node.member, WORK, 1) ?? 0)
@@ -227,13 +227,15 @@ class SimulatedHub {
     const ms = this.#nowMs - sentMs
     this.#directory.recordCut(node.member, WORK, { ms, units: 1 })
     attempt.isCancelled = true
-    attempt.giveBack()
     if (job.attempts[0] !== attempt) this.#extraMs -= this.#budget.cutOff(attempt, ms)
     this.#after(node.rttMs / 2, () => {
+      const isRunning = node.running.has(attempt)
+      if (isRunning && this.#simulation.hedging?.stopsAtOnce !== true) return
       const at = node.queue.indexOf(attempt)
       if (at >= 0) node.queue.splice(at, 1)
-      else if (node.running.has(attempt) && this.#simulation.hedging?.stopsAtOnce === true)
-        this.#stop(attempt)
+      else if (isRunning) this.#stop(attempt)
+      // The slot is taken until the hub knows that the node has ended the job.
+      this.#after(node.rttMs / 2, attempt.giveBack)
     })
   }
 }

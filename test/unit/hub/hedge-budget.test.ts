@@ -9,13 +9,14 @@ const step = fc.oneof(
 )
 
 describe('the budget of second attempts', () => {
-  it('never spends more than 2 % of the answered work, whatever comes in which order', () => {
+  it('never spends more than 2 % of the answered work, or buys more than 3 % of the jobs, whatever comes in which order', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 2_000 }), (steps) => {
         const budget = createHedgeBudget()
         const open: number[] = []
         let answeredMs = 0
         let spentMs = 0
+        let [answers, bought] = [0, 0]
         for (const one of steps) {
           if ('ageMs' in one) {
             const ownMs = open.pop()
@@ -23,12 +24,15 @@ describe('the budget of second attempts', () => {
               spentMs -= budget.cutOff({ ownMs, aheadMs: one.aheadMs }, one.ageMs)
           } else if (one.kind === 'answer') {
             answeredMs += one.ownMs
+            answers += 1
             budget.earn(one.ownMs)
           } else if (budget.spend(one.ownMs)) {
             spentMs += one.ownMs
+            bought += 1
             open.push(one.ownMs)
           }
           expect(spentMs).toBeLessThanOrEqual(answeredMs * 0.02 + 1e-6)
+          expect(bought).toBeLessThanOrEqual(answers * 0.03 + 1e-6)
         }
       }),
       { seed: 2, numRuns: 300 },
@@ -42,6 +46,19 @@ describe('the budget of second attempts', () => {
     for (let answer = 0; answer < 2; answer += 1) budget.earn(100)
     expect(budget.spend(100)).toBe(true)
     expect(budget.spend(100)).toBe(false)
+  })
+
+  it('buys no more short jobs than 3 % of all, though each is cut off before it has cost any time', () => {
+    const budget = createHedgeBudget()
+    const [ownMs, aheadMs] = [1, 100]
+    let bought = 0
+    for (let answer = 0; answer < 1_000; answer += 1) {
+      budget.earn(50)
+      if (!budget.spend(ownMs)) continue
+      bought += 1
+      budget.cutOff({ ownMs, aheadMs }, 0)
+    }
+    expect(bought).toBe(30)
   })
 
   it('saves only so much for bad times', () => {
