@@ -180,6 +180,15 @@ describe('[N13] a job that is late on its node', () => {
     expect(paid).toEqual([])
   })
 
+  it('gets no second node while the hub itself is behind, since the answer may be there', async () => {
+    const { asked, slow } = await joinTwo()
+    slow(180)
+    timed.clock.after(100, () => timed.clock.skip(70))
+    const { outcome } = await timed.pass(ask())
+    expect(outcome.attempts).toBe(1)
+    expect(asked()).toEqual([1, 0])
+  })
+
   it('gets no second node beyond the budget', async () => {
     const { asked, slow } = await joinTwo()
     slow(300)

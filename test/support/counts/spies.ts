@@ -11,6 +11,8 @@ import type { Kind, Tally } from './tally.ts'
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 /** The test's own parts, and the sockets that stand in for workerd's. */
 const HARNESS = /node_modules\/(?:vitest|@vitest|vite|ws)\/|test\/support\/counts\//
+/** The intercepted functions pass through these. */
+const OWN = /support\/counts\/(?:spies|held-timers)\.ts/
 /** These have timers by the second, however many jobs there are. */
 const BY_SECOND =
   /node_modules\/@libp2p\/gossipsub\/|p2p\/stream\/timer-wheel|hub\/(?:receipts\/delivery|mesh\/publisher)\.ts$/
@@ -92,9 +94,9 @@ function replace(owner: object, name: string, tell: Tell): void {
 }
 
 /** The file that asked, relative to the repository; undefined for the runtime itself. */
-function caller(): string | undefined {
+export function caller(): string | undefined {
   const lines = new Error().stack?.split('\n') ?? []
-  const after = lines.findLastIndex((line) => line.includes('support/counts/spies.ts'))
+  const after = lines.findLastIndex((line) => OWN.test(line))
   return lines
     .slice(after + 1)
     .map((line) => /(?:\(|at |file:\/\/)(\/[^():?]+)/.exec(line)?.[1])

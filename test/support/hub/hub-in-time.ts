@@ -13,6 +13,8 @@ const ANY_WORK: Work = { kind: 'model', model: '', digest: `0x${'0'.repeat(64)}`
 export interface ManualClock extends Clock {
   /** Advances to the next time at which something is due, and does it. */
   step(): void
+  /** Lets time pass in which nothing that is due gets done, as while the process is busy. */
+  skip(ms: number): void
 }
 
 export function createManualClock(): ManualClock {
@@ -25,6 +27,7 @@ export function createManualClock(): ManualClock {
       timers.add(timer)
       return () => void timers.delete(timer)
     },
+    skip: (ms) => void (nowMs += ms),
     step() {
       if (timers.size === 0) throw new Error('nothing is due, ever')
       nowMs = Math.max(nowMs, Math.min(...[...timers].map(({ atMs }) => atMs)))

@@ -29,6 +29,8 @@ const LEAST_TEXT_PER_SECOND = 2
 const LOOK_AGAIN_MS = 1_000
 /** Time until a second node is asked for again, if none could be; it doubles each time up to LOOK_AGAIN_MS. */
 const ASK_AGAIN_MS = 25
+/** A look that comes later than this is a sign that the hub itself is behind: the answer may be here, unread. */
+const BEHIND_MS = 10
 /** A job that was taken from its node ends there within the longest job time, shortly before the link would end it. */
 const MOST_MS = LIMITS.jobTimeoutMs - 1_000
 
@@ -105,6 +107,8 @@ export class SilenceWatch {
   #isBeaten = false
   #hasSecond = false
   #askAgainMs = ASK_AGAIN_MS
+  /** Time of the next look. */
+  #lookMs = 0
   #isOnProbation = false
   /** The slot is free once the hub's part of the run is over and the node has ended its own. */
   #isOver = false
@@ -234,14 +238,17 @@ export class SilenceWatch {
       MOST_MS - this.#ageMs(),
       this.#mayAsk() ? Math.max(this.#askAgainMs, this.#lateInMs()) : Infinity,
     ]
-    const delayMs = Math.min(LOOK_AGAIN_MS, ...dueMs.filter((ms) => ms > 0))
-    return this.#deps.clock.after(Math.max(1, Math.ceil(delayMs)), () => this.#look())
+    const soonestMs = Math.min(LOOK_AGAIN_MS, ...dueMs.filter((ms) => ms > 0))
+    const delayMs = Math.max(1, Math.ceil(soonestMs))
+    this.#lookMs = this.#deps.now() + delayMs
+    return this.#deps.clock.after(delayMs, () => this.#look())
   }
 
   #look(): void {
     if (this.#isOnProbation && this.#ageMs() >= MOST_MS) this.#onNeverEnded()
     else if (this.#isWaiting && this.#taking === 0) this.#judge()
-    if (this.#mayAsk() && this.#lateInMs() <= 0) this.#askSecond()
+    const isBehind = this.#deps.now() > this.#lookMs + BEHIND_MS
+    if (!isBehind && this.#mayAsk() && this.#lateInMs() <= 0) this.#askSecond()
     if (!this.#run.isCancelled) this.#stopTimer = this.#lookLater()
   }
 
