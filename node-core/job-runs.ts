@@ -11,7 +11,7 @@ import { checkOffer } from './check-offer.ts'
 import { holdOutput } from './hold-output.ts'
 import type { ModelShelf } from './model-shelf.ts'
 import type { OwnState } from './node-state.ts'
-import { createReceiptSigning, type ReceiptSigning, type ReceiptStore } from './receipt-store.ts'
+import { createNodeSigning, type NodeSigning, type ReceiptStore } from './receipt-store.ts'
 import { runOffer } from './run-offer.ts'
 
 export interface JobRunsDeps {
@@ -32,7 +32,7 @@ export class JobRuns {
   /** Each running job, with how to give it back. */
   readonly #running = new Map<string, (error: AppError) => void>()
   #isLeaving = false
-  #signing: ReceiptSigning | undefined
+  #signing: NodeSigning | undefined
   #onIdle = () => {}
 
   constructor(deps: JobRunsDeps) {
@@ -127,12 +127,12 @@ export class JobRuns {
   }
 
   /** The next hub may settle elsewhere. */
-  #signingFor(domain: Domain): ReceiptSigning {
+  #signingFor(domain: Domain): NodeSigning {
     const { signer, receipts: store } = this.#deps
     if (this.#signing !== undefined && isSameDomain(this.#signing.domain, domain))
       return this.#signing
     const running = () => this.#running.size
-    return (this.#signing = createReceiptSigning({ signer, store, domain, running }))
+    return (this.#signing = createNodeSigning({ signer, store, domain, running }))
   }
 
   /** A hub may send a job for a model that was just unloaded. */

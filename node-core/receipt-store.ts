@@ -74,7 +74,7 @@ interface Unsigned {
 }
 
 /** Signs and keeps receipts, together with those of other jobs that end at the same time. */
-export function createReceiptSigning({ signer, store, domain, running }: SigningDeps) {
+export function createNodeSigning({ signer, store, domain, running }: SigningDeps) {
   const take = async (items: readonly Unsigned[]): Promise<TreeSignature[]> => {
     const encoded = items.map(({ receipt }) => RECEIPT_LAYOUT.encode(domain, receipt))
     const ids = encoded.map((bytes) => receiptId(bytes))
@@ -95,4 +95,4 @@ export function createReceiptSigning({ signer, store, domain, running }: Signing
   return { domain, ...createGroup({ take, running, after }) }
 }
 
-export type ReceiptSigning = ReturnType<typeof createReceiptSigning>
+export type NodeSigning = ReturnType<typeof createNodeSigning>

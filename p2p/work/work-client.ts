@@ -165,19 +165,6 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
     else throw new AppError('invalid_request', `A ${frame.kind} frame is not a node's to send.`)
   }
 
-  const begin = (offer: JobOffer, { cancellation, onEnd }: RunJobOptions): Frame => {
-    try {
-      if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
-      if (cancellation.isCancelled) throw new AppError('cancelled', 'The job was cancelled.')
-      if (calls.size - running() >= CANCELLED_JOBS)
-        throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
-      return toFrame(lastJob + 1, offer)
-    } catch (error) {
-      onEnd?.()
-      throw error
-    }
-  }
-
   const workLink = {
     hello,
     /** Resolves when the link has ended for any reason. */
@@ -204,7 +191,9 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
      * @throws {AppError} cancelled, node_lost, too_large, invalid_request, or what the node refused with
      */
     async run(offer: JobOffer, payload: Uint8Array, runOptions: RunJobOptions): Promise<JobResult> {
-      const offerFrame = begin(offer, runOptions)
+      const owed = calls.size - running()
+      const write = () => toFrame(lastJob + 1, offer)
+      const offerFrame = beginJob({ frames, owed, write }, runOptions)
       lastJob = offerFrame.job
       const call = createJobCall({ job: lastJob, frames }, runOptions)
       calls.set(lastJob, call)
@@ -214,6 +203,30 @@ function createLink({ frames, hello, clock, options }: LinkParts) {
     },
   }
   return { workLink, heartbeat, onFrame }
+}
+
+interface Beginning {
+  readonly frames: FrameStream
+  /** Number of cancelled jobs that the node has not ended. */
+  readonly owed: number
+  readonly write: () => Frame
+}
+
+/** Checks that a job may begin, and writes its offer. A job that may not has ended: the node has no part in it. */
+function beginJob(
+  { frames, owed, write }: Beginning,
+  { cancellation, onEnd }: RunJobOptions,
+): Frame {
+  try {
+    if (!frames.isOpen()) throw new AppError('node_lost', 'The node has left.')
+    if (cancellation.isCancelled) throw new AppError('cancelled', 'The job was cancelled.')
+    if (owed >= CANCELLED_JOBS)
+      throw new AppError('no_capacity', 'The node does not end its cancelled jobs.')
+    return write()
+  } catch (error) {
+    onEnd?.()
+    throw error
+  }
 }
 
 /** Writes offers. A policy goes with the first of them, and the node remembers it. */

@@ -1,6 +1,7 @@
 /**
  * What a job costs, in counts that do not depend on the machine: they rise when somebody makes a job dearer. Lower a
- * limit here when a job has become cheaper.
+ * limit here when a job has become cheaper. The jobs in flight end together, so groups of receipts are as large as they
+ * get; how many end within a real window depends on the machine.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startCountedEdge, type BothCounts, type Load } from '#test/support/counts/edge.ts'
@@ -32,9 +33,9 @@ const OBJECTS = /^(?!.*worker\/(?:gate|dispatch|http|api)\/)/
 const LINK: readonly Kind[] = ['messages to nodes', 'messages from nodes']
 
 const BUDGETS: readonly Budget[] = [
-  { at: 'edge', what: 'messages on the link', kinds: LINK, limit: [3, 3], goal: [3, 3] },
-  { at: 'edge', ...one('bytes to nodes'), limit: [2_000, 2_000], goal: [1_500, 1_500] },
-  { at: 'edge', ...one('bytes from nodes'), limit: [1_500, 1_500], goal: [1_500, 1_500] },
+  { at: 'edge', what: 'messages on the link', kinds: LINK, limit: [2.3, 1.5], goal: [3, 3] },
+  { at: 'edge', ...one('bytes to nodes'), limit: [1_750, 1_750], goal: [1_500, 1_500] },
+  { at: 'edge', ...one('bytes from nodes'), limit: [1_250, 1_450], goal: [1_500, 1_500] },
   // A Worker cannot share a timer between requests: one watches the body, one the hub.
   {
     at: 'edge',
@@ -49,25 +50,25 @@ const BUDGETS: readonly Budget[] = [
     ...one('timers'),
     by: OBJECTS,
     what: 'timers of the objects',
-    limit: [1, 1],
+    limit: [0.1, 0.1],
     goal: [1, 1],
   },
-  { at: 'edge', ...one('abort objects'), limit: [0.1, 0.1], goal: [1, 1] },
-  // Verified once a group of a node; four nodes that answer every few milliseconds make small groups.
-  { at: 'edge', ...one('asymmetric operations'), limit: [3.1, 0.9], goal: [3, 0.3] },
-  { at: 'edge', ...one('key objects'), limit: [0.1, 0.1], goal: [0, 0] },
-  { at: 'edge', ...one('cipher objects'), limit: [3, 3], goal: [3, 3] },
-  { at: 'edge', ...one('database writes'), limit: [1.5, 0.4], goal: [1, 0.2] },
-  { at: 'edge', ...one('database commits'), limit: [1.3, 0.3], goal: [1, 0.2] },
-  { at: 'edge', ...one('alarms'), limit: [0.1, 0.1], goal: [0.1, 0.05] },
-  { at: 'edge', ...one('object calls'), limit: [1.2, 1.2], goal: [1.2, 1.2] },
+  { at: 'edge', ...one('abort objects'), limit: [0.05, 0.05], goal: [1, 1] },
+  // Under load: four groups of nodes are verified, and one is signed, for 32 jobs that end together.
+  { at: 'edge', ...one('asymmetric operations'), limit: [3.05, 0.25], goal: [3, 0.3] },
+  { at: 'edge', ...one('key objects'), limit: [0.05, 0.05], goal: [0, 0] },
+  { at: 'edge', ...one('cipher objects'), limit: [2.3, 1.5], goal: [3, 3] },
+  { at: 'edge', ...one('database writes'), limit: [1.4, 0.12], goal: [1, 0.2] },
+  { at: 'edge', ...one('database commits'), limit: [1.2, 0.08], goal: [1, 0.2] },
+  { at: 'edge', ...one('alarms'), limit: [0.05, 0.05], goal: [0.1, 0.05] },
+  { at: 'edge', ...one('object calls'), limit: [1.15, 1.1], goal: [1.2, 1.2] },
   { at: 'edge', ...one('log lines'), limit: [0.05, 0.05], goal: [0.05, 0.05] },
-  { at: 'nodes', ...one('timers'), limit: [0.5, 0.5], goal: [0.5, 0.5] },
+  { at: 'nodes', ...one('timers'), limit: [0.05, 0.25], goal: [0.5, 0.5] },
   { at: 'nodes', ...one('abort objects'), limit: [1.1, 1.1], goal: [1, 1] },
-  { at: 'nodes', ...one('asymmetric operations'), limit: [1.1, 0.8], goal: [1, 0.3] },
-  { at: 'nodes', ...one('key objects'), limit: [0.1, 0.1], goal: [0, 0] },
-  { at: 'nodes', ...one('cipher objects'), limit: [3, 3], goal: [3, 3] },
-  { at: 'nodes', ...one('durable writes'), limit: [1.1, 0.8], goal: [1, 0.5] },
+  { at: 'nodes', ...one('asymmetric operations'), limit: [1.05, 0.25], goal: [1, 0.3] },
+  { at: 'nodes', ...one('key objects'), limit: [0.05, 0.05], goal: [0, 0] },
+  { at: 'nodes', ...one('cipher objects'), limit: [2.3, 1.5], goal: [3, 3] },
+  { at: 'nodes', ...one('durable writes'), limit: [1.05, 0.25], goal: [1, 0.5] },
   { at: 'nodes', ...one('log lines'), limit: [0.05, 0.05], goal: [0.05, 0.05] },
 ]
 

@@ -1,7 +1,9 @@
 /** Nodes that take jobs and stay silent, on a hub that stops waiting. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { newJobId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { PATIENCE } from '#worker/hub/attempts/silence.ts'
+import { createCountedClock } from '#test/support/counted-clock.ts'
 import { createHubBench, kernelRequest, type TestHubBench } from '#test/support/hub/hub.ts'
 import { createHubInTime, type HubInTime } from '#test/support/hub/hub-in-time.ts'
 import { compiled } from '#test/support/hub/policies.ts'
@@ -81,6 +83,34 @@ describe('[N10] a silent node', () => {
     const answers = await Promise.all([dispatch(), dispatch(), dispatch()])
     expect(answers.every(({ outcome }) => outcome.nodeId === slow.nodeId)).toBe(true)
     expect(hub.directory.barredMs(slow.nodeId)).toBe(0)
+  })
+})
+
+describe('a job whose time is over', () => {
+  it('[W10] ends with node_timeout, and is cancelled on its node as late', async () => {
+    const clock = createCountedClock(1_000)
+    await hub.close()
+    hub = await createHubBench([], () => clock.nowMs(), { clock })
+    const told = Promise.withResolvers<unknown>()
+    await hub.join({
+      country: 'DE',
+      run: (_offer, _payload, _next, _emit, signal) =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => {
+            told.resolve(signal.reason)
+            reject(signal.reason as Error)
+          })
+        }),
+    })
+    const ended = expect(dispatch({ timeoutMs: LIMITS.jobTimeoutMs })).rejects.toMatchObject({
+      code: 'node_timeout',
+    })
+    await until('the node has it', () => hub.directory.members()[0]?.link.inFlight() === 1)
+    clock.advance(LIMITS.jobTimeoutMs - 1)
+    expect(hub.dispatcher.gauges().activeJobs).toBe(1)
+    clock.advance(1)
+    await ended
+    expect(await told.promise).toMatchObject({ code: 'node_timeout' })
   })
 })
 

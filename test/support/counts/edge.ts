@@ -59,6 +59,7 @@ export async function startCountedEdge(): Promise<CountedEdge> {
   // How many receipts come within a window, or how often a hub looks whether it is quiet, depends on the machine.
   const timers = holdTimers(/worker\/hub\/receipts\/(?:signing|delivery)\.ts$/)
   vi.stubGlobal('__SIMULATED_PLACES__', false)
+  beginMinute()
   countLogLines(tally)
   const objects = createObjects(tally)
   const { app, env } = await loadWorker(objects)
@@ -110,8 +111,16 @@ export async function startCountedEdge(): Promise<CountedEdge> {
       await sockets.close()
       await rm(dir, { recursive: true, force: true })
       vi.unstubAllGlobals()
+      vi.restoreAllMocks()
     },
   }
+}
+
+/** Sets the edge's clock ahead to a whole minute: when one ends, each request in flight leases its share of the next. */
+function beginMinute(): void {
+  const now = Date.now
+  const aheadMs = 60_000 - (now() % 60_000)
+  vi.spyOn(Date, 'now').mockImplementation(() => now() + aheadMs)
 }
 
 /** Not a literal where it is imported: the file is of the Worker's runtime, whose types are not loaded here. */

@@ -2,7 +2,6 @@
  * A hub's dispatcher over real work streams in one process: real tickets, receipts and signatures, a byte-inverting
  * engine.
  */
-import type { Stream } from '@libp2p/interface'
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import type { Engine } from '#engine/engine.ts'
 import { checkOffer } from '#node-core/check-offer.ts'
@@ -124,10 +123,6 @@ interface BenchOptions {
   readonly patience?: Patience
   /** For jobs and their silences. */
   readonly clock?: Clock
-  /** For the hub's ends of the work streams. @default the machine's */
-  readonly streamClock?: Clock
-  /** Sees each work stream before it is used. */
-  readonly onStream?: (ends: { readonly hubEnd: Stream; readonly nodeEnd: Stream }) => void
   /** The dispatcher's. */
   readonly log?: Log
   /** @default always 0 */
@@ -137,14 +132,7 @@ interface BenchOptions {
 export async function createHubBench(
   manifests: readonly ModelManifest[] = [],
   now: () => number = Date.now,
-  {
-    patience,
-    clock,
-    streamClock,
-    onStream = () => {},
-    log = silentLog,
-    random = () => 0,
-  }: BenchOptions = {},
+  { patience, clock, log = silentLog, random = () => 0 }: BenchOptions = {},
 ): Promise<TestHubBench> {
   const network = await createMemoryNetwork()
   const signer = await createSigner(await generateSigningKey(false))
@@ -225,7 +213,6 @@ export async function createHubBench(
         quarantine: null,
       }
       const { hubEnd, nodeEnd } = await connected.openStream()
-      onStream({ hubEnd, nodeEnd })
       void serveWork(
         nodeEnd,
         {
@@ -275,7 +262,6 @@ export async function createHubBench(
         onReceipt: (kept) => dispatcher.redeliver(kept),
         onPresence: async (signed) => directory.refresh(await verifyPresence(signed), signed),
         log: silentLog,
-        ...(streamClock === undefined ? {} : { clock: streamClock }),
       })
       const member: Member = {
         admission: {

@@ -5,6 +5,7 @@
 import { Canceller, type Cancellation } from '#p2p/stream/cancellation.ts'
 import { SilentNode } from '#p2p/work/job-call.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
+import { SHORT_TICK_MS } from '#p2p/stream/timer-wheel.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -29,8 +30,8 @@ const LEAST_TEXT_PER_SECOND = 2
 const LOOK_AGAIN_MS = 1_000
 /** Time until a second node is asked for again, if none could be; it doubles each time up to LOOK_AGAIN_MS. */
 const ASK_AGAIN_MS = 25
-/** A look that comes later than this is a sign that the hub itself is behind: the answer may be here, unread. */
-const BEHIND_MS = 10
+/** A look that comes so long after its time, beside the wheel's tick, shows that the hub itself is behind: the answer may be here, unread. */
+const BEHIND_MS = SHORT_TICK_MS + 2
 /** A job that was taken from its node ends there within the longest job time, shortly before the link would end it. */
 const MOST_MS = LIMITS.jobTimeoutMs - 1_000
 
