@@ -114,6 +114,29 @@ describe('a job whose time is over', () => {
   })
 })
 
+describe('a node that never ends a cancelled job', () => {
+  it('[W7] is disconnected, so that it holds no slot that others wait for', async () => {
+    const clock = createCountedClock(1_000)
+    await hub.close()
+    hub = await createHubBench([], () => clock.nowMs(), { clock })
+    const mute = await hub.join({ country: 'DE', maxJobs: 1, run: silent })
+    const caller = new AbortController()
+    const cancelled = expect(hub.ask(EU, payload, { signal: caller.signal })).rejects.toMatchObject(
+      { code: 'cancelled' },
+    )
+    await until('it has the job', () => hub.directory.get(mute.nodeId)?.link.inFlight() === 1)
+    caller.abort()
+    await cancelled
+    clock.advance(LIMITS.jobTimeoutMs - 2_000)
+    expect(hub.directory.get(mute.nodeId)).toBeDefined()
+    const next = expect(dispatch()).rejects.toMatchObject({ code: 'node_lost' })
+    await until('the next one waits', () => hub.dispatcher.gauges().waitingJobs === 1)
+    clock.advance(1_000)
+    expect(hub.directory.get(mute.nodeId)).toBeUndefined()
+    await next
+  })
+})
+
 describe('[N10] silence, on a simulated clock', () => {
   let timed: HubInTime
   beforeEach(async () => void (timed = await createHubInTime()))

@@ -32,7 +32,10 @@ const LOOK_AGAIN_MS = 1_000
 const ASK_AGAIN_MS = 25
 /** A look that comes so long after its time, beside the wheel's tick, shows that the hub itself is behind: the answer may be here, unread. */
 const BEHIND_MS = SHORT_TICK_MS + 2
-/** A job that was taken from its node ends there within the longest job time, shortly before the link would end it. */
+/**
+ * A job that was taken from its node ends there within the longest job time, shortly before the link would end it. A
+ * cancelled one ends within as long again.
+ */
 const MOST_MS = LIMITS.jobTimeoutMs - 1_000
 
 export interface Patience {
@@ -194,7 +197,9 @@ export class SilenceWatch {
   /** The node has ended the run, or has left. A node that was only told to end it still refuses another in its place. */
   nodeEnded(): void {
     this.#hasNodeEnded = true
-    if (this.#isOver) this.#attempt.onFree()
+    if (!this.#isOver) return
+    this.#stopTimer()
+    this.#attempt.onFree()
   }
 
   /** Notes text for a reader. Bytes alone do not count, since any node can send them. */
@@ -353,5 +358,18 @@ export class SilenceWatch {
     this.#stopTimer()
     this.#forgetJob()
     if (this.#hasNodeEnded) this.#attempt.onFree()
+    else this.#stopTimer = this.#deps.clock.after(MOST_MS, () => this.#disconnect())
+  }
+
+  /** The node holds on to a cancelled job, and with it a slot that no other job gets. */
+  #disconnect(): void {
+    const { directory, log } = this.#deps
+    const { member } = this.#attempt
+    log.warn('node.never-ended', {
+      nodeId: member.admission.nodeId,
+      jobId: this.#job.request.jobId,
+    })
+    directory.remove(member)
+    member.link.close().catch(() => {})
   }
 }
