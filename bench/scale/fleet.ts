@@ -213,7 +213,7 @@ export class Fleet {
   /** What a hub does with the news of its region: it sends its surplus away. */
   #heed({ name }: HubName, news: RegionNews): void {
     const open = this.#hubs.get(name)
-    if (open === undefined || news.next === null) return
+    if (open === undefined || !news.hasSeats) return
     const { hub, publisher, drainsSinceMs } = open
     const { nodes, isDraining } = hub
     for (let left = surplusNodes({ nodes, isDraining }, news); left > 0; left -= 1) {

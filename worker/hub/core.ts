@@ -19,7 +19,7 @@ import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { ownSummary } from '#worker/hub/mesh/own-summary.ts'
 import { takeNotice } from '#worker/hub/mesh/news.ts'
 import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
-import type { NextHub, RegionNews } from '#worker/summary/registry.ts'
+import type { RegionNews } from '#worker/summary/registry.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
@@ -121,8 +121,8 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     clock,
   })
   summaries = createSummaries(deps, network, () => dispatcher.gauges())
-  const { next } = summaries
-  const gate = createGate(deps, network, { attestations, dispatcher, clock, next })
+  const { hasSeatsElsewhere } = summaries
+  const gate = createGate(deps, network, { attestations, dispatcher, clock, hasSeatsElsewhere })
   const sessions = createSessionGate({
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
     openTenant,
@@ -183,8 +183,7 @@ function openReceipts({ storage, domain, receivers, wake, log }: HubCoreDeps, si
 }
 
 interface Summaries extends Publisher {
-  /** Where a node may go instead. */
-  readonly next: () => NextHub | null
+  readonly hasSeatsElsewhere: () => boolean
 }
 
 /** Publishes the hub's summary, and moves nodes by what it learns of its region. */
@@ -212,20 +211,20 @@ function createSummaries(
     random,
     log,
   })
-  return { ...publisher, next: () => region?.next ?? null }
+  return { ...publisher, hasSeatsElsewhere: () => region?.hasSeats ?? false }
 }
 
 interface GateParts {
   readonly attestations: Attestations
   readonly dispatcher: Dispatcher
   readonly clock: Clock
-  readonly next: () => NextHub | null
+  readonly hasSeatsElsewhere: () => boolean
 }
 
 function createGate(
   deps: HubCoreDeps,
   { libp2p, transport, signer, peerId, directory, echoes, mesh }: HubNetwork,
-  { attestations, dispatcher, clock, next }: GateParts,
+  { attestations, dispatcher, clock, hasSeatsElsewhere }: GateParts,
 ): NodeGate {
   const { name: hub, anchor: place, clockResolutionMs, echoEveryMs, now, log } = deps
   const { openTenant, voucherEveryMs, seats = LIMITS.hubNodes, isDraining = false } = deps
@@ -259,7 +258,7 @@ function createGate(
       voucherEveryMs,
     }),
     isPeer: (connection) => mesh.isPeer(connection),
-    seats: { seats, isDraining, next },
+    seats: { seats, isDraining, hasSeatsElsewhere },
     log,
   })
 }

@@ -28,6 +28,9 @@ export interface JoiningNode {
 }
 
 interface Shard extends HubName {
+  /** By its summary. */
+  readonly nodes: number
+  /** The same, and those that this isolate has sent to it since. */
   readonly load: number
   readonly capacity: number
 }
@@ -81,15 +84,17 @@ function shardsOf(table: HubTable, region: number, capacity: number): Shard[] {
     .map((hub) => ({
       name: hub.name,
       jurisdiction: hub.jurisdiction,
+      nodes: nodesOf(hub.summary),
       load: nodesOf(hub.summary) + table.sentNodes(hub.name),
       capacity: hub.summary.seats.all,
     }))
   const sum = (read: (shard: Shard) => number) => open.reduce((all, each) => all + read(each), 0)
-  if (sum(({ load }) => load) < OPEN_FROM * sum(({ capacity: most }) => most)) return open
+  // Only seated nodes open a hub: asking for admission costs a stranger nothing.
+  if (sum(({ nodes }) => nodes) < OPEN_FROM * sum(({ capacity: most }) => most)) return open
   const next = nextShard(table, region, new Set(known.map(({ name }) => name)))
   return next === undefined
     ? open
-    : [...open, { ...next, load: table.sentNodes(next.name), capacity }]
+    : [...open, { ...next, nodes: 0, load: table.sentNodes(next.name), capacity }]
 }
 
 function nextShard(

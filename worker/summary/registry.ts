@@ -3,7 +3,6 @@
  * the Worker read what has changed. After a restart it has no summaries until the hubs write again, within
  * {@link SUMMARY_EVERY_MS}; isolates keep what they know. It stores the names of all hubs, one row for each.
  */
-import type { NodeId } from '#shared/base/ids.ts'
 import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { nodesOf, type HubSummary } from './hub-summary.ts'
@@ -35,13 +34,8 @@ export interface RegistryApi {
 
 /** What a hub learns about its region when it publishes. */
 export interface RegionNews extends RegionView {
-  /** Where a node may go instead: the emptiest other hub of the region, if that has a seat. */
-  readonly next: NextHub | null
-}
-
-export interface NextHub {
-  readonly hub: string
-  readonly peerId: NodeId
+  /** Whether another hub of the region has a seat. */
+  readonly hasSeats: boolean
 }
 
 /** How far a reader has read. */
@@ -140,13 +134,10 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
 
 function newsFor(own: HubSummary, region: readonly HubSummary[]): RegionNews {
   const open = region.filter(({ isDraining }) => !isDraining)
-  const [next] = open
-    .filter(({ hub, seats }) => hub !== own.hub && seats.free > 0)
-    .toSorted((a, b) => nodesOf(a) - nodesOf(b))
   return {
     open: open.length,
     nodes: region.reduce((sum, hub) => sum + nodesOf(hub), 0),
-    next: next === undefined ? null : { hub: next.hub, peerId: next.peerId },
+    hasSeats: open.some(({ hub, seats }) => hub !== own.hub && seats.free > 0),
   }
 }
 

@@ -138,7 +138,12 @@ describe('[E4] a node that connects', () => {
   it('is refused without a valid token, whatever it claims', async () => {
     const worker = await start('production')
     const forged = { 'x-littoral-internal-admission': JSON.stringify({ nodeId, claim: 'DE' }) }
-    const node = { nodeId, claim: 'DE' as const, trust: 'verified' as const }
+    const node = {
+      nodeId,
+      claim: 'DE' as const,
+      trust: 'verified' as const,
+      hubs: { 'hub-0': nodeId },
+    }
     const sign = (secret: string, nowMs: number) =>
       signAdmission(node, { secret, nowMs, random: randomBytes })
     const { token: foreign } = await sign('another secret', Date.now())

@@ -98,6 +98,7 @@ export async function startAnchoredHubs(
       nonce: crypto.randomUUID(),
       expiresAtMs: Date.now() + 60_000,
       purpose,
+      hubs: {},
       observation: wish.observation ?? seenIn(wish.claim),
       transportRttMs: purpose === 'work' ? (wish.transportRttMs ?? null) : null,
     }
@@ -190,7 +191,7 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
     clockResolutionMs: 0.01,
     echoEveryMs: parts.echoEveryMs,
     jurisdiction: 'any',
-    publish: () => Promise.resolve({ open: 1, nodes: 0, next: null }),
+    publish: () => Promise.resolve({ open: 1, nodes: 0, hasSeats: false }),
     peers: parts.cities
       .filter((other) => other !== city)
       .map((other) => peerOf(other, { own: name, hubs: parts.hubs })),

@@ -29,7 +29,7 @@ export interface NodeGateDeps extends Omit<WelcomeDeps, 'seating' | 'evidence'> 
   readonly isPeer?: (connection: Connection) => boolean
   readonly log: Log
   /** @default a hub that never drains, with all seats, which knows no other */
-  readonly seats?: Pick<SeatingDeps, 'isDraining' | 'seats' | 'next'>
+  readonly seats?: Pick<SeatingDeps, 'isDraining' | 'seats' | 'hasSeatsElsewhere'>
 }
 
 export interface NodeGate {
@@ -37,6 +37,7 @@ export interface NodeGate {
   enter(socket: SocketLike, admission: Admission): Promise<void>
 }
 
+const ALONE = { isDraining: false, seats: LIMITS.hubNodes, hasSeatsElsewhere: () => false }
 /** Bytes that a peer may send besides its work, at once and per second: handshakes, gossip, presence. */
 const PEER_BYTES = 512 * 1024
 const PEER_BYTES_PER_SECOND = 32 * 1024
@@ -49,9 +50,9 @@ const DETAIL_CHARS = 256
 export function createNodeGate(deps: NodeGateDeps): NodeGate {
   const { libp2p, transport, directory, evidence, clock } = deps
   const entrance = createEntrance(evidence.now)
-  const { seats = { isDraining: false, seats: LIMITS.hubNodes, next: () => null }, log: hubLog } =
-    deps
-  const seating = createSeating({ directory, now: evidence.now, log: hubLog, ...seats })
+  const { seats = ALONE, log: hubLog } = deps
+  const { hub } = deps.greeting
+  const seating = createSeating({ hub, directory, now: evidence.now, log: hubLog, ...seats })
   const welcomeDeps = { ...deps, seating }
   libp2p.addEventListener('connection:open', ({ detail: connection }) => {
     if (entrance.opened(connection)) return
