@@ -1,7 +1,7 @@
 /** The hubs of the simulated deployment, and the registries that they publish to. */
 import { createLog } from '#shared/base/log.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
-import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
+import { createPublisher, type Publisher } from '#worker/hub/network/publisher.ts'
 import { findHub, hubName, type HubName } from '#worker/summary/hub-region.ts'
 import { surplusNodes } from '#worker/summary/place-node.ts'
 import { createRegistry, type RegionNews, type Registry } from '#worker/summary/registry.ts'

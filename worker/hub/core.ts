@@ -13,12 +13,11 @@ import { HUB_SCHEMA } from './schema.ts'
 import { createAttestations, type Attestations } from '#worker/hub/place/attestations.ts'
 import { createDelivery, type Delivery, type Receivers } from '#worker/hub/receipts/delivery.ts'
 import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
-import { createHubNetwork, type HubNetwork } from '#worker/hub/mesh/hub-network.ts'
+import { createHubNetwork, type HubNetwork } from '#worker/hub/network/hub-network.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
-import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
-import { ownSummary } from '#worker/hub/mesh/own-summary.ts'
-import { takeNotice } from '#worker/hub/mesh/news.ts'
-import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
+import { ownSummary } from '#worker/hub/network/own-summary.ts'
+import { takeEcho } from '#worker/hub/place/take-echo.ts'
+import { createPublisher, type Publisher } from '#worker/hub/network/publisher.ts'
 import type { RegionNews } from '#worker/summary/registry.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
@@ -51,8 +50,7 @@ export interface HubCoreDeps {
   readonly anchor: AnchorPlace | null
   /** Largest lag of the runtime's clock behind real time, in ms. */
   readonly clockResolutionMs: number
-  readonly peers: readonly PeerHub[]
-  /** Hands a measurement to the hub of the measured node. @default it is published to all peers */
+  /** Hands a measurement to the hub of the measured node. @default it is dropped */
   readonly sendEcho?: (hub: string, echo: SignedEcho) => Promise<void>
   readonly jurisdiction: Jurisdiction
   /** Most nodes. @default LIMITS.hubNodes */
@@ -69,7 +67,7 @@ export interface HubCoreDeps {
   readonly voucherEveryMs?: number | undefined
 }
 
-export interface HubCore extends Pick<HubNetwork, 'directory' | 'mesh'> {
+export interface HubCore extends Pick<HubNetwork, 'directory'> {
   readonly gate: NodeGate
   readonly dispatcher: Dispatcher
   readonly sessions: SessionGate
@@ -80,8 +78,7 @@ export interface HubCore extends Pick<HubNetwork, 'directory' | 'mesh'> {
   /** @returns whether there was an attestation for this node */
   unattest(nodeId: string): boolean
   attestations(): SignedAttestation[]
-  /** Tells another hub, or the Worker, this hub's peer id and signing key. */
-  identify(by: string | null): { readonly peerId: NodeId; readonly hubKey: PublicKey }
+  identify(): { readonly peerId: NodeId; readonly hubKey: PublicKey }
   status(): HubStatus
   gauges(): HubGauges
   /** Takes what an anchor of this deployment has measured. The platform vouches for the anchor's name. */
@@ -97,12 +94,11 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const network = await createHubNetwork({
     name,
     storage,
-    peers: deps.peers,
     now,
     log,
     onMember: () => summaries?.changed(),
   })
-  const { libp2p, signer, peerId, directory, neighbours, mesh } = network
+  const { libp2p, signer, peerId, directory } = network
   const attestations = createAttestations(storage, now)
   const clock = createTimerWheel(systemClock)
   const { outbox, signing, delivery } = openReceipts(deps, signer)
@@ -113,7 +109,6 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     signing,
     bans: createKernelBans({ registers: deps.registers, now, log }),
     manifests: deps.manifests,
-    neighbours,
     now,
     random: deps.random,
     randomBytes,
@@ -138,7 +133,6 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     dispatcher,
     sessions,
     directory,
-    mesh,
     outbox,
     delivery,
     attest(attestation) {
@@ -151,18 +145,13 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
       return had
     },
     attestations: () => attestations.list(),
-    identify(by) {
-      if (by !== null) mesh.onPeerUp(by)
-      return { peerId, hubKey }
-    },
+    identify: () => ({ peerId, hubKey }),
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
     gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
-    echoed: (hub, echo) =>
-      takeNotice({ kind: 'echo', hub, sentAtMs: now(), echo }, { ...network, log }),
+    echoed: (anchor, echo) => takeEcho(anchor, echo, { ...network, log }),
     async close() {
       delivery.stop()
       summaries?.stop()
-      mesh.stop()
       await libp2p.stop()
     },
   }
@@ -223,7 +212,7 @@ interface GateParts {
 
 function createGate(
   deps: HubCoreDeps,
-  { libp2p, transport, signer, peerId, directory, echoes, mesh }: HubNetwork,
+  { libp2p, transport, signer, peerId, directory, echoes }: HubNetwork,
   { attestations, dispatcher, clock, hasSeatsElsewhere }: GateParts,
 ): NodeGate {
   const { name: hub, anchor: place, clockResolutionMs, echoEveryMs, now, log } = deps
@@ -243,11 +232,10 @@ function createGate(
       attestations,
       echoes,
       onMeasured(echo, to) {
-        if (to === undefined || deps.sendEcho === undefined) mesh.publish({ kind: 'echo', echo })
-        else
-          deps
-            .sendEcho(to, echo)
-            .catch((error: unknown) => log.warn('echo.unsent', { to, cause: String(error) }))
+        if (to === undefined) return
+        deps
+          .sendEcho?.(to, echo)
+          .catch((error: unknown) => log.warn('echo.unsent', { to, cause: String(error) }))
       },
       now,
     },
@@ -257,7 +245,6 @@ function createGate(
       log,
       voucherEveryMs,
     }),
-    isPeer: (connection) => mesh.isPeer(connection),
     seats: { seats, isDraining, hasSeatsElsewhere },
     log,
   })

@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const HARNESS = /node_modules\/(?:vitest|@vitest|vite|ws)\/|test\/support\/counts\//
 /** These have timers by the second, however many jobs there are. */
 const BY_SECOND =
-  /node_modules\/@libp2p\/gossipsub\/|p2p\/stream\/timer-wheel|hub\/(?:receipts\/delivery|mesh\/publisher)\.ts$/
+  /node_modules\/@libp2p\/gossipsub\/|p2p\/stream\/timer-wheel|hub\/(?:receipts\/delivery|network\/publisher)\.ts$/
 /** Passes on what others ask for. */
 const BETWEEN =
   /^(?:p2p\/stream\/clock|shared\/(?:base|proof)\/(?:signature|native-crypto|memoize))\.ts$/

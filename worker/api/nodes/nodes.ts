@@ -59,7 +59,7 @@ async function admit(c: AppContext): Promise<Response> {
       : [own]
   const anchors = config.regions
     .filter(({ anchor }) => anchor != null)
-    .slice(0, LIMITS.hubPeers)
+    .slice(0, LIMITS.anchors)
     .map((region) => hubName(region, 0))
   const hubs = await identify(c, named, table)
   if (Object.keys(hubs).length === 0) throw new AppError('no_capacity', 'No hub answers.')
@@ -90,7 +90,7 @@ async function identify(c: AppContext, hubs: readonly HubName[], table: HubTable
   const found = await Promise.allSettled(
     hubs.map(async (hub) => {
       const known = table.get(hub.name)?.summary
-      return known?.peerId ?? (await openHub(c.env, hub, config).identify(null)).peerId
+      return known?.peerId ?? (await openHub(c.env, hub, config).identify()).peerId
     }),
   )
   const peers: Record<string, NodeId> = {}
@@ -176,7 +176,7 @@ async function transportToHub(
 ): Promise<number | null> {
   if (transportRttMs === null) return null
   const startedMs = performance.now()
-  await hub.identify(null)
+  await hub.identify()
   return transportRttMs + Math.ceil(performance.now() - startedMs)
 }
 

@@ -25,8 +25,6 @@ export interface NodeGateDeps extends Omit<WelcomeDeps, 'seating' | 'evidence'> 
     /** A node of another hub was measured here. `hub` is the one that it names as its own. */
     readonly onMeasured: (echo: SignedEcho, hub: string | undefined) => void
   }
-  /** Tells whether a connection is from another hub, not from a node. */
-  readonly isPeer?: (connection: Connection) => boolean
   readonly log: Log
   /** @default a hub that never drains, with all seats, which knows no other */
   readonly seats?: Pick<SeatingDeps, 'isDraining' | 'seats' | 'hasSeatsElsewhere'>
@@ -55,8 +53,7 @@ export function createNodeGate(deps: NodeGateDeps): NodeGate {
   const seating = createSeating({ hub, directory, now: evidence.now, log: hubLog, ...seats })
   const welcomeDeps = { ...deps, seating }
   libp2p.addEventListener('connection:open', ({ detail: connection }) => {
-    if (entrance.opened(connection)) return
-    if (deps.isPeer?.(connection) !== true) void connection.close()
+    if (!entrance.opened(connection)) void connection.close()
   })
   const receive = async (visitor: Visitor): Promise<void> => {
     const { connection, admission, log } = visitor
