@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
-import { WebSocket, WebSocketServer } from 'ws'
+import { WebSocketServer } from 'ws'
 import { NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
@@ -20,7 +20,6 @@ import { createKernelRegister } from '#worker/kernels/register.ts'
 import { startDelayProxy } from '#test/support/transport/delay-proxy.ts'
 import { CITIES, seenIn, type City } from './evidence.ts'
 import { DOMAIN, INVERT, kernelRequest } from './hub.ts'
-import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 export interface NodeWish {

@@ -1,5 +1,5 @@
 /** Turns a node's socket into a visitor with limits of its own: a member of the hub, or a guest to be measured. */
-import type { Connection, Libp2p } from '@libp2p/interface'
+import type { Libp2p } from '@libp2p/interface'
 import type { DurableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import { createBudget, withinBudget } from '#p2p/stream/peer-budget.ts'
