@@ -59,6 +59,8 @@ export interface HubCoreDeps {
   readonly isDraining?: boolean | undefined
   /** Hands the hub's summary to the registry. */
   readonly publish: (summary: Uint8Array) => Promise<RegionNews>
+  /** The hub drains, and has neither nodes nor receipts any more. */
+  readonly onDrained?: (() => Promise<void>) | undefined
   /** Of publications. @default systemClock */
   readonly clock?: Clock | undefined
   /** @default LIMITS.echoEveryMs */
@@ -115,7 +117,8 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     log,
     clock,
   })
-  summaries = createSummaries(deps, network, () => dispatcher.gauges())
+  const gauges = () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() })
+  summaries = createSummaries(deps, network, gauges)
   const { hasSeatsElsewhere } = summaries
   const gate = createGate(deps, network, { attestations, dispatcher, clock, hasSeatsElsewhere })
   const sessions = createSessionGate({
@@ -147,7 +150,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     attestations: () => attestations.list(),
     identify: () => ({ peerId, hubKey }),
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
-    gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
+    gauges,
     echoed: (anchor, echo) => takeEcho(anchor, echo, { ...network, log }),
     async close() {
       delivery.stop()
@@ -179,7 +182,7 @@ interface Summaries extends Publisher {
 function createSummaries(
   deps: HubCoreDeps,
   { directory, peerId, signer }: HubNetwork,
-  gauges: () => Pick<HubGauges, 'activeJobs' | 'waitingJobs'>,
+  gauges: () => HubGauges,
 ): Summaries {
   const { name: hub, jurisdiction, seats = LIMITS.hubNodes, isDraining = false, now } = deps
   const { publish, random, clock = systemClock, log } = deps
@@ -188,6 +191,10 @@ function createSummaries(
     const { activeJobs: active, waitingJobs: waiting } = gauges()
     return { active, waiting }
   }
+  const isEmpty = () => {
+    const { activeJobs, outboxReceipts } = gauges()
+    return directory.size === 0 && activeJobs === 0 && outboxReceipts === 0
+  }
   let region: RegionNews | undefined
   const publisher = createPublisher({
     summarise: () => ownSummary({ ...own, directory, jobs, now }),
@@ -195,6 +202,11 @@ function createSummaries(
     onNews(news) {
       region = news
       moveNodes({ directory, isDraining, now, log }, news)
+      if (isDraining && isEmpty())
+        deps.onDrained?.().then(
+          () => publisher.stop(),
+          (error: unknown) => log.warn('hub.not-left', { cause: String(error) }),
+        )
     },
     clock,
     random,

@@ -154,21 +154,26 @@ export class Hub extends DurableObject<Env> implements HubApi {
   async #start(): Promise<HubCore> {
     const name = this.ctx.id.name
     if (name === undefined) throw new AppError('internal', 'A hub must be opened by its name.')
-    const { regions, hubSeats } = readConfig(this.env)
+    const config = readConfig(this.env)
+    const { regions, hubSeats } = config
     const found = findHub(regions, name)
+    // What it holds goes to the ledger of its jurisdiction, which only its region tells.
+    if (found === undefined)
+      throw new AppError('internal', `HUB_REGIONS names no region of hub ${name}; add it with *0.`)
+    const { jurisdiction } = found.region
+    const registry = () => openRegistry(this.env, homeOf(jurisdiction, config), config)
     return createHubCore({
       name,
       seats: hubSeats,
-      // A region that was made smaller sends the nodes of the hubs that it lost to the others.
-      isDraining: found === undefined,
+      isDraining: found.isDraining,
       storage: this.ctx.storage,
       domain: domainOf(Number(this.env.CHAIN_ID), this.env.SETTLEMENT_ADDRESS),
       manifests: MANIFESTS,
-      registers: this.#registers(),
+      registers: this.#registers(jurisdiction),
       receivers: {
         record: (tenant, group) =>
           openTenant(this.env, tenant, readConfig(this.env)).receipts.record(group),
-        accept: (group, later) => this.#accept(group, later),
+        accept: (group, later) => this.#accept(jurisdiction, group, later),
       },
       openTenant: (tenant) => openTenant(this.env, tenant, readConfig(this.env)),
       wake: (delayMs) => void this.ctx.storage.setAlarm(Date.now() + delayMs),
@@ -176,30 +181,23 @@ export class Hub extends DurableObject<Env> implements HubApi {
       random: Math.random,
       log: this.#log,
       // Only the first hub of a region measures nodes: the others stand wherever the platform puts them.
-      anchor: found?.shard === 0 ? (found.region.anchor ?? null) : null,
+      anchor: found.shard === 0 ? (found.region.anchor ?? null) : null,
       // Workers' clocks have whole milliseconds and stand still between I/O events.
       clockResolutionMs: 1,
       sendEcho: (hub, echo) => this.#sendEcho(name, { hub, echo }),
-      jurisdiction: this.#jurisdiction(),
-      publish: (summary) => {
-        const config = readConfig(this.env)
-        return openRegistry(this.env, homeOf(this.#jurisdiction(), config), config).publish(summary)
-      },
+      jurisdiction,
+      publish: (summary) => registry().publish(summary),
+      onDrained: () => registry().leave(name),
     })
   }
 
-  #registers(): KernelRegisters {
+  #registers(jurisdiction: Jurisdiction): KernelRegisters {
     const config = readConfig(this.env)
-    const homes = new Set(config.regions.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
-    const own = homeOf(this.#jurisdiction(), config)
+    const homes = new Set(config.regions.map((region) => homeOf(region.jurisdiction, config)))
+    const own = homeOf(jurisdiction, config)
     homes.delete(own)
     const open = (home: Jurisdiction) => openKernels(this.env, home, config)
     return { home: open(own), others: [...homes].map(open) }
-  }
-
-  #jurisdiction(): Jurisdiction {
-    const { regions } = readConfig(this.env)
-    return findHub(regions, this.ctx.id.name ?? '')?.region.jurisdiction ?? 'any'
   }
 
   /** @throws {AppError} not_found for a hub that this deployment does not have */
@@ -210,9 +208,13 @@ export class Hub extends DurableObject<Env> implements HubApi {
     await openHub(this.env, hubName(found.region, found.shard), config).echoed(own, echo)
   }
 
-  async #accept(group: ReceiptGroup, later: readonly Bytes32[]): Promise<readonly Bytes32[]> {
+  async #accept(
+    jurisdiction: Jurisdiction,
+    group: ReceiptGroup,
+    later: readonly Bytes32[],
+  ): Promise<readonly Bytes32[]> {
     const config = readConfig(this.env)
-    const ledger = openLedger(this.env, homeOf(this.#jurisdiction(), config), config)
+    const ledger = openLedger(this.env, homeOf(jurisdiction, config), config)
     const outcomes = await ledger.accept(group, later)
     for (const { id, status, refusal } of outcomes) {
       if (status === 'refused')

@@ -6,7 +6,7 @@
  * out themselves: {@link surplusNodes}.
  */
 import { invariant } from '#shared/base/errors.ts'
-import { hubName, orderForNode, type HubName } from './hub-region.ts'
+import { firstHubs, hubName, orderForNode, type HubName } from './hub-region.ts'
 import { nodesOf } from './hub-summary.ts'
 import type { HubTable } from './hub-table.ts'
 
@@ -38,7 +38,7 @@ interface Shard extends HubName {
 /**
  * Names the hub for a node, and others to try if that one refuses.
  * @param capacity most nodes of a hub that has no summary yet
- * @returns one hub at least
+ * @returns none only for a deployment whose hubs all drain
  */
 export function placeNode(
   table: HubTable,
@@ -62,18 +62,14 @@ export function placeNode(
     if (named.length === HUBS_NAMED) break
   }
   const [first] = named
-  if (first === undefined) return [anyHub(table, order[0] ?? 0)]
+  if (first === undefined) return anyHub(table, order)
   table.sendNode(first.name)
   return named.map(({ name, jurisdiction }) => ({ name, jurisdiction }))
 }
 
 /** For when all summaries say full: a hub knows better, and may seat a node that is vouched for. */
-function anyHub(table: HubTable, at: number): HubName {
-  const [known] = table.ofRegion(at)
-  if (known !== undefined) return { name: known.name, jurisdiction: known.jurisdiction }
-  const region = table.regions[at]
-  invariant(region !== undefined, 'A deployment has a region.')
-  return hubName(region, 0)
+function anyHub({ regions }: HubTable, order: readonly number[]): HubName[] {
+  return firstHubs(order.flatMap((at) => regions[at] ?? [])).slice(0, 1)
 }
 
 /** The region's open hubs that do not drain, and one more if they are nearly full. */

@@ -24,7 +24,7 @@ import { observeNode, type NodeSighting } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { hubName, type HubName } from '#worker/summary/hub-region.ts'
+import { firstHubs, type HubName } from '#worker/summary/hub-region.ts'
 import type { HubTable } from '#worker/summary/hub-table.ts'
 import { placeNode } from '#worker/summary/place-node.ts'
 import { deploymentOf, everyHub, hubNamed, hubsToday } from '#worker/dispatch/hubs.ts'
@@ -57,10 +57,8 @@ async function admit(c: AppContext): Promise<Response> {
     own === undefined
       ? placeNode(table, { country: countryBit(node.claim), order: deployment.order }, options)
       : [own]
-  const anchors = config.regions
-    .filter(({ anchor }) => anchor != null)
-    .slice(0, LIMITS.anchors)
-    .map((region) => hubName(region, 0))
+  const measuring = config.regions.filter(({ anchor }) => anchor != null)
+  const anchors = firstHubs(measuring).slice(0, LIMITS.anchors)
   const hubs = await identify(c, named, table)
   if (Object.keys(hubs).length === 0) throw new AppError('no_capacity', 'No hub answers.')
   // An anchor calls the hub that the token names as the node's own, so it is named only if it is open.
