@@ -35,7 +35,7 @@ export async function visitAnchors(
   { node, log }: Pick<MeasuredNode, 'node' | 'log'>,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const address of anchors.slice(0, LIMITS.hubPeers)) {
+  for (const address of anchors.slice(0, LIMITS.anchors)) {
     signal.throwIfAborted()
     const peer = address.getComponents().findLast(({ name }) => name === 'p2p')?.value
     const isKnown = node.getConnections().some(({ remotePeer }) => remotePeer.toString() === peer)

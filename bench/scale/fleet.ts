@@ -1,7 +1,7 @@
 /** The hubs of the simulated deployment, and the registries that they publish to. */
 import { createLog } from '#shared/base/log.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
-import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
+import { createPublisher, type Publisher } from '#worker/hub/network/publisher.ts'
 import { findHub, hubName, type HubName } from '#worker/summary/hub-region.ts'
 import { surplusNodes } from '#worker/summary/place-node.ts'
 import { createRegistry, type RegionNews, type Registry } from '#worker/summary/registry.ts'
@@ -213,7 +213,7 @@ export class Fleet {
   /** What a hub does with the news of its region: it sends its surplus away. */
   #heed({ name }: HubName, news: RegionNews): void {
     const open = this.#hubs.get(name)
-    if (open === undefined || news.next === null) return
+    if (open === undefined || !news.hasSeats) return
     const { hub, publisher, drainsSinceMs } = open
     const { nodes, isDraining } = hub
     for (let left = surplusNodes({ nodes, isDraining }, news); left > 0; left -= 1) {

@@ -148,9 +148,9 @@ export const AdmissionReply = z.object({
   token: z.string(),
   expiresAtMs: z.int(),
   /** Nearest first; each address carries the token in its path. */
-  hubs: z.array(z.string().max(1024)).min(1).max(LIMITS.hubPeers),
+  hubs: z.array(z.string().max(2048)).min(1).max(LIMITS.anchors),
   /** Hubs that only measure how far away the node is; they send it no jobs. */
-  anchors: z.array(z.string().max(1024)).max(LIMITS.hubPeers),
+  anchors: z.array(z.string().max(2048)).max(LIMITS.anchors),
   place: z.object({
     country: z.string(),
     evidence: z.string(),

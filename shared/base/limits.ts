@@ -33,8 +33,8 @@ export const LIMITS = {
   echoRunMs: 30_000,
   /** Time between two measurements of one node. */
   echoEveryMs: 1_200_000,
-  /** Hubs of one deployment. */
-  hubPeers: 16,
+  /** Hubs that measure nodes, in one deployment. */
+  anchors: 16,
   /** Receipts that a node keeps. */
   receiptsKept: 10_000,
   wgslBytes: 64 * KIB,
@@ -87,7 +87,7 @@ export const LIMITS = {
 const { echoTimeoutMs, echoRunMs, echoEveryMs } = LIMITS
 const { kernelUniformBytes, kernelBufferBytes, kernelTotalBytes, jobOutputBytes } = LIMITS
 invariant(echoTimeoutMs <= echoRunMs && echoRunMs < echoEveryMs, 'Measurements do not overlap.')
-invariant(LIMITS.evidenceAnchors <= LIMITS.hubPeers, 'Every anchor is a hub.')
+invariant(LIMITS.evidenceAnchors <= LIMITS.anchors, 'A record holds anchors of one deployment.')
 invariant(kernelUniformBytes <= kernelBufferBytes, 'A uniform buffer is a buffer.')
 invariant(kernelBufferBytes <= kernelTotalBytes, 'One buffer fits a kernel.')
 invariant(kernelBufferBytes <= jobOutputBytes, 'One buffer fits the output.')

@@ -3,7 +3,7 @@ import type { Config, ObjectNamespace, RegionConfig } from '#worker/platform/con
 
 /** A configuration without keys, chain or attesters. */
 export function plainConfig(
-  regions: readonly Omit<RegionConfig, 'shards'>[],
+  regions: readonly (Omit<RegionConfig, 'shards'> & Partial<Pick<RegionConfig, 'shards'>>)[],
   deployment: Config['deployment'] = 'any',
 ): Config {
   return {

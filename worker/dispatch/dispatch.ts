@@ -2,8 +2,7 @@
 import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import type { Config } from '#worker/platform/config.ts'
-import { canStore, openHub } from '#worker/protocols/durable-objects.ts'
+import { openHub } from '#worker/protocols/durable-objects.ts'
 import {
   packDispatch,
   POLICY_UNKNOWN,
@@ -11,11 +10,11 @@ import {
   throwRefusal,
 } from '#worker/protocols/envelope.ts'
 import { refusalOf, type HubRefusal } from '#worker/protocols/steering.ts'
-import { chooseHubs, MOST_HUB_CALLS, type HubTurn } from '#worker/summary/choose-hub.ts'
+import { chooseHubs } from '#worker/summary/choose-hub.ts'
 import type { HubName } from '#worker/summary/hub-region.ts'
 import { readStream, type StreamedAnswer } from '#worker/protocols/stream-envelope.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
-import { hubNamed, hubsForJob, hubsKnown, requireHubs, type Deployment } from './hubs.ts'
+import { hubsForJob, hubsKnown, requireHubs, type Deployment } from './hubs.ts'
 
 /** A hub ends each job in time itself. One that is silent for this much longer is given up. */
 export const HUB_GRACE_MS = 1_000
@@ -66,13 +65,8 @@ async function tryHubs<T>(
   const startedMs = performance.now()
   const done = new Set<string>()
   const table = hubsKnown(target) ?? (await hubsForJob(target))
-  const choice = chooseHubs(table, request, { random: Math.random, order })
-  const named: HubTurn[] = []
   let failure: HubRefusal | undefined
-  for (;;) {
-    const turn = named.shift() ?? choice.next().value
-    if (turn === undefined) break
-    const { hub, warmOnly } = turn
+  for (const { hub, warmOnly } of chooseHubs(table, request, { random: Math.random, order })) {
     if (done.has(hub.name)) continue
     // All hubs share one timeout: a client that retries later must find the request ended.
     const timeoutMs = Math.floor(request.timeoutMs - (performance.now() - startedMs))
@@ -82,26 +76,15 @@ async function tryHubs<T>(
       return await sendJob(target, hub, job, { ...call, timeoutMs })
     } catch (error) {
       const refusal = refusalOf(error)
-      const { mayAskElsewhere, tryHubs } = refusal.steering
-      if (!mayAskElsewhere) throw refusal
+      if (!refusal.steering.mayAskElsewhere) throw refusal
       if (!warmOnly || refusal.code === 'residency_unsatisfiable' || lacksFeatures(refusal))
         done.add(hub.name)
       failure = nearer(failure, refusal)
-      named.push(...turnsTo(tryHubs, request, config))
     }
   }
   if (failure !== undefined) throw failure
   requireHubs(request.policy, config)
   throw new AppError('no_capacity', 'No hub answered.')
-}
-
-/** Turns to the hubs that a refusal names and that may keep the job's records. They decide for themselves. */
-function turnsTo(names: readonly string[], { policy }: DispatchRequest, config: Config): HubTurn[] {
-  return names.slice(0, MOST_HUB_CALLS).flatMap((name) => {
-    const hub = hubNamed(config, name)
-    const mayKeep = hub !== undefined && canStore(policy.storage, hub.jurisdiction, config)
-    return mayKeep ? [{ hub, warmOnly: false }] : []
-  })
 }
 
 /**

@@ -6,7 +6,13 @@ import { JURISDICTIONS, type CompiledPolicy } from '#shared/law/policy.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import type { Config, RegionConfig, WorkerEnv } from '#worker/platform/config.ts'
 import { canStore, homeOf, openRegistry } from '#worker/protocols/durable-objects.ts'
-import { findHub, hubName, orderRegions, type HubName } from '#worker/summary/hub-region.ts'
+import {
+  findHub,
+  firstHubs,
+  hubName,
+  orderRegions,
+  type HubName,
+} from '#worker/summary/hub-region.ts'
 import type { HubTable } from '#worker/summary/hub-table.ts'
 import { createHubView, VIEW_AGE_MS, type Keepers } from '#worker/summary/hub-view.ts'
 
@@ -110,7 +116,9 @@ export function eligibleRegions(
   config: Pick<Config, 'regions' | 'deployment'>,
 ): RegionConfig[] {
   const keepers = keepersOf(config).get(storage)
-  return config.regions.filter(({ jurisdiction }) => keepers?.has(jurisdiction) === true)
+  return config.regions.filter(
+    ({ jurisdiction, shards }) => shards > 0 && keepers?.has(jurisdiction) === true,
+  )
 }
 
 /** @throws {AppError} residency_unsatisfiable where no hub may keep the records of this policy's jobs */
@@ -124,32 +132,34 @@ export function requireHubs(policy: Pick<CompiledPolicy, 'storage'>, config: Con
   )
 }
 
-/** A hub of this deployment by its name; undefined for any other name. */
+/** A hub of this deployment by its name, also one that drains; undefined for any other name. */
 export function hubNamed({ regions }: Pick<Config, 'regions'>, name: string): HubName | undefined {
   const found = findHub(regions, name)
   return found && hubName(found.region, found.shard)
 }
 
 /**
- * Every hub that was ever open, for what a silent hub may still hold. Regions of one hub are not asked about.
- * @throws where a registry does not answer
+ * Every hub that may hold receipts: each that was opened, until it has drained.
+ * @throws where a registry does not answer @throws {AppError} internal for a hub whose region is not configured
  */
 export async function everyHub({ env, config }: Deployment): Promise<HubName[]> {
-  const homes = config.regions
-    .filter(({ shards }) => shards > 1)
-    .map(({ jurisdiction }) => homeOf(jurisdiction, config))
-  const names = await Promise.all(
-    [...new Set(homes)].map((home) => openRegistry(env, home, config).hubs()),
+  const homes = new Set(config.regions.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
+  const names = await Promise.all([...homes].map((home) => openRegistry(env, home, config).hubs()))
+  const opened = names.flat().map((name) => hubNamed(config, name) ?? unknownHub(name))
+  const hubs = [...firstHubs(config.regions), ...opened]
+  return [...new Map(hubs.map((hub) => [hub.name, hub])).values()]
+}
+
+function unknownHub(name: string): never {
+  throw new AppError(
+    'internal',
+    `Hub ${name} may still hold receipts, and HUB_REGIONS does not name its region. Name the region again, with *0, until the hub has drained.`,
   )
-  const opened = names.flat().flatMap((name) => hubNamed(config, name) ?? [])
-  const first = config.regions.map((region) => hubName(region, 0))
-  return [...new Map([...first, ...opened].map((hub) => [hub.name, hub])).values()]
 }
 
 /** The hubs that have a summary, and the first hub of each region without one. */
 export function knownHubs(table: HubTable): HubName[] {
   const known: HubName[] = [...table.all()]
   const names = new Set(known.map(({ name }) => name.slice(0, name.lastIndexOf('-'))))
-  const first = table.regions.filter(({ name }) => !names.has(name))
-  return [...known, ...first.map((region) => hubName(region, 0))]
+  return [...known, ...firstHubs(table.regions.filter(({ name }) => !names.has(name)))]
 }

@@ -28,7 +28,7 @@ export async function liveHubs(c: AppContext): Promise<LiveHub[]> {
     const { name, jurisdiction } = hub
     const summary = table.get(name)?.summary
     if (summary === undefined) {
-      const identity = await openHub(c.env, hub, config).identify(null)
+      const identity = await openHub(c.env, hub, config).identify()
       return { name, jurisdiction, ...identity, nodes: 0, groups: [] }
     }
     const { peerId, hubKey, groups } = summary

@@ -1,7 +1,8 @@
 /**
  * Admission tokens. A node requests one over HTTP and presents it when it opens a WebSocket to a
  * hub. Without it the socket is refused before any libp2p handshake. A token is an HMAC-SHA256 over
- * a short JSON body. It names one node, works for one socket, and lives a minute.
+ * a short JSON body. It names one node and the hubs that the node may dial, works for one socket, and
+ * lives a minute. A hub is made when it is first called, so a token for any hub would let a stranger make all of them.
  */
 import { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
@@ -29,6 +30,8 @@ const Voucher = z.strictObject({ tenant: TenantId, keyId: z.string().max(64) })
 
 export const AdmissionClaims = AdmissionRequest.extend({
   purpose: z.enum(ADMISSION_PURPOSES),
+  /** The hubs that admit the node, with their peer ids. A full hub sends the node to the one after itself. */
+  hubs: z.record(z.string().max(64), NodeId),
   trust: z.enum(NODE_TRUSTS),
   /** The node's consortia, from the vouching key. */
   networks: z.array(NetworkId).max(LIMITS.keyNetworks),
@@ -46,8 +49,8 @@ export interface AdmissionGrant {
 }
 
 export async function signAdmission(
-  node: Pick<AdmissionClaims, 'nodeId' | 'claim' | 'trust'> &
-    Partial<Pick<AdmissionClaims, 'networks' | 'voucher' | 'purpose'>>,
+  node: Pick<AdmissionClaims, 'nodeId' | 'claim' | 'trust' | 'hubs'> &
+    Partial<Pick<AdmissionClaims, 'networks' | 'voucher' | 'purpose' | 'hub'>>,
   deps: { readonly secret: string; readonly nowMs: number; readonly random: RandomBytes },
 ): Promise<AdmissionGrant> {
   const expiresAtMs = deps.nowMs + ADMISSION_TTL_MS
@@ -63,10 +66,10 @@ export async function signAdmission(
   return { token: `${body}.${await mac(body, deps.secret)}`, expiresAtMs }
 }
 
-/** @throws {AppError} forbidden for a foreign, modified or expired token */
+/** @throws {AppError} forbidden for a foreign, modified or expired token, or one that does not name this hub */
 export async function verifyAdmission(
   token: string,
-  at: { readonly secret: string; readonly nowMs: number },
+  at: { readonly secret: string; readonly nowMs: number; readonly hub: string },
 ): Promise<AdmissionClaims> {
   const refuse = (why: string) => new AppError('forbidden', `The admission token ${why}.`)
   const [body, signature, ...rest] = token.split('.')
@@ -77,6 +80,7 @@ export async function verifyAdmission(
   const bytes = fromBase64Url(body)
   const claims = AdmissionClaims.parse(JSON.parse(new TextDecoder().decode(bytes)))
   if (claims.expiresAtMs < at.nowMs) throw refuse('has expired; ask for a new one')
+  if (!Object.hasOwn(claims.hubs, at.hub)) throw refuse(`is not for hub ${at.hub}`)
   return claims
 }
 

@@ -13,13 +13,12 @@ import { HUB_SCHEMA } from './schema.ts'
 import { createAttestations, type Attestations } from '#worker/hub/place/attestations.ts'
 import { createDelivery, type Delivery, type Receivers } from '#worker/hub/receipts/delivery.ts'
 import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
-import { createHubNetwork, type HubNetwork } from '#worker/hub/mesh/hub-network.ts'
+import { createHubNetwork, type HubNetwork } from '#worker/hub/network/hub-network.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
-import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
-import { ownSummary } from '#worker/hub/mesh/own-summary.ts'
-import { takeNotice } from '#worker/hub/mesh/news.ts'
-import { createPublisher, type Publisher } from '#worker/hub/mesh/publisher.ts'
-import type { NextHub, RegionNews } from '#worker/summary/registry.ts'
+import { ownSummary } from '#worker/hub/network/own-summary.ts'
+import { takeEcho } from '#worker/hub/place/take-echo.ts'
+import { createPublisher, type Publisher } from '#worker/hub/network/publisher.ts'
+import type { RegionNews } from '#worker/summary/registry.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
@@ -51,8 +50,7 @@ export interface HubCoreDeps {
   readonly anchor: AnchorPlace | null
   /** Largest lag of the runtime's clock behind real time, in ms. */
   readonly clockResolutionMs: number
-  readonly peers: readonly PeerHub[]
-  /** Hands a measurement to the hub of the measured node. @default it is published to all peers */
+  /** Hands a measurement to the hub of the measured node. @default it is dropped */
   readonly sendEcho?: (hub: string, echo: SignedEcho) => Promise<void>
   readonly jurisdiction: Jurisdiction
   /** Most nodes. @default LIMITS.hubNodes */
@@ -61,6 +59,8 @@ export interface HubCoreDeps {
   readonly isDraining?: boolean | undefined
   /** Hands the hub's summary to the registry. */
   readonly publish: (summary: Uint8Array) => Promise<RegionNews>
+  /** The hub drains, and has neither nodes nor receipts any more. */
+  readonly onDrained?: (() => Promise<void>) | undefined
   /** Of publications. @default systemClock */
   readonly clock?: Clock | undefined
   /** @default LIMITS.echoEveryMs */
@@ -69,7 +69,7 @@ export interface HubCoreDeps {
   readonly voucherEveryMs?: number | undefined
 }
 
-export interface HubCore extends Pick<HubNetwork, 'directory' | 'mesh'> {
+export interface HubCore extends Pick<HubNetwork, 'directory'> {
   readonly gate: NodeGate
   readonly dispatcher: Dispatcher
   readonly sessions: SessionGate
@@ -80,8 +80,7 @@ export interface HubCore extends Pick<HubNetwork, 'directory' | 'mesh'> {
   /** @returns whether there was an attestation for this node */
   unattest(nodeId: string): boolean
   attestations(): SignedAttestation[]
-  /** Tells another hub, or the Worker, this hub's peer id and signing key. */
-  identify(by: string | null): { readonly peerId: NodeId; readonly hubKey: PublicKey }
+  identify(): { readonly peerId: NodeId; readonly hubKey: PublicKey }
   status(): HubStatus
   gauges(): HubGauges
   /** Takes what an anchor of this deployment has measured. The platform vouches for the anchor's name. */
@@ -97,12 +96,11 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const network = await createHubNetwork({
     name,
     storage,
-    peers: deps.peers,
     now,
     log,
     onMember: () => summaries?.changed(),
   })
-  const { libp2p, signer, peerId, directory, neighbours, mesh } = network
+  const { libp2p, signer, peerId, directory } = network
   const attestations = createAttestations(storage, now)
   const clock = createTimerWheel(systemClock)
   const { outbox, signing, delivery } = openReceipts(deps, signer)
@@ -113,16 +111,16 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     signing,
     bans: createKernelBans({ registers: deps.registers, now, log }),
     manifests: deps.manifests,
-    neighbours,
     now,
     random: deps.random,
     randomBytes,
     log,
     clock,
   })
-  summaries = createSummaries(deps, network, () => dispatcher.gauges())
-  const { next } = summaries
-  const gate = createGate(deps, network, { attestations, dispatcher, clock, next })
+  const gauges = () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() })
+  summaries = createSummaries(deps, network, gauges)
+  const { hasSeatsElsewhere } = summaries
+  const gate = createGate(deps, network, { attestations, dispatcher, clock, hasSeatsElsewhere })
   const sessions = createSessionGate({
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
     openTenant,
@@ -138,7 +136,6 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     dispatcher,
     sessions,
     directory,
-    mesh,
     outbox,
     delivery,
     attest(attestation) {
@@ -151,18 +148,13 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
       return had
     },
     attestations: () => attestations.list(),
-    identify(by) {
-      if (by !== null) mesh.onPeerUp(by)
-      return { peerId, hubKey }
-    },
+    identify: () => ({ peerId, hubKey }),
     status: () => ({ hub: name, peerId, hubKey, nodes: directory.describe() }),
-    gauges: () => ({ ...dispatcher.gauges(), outboxReceipts: outbox.size() }),
-    echoed: (hub, echo) =>
-      takeNotice({ kind: 'echo', hub, sentAtMs: now(), echo }, { ...network, log }),
+    gauges,
+    echoed: (anchor, echo) => takeEcho(anchor, echo, { ...network, log }),
     async close() {
       delivery.stop()
       summaries?.stop()
-      mesh.stop()
       await libp2p.stop()
     },
   }
@@ -183,15 +175,14 @@ function openReceipts({ storage, domain, receivers, wake, log }: HubCoreDeps, si
 }
 
 interface Summaries extends Publisher {
-  /** Where a node may go instead. */
-  readonly next: () => NextHub | null
+  readonly hasSeatsElsewhere: () => boolean
 }
 
 /** Publishes the hub's summary, and moves nodes by what it learns of its region. */
 function createSummaries(
   deps: HubCoreDeps,
   { directory, peerId, signer }: HubNetwork,
-  gauges: () => Pick<HubGauges, 'activeJobs' | 'waitingJobs'>,
+  gauges: () => HubGauges,
 ): Summaries {
   const { name: hub, jurisdiction, seats = LIMITS.hubNodes, isDraining = false, now } = deps
   const { publish, random, clock = systemClock, log } = deps
@@ -200,6 +191,10 @@ function createSummaries(
     const { activeJobs: active, waitingJobs: waiting } = gauges()
     return { active, waiting }
   }
+  const isEmpty = () => {
+    const { activeJobs, outboxReceipts } = gauges()
+    return directory.size === 0 && activeJobs === 0 && outboxReceipts === 0
+  }
   let region: RegionNews | undefined
   const publisher = createPublisher({
     summarise: () => ownSummary({ ...own, directory, jobs, now }),
@@ -207,25 +202,30 @@ function createSummaries(
     onNews(news) {
       region = news
       moveNodes({ directory, isDraining, now, log }, news)
+      if (isDraining && isEmpty())
+        deps.onDrained?.().then(
+          () => publisher.stop(),
+          (error: unknown) => log.warn('hub.not-left', { cause: String(error) }),
+        )
     },
     clock,
     random,
     log,
   })
-  return { ...publisher, next: () => region?.next ?? null }
+  return { ...publisher, hasSeatsElsewhere: () => region?.hasSeats ?? false }
 }
 
 interface GateParts {
   readonly attestations: Attestations
   readonly dispatcher: Dispatcher
   readonly clock: Clock
-  readonly next: () => NextHub | null
+  readonly hasSeatsElsewhere: () => boolean
 }
 
 function createGate(
   deps: HubCoreDeps,
-  { libp2p, transport, signer, peerId, directory, echoes, mesh }: HubNetwork,
-  { attestations, dispatcher, clock, next }: GateParts,
+  { libp2p, transport, signer, peerId, directory, echoes }: HubNetwork,
+  { attestations, dispatcher, clock, hasSeatsElsewhere }: GateParts,
 ): NodeGate {
   const { name: hub, anchor: place, clockResolutionMs, echoEveryMs, now, log } = deps
   const { openTenant, voucherEveryMs, seats = LIMITS.hubNodes, isDraining = false } = deps
@@ -244,11 +244,10 @@ function createGate(
       attestations,
       echoes,
       onMeasured(echo, to) {
-        if (to === undefined || deps.sendEcho === undefined) mesh.publish({ kind: 'echo', echo })
-        else
-          deps
-            .sendEcho(to, echo)
-            .catch((error: unknown) => log.warn('echo.unsent', { to, cause: String(error) }))
+        if (to === undefined) return
+        deps
+          .sendEcho?.(to, echo)
+          .catch((error: unknown) => log.warn('echo.unsent', { to, cause: String(error) }))
       },
       now,
     },
@@ -258,8 +257,7 @@ function createGate(
       log,
       voucherEveryMs,
     }),
-    isPeer: (connection) => mesh.isPeer(connection),
-    seats: { seats, isDraining, next },
+    seats: { seats, isDraining, hasSeatsElsewhere },
     log,
   })
 }

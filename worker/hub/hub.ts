@@ -3,12 +3,10 @@ import { DurableObject } from 'cloudflare:workers'
 import { AppError, ERRORS, toAppError } from '#shared/base/errors.ts'
 import { domainOf } from '#shared/proof/domain.ts'
 import type { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { systemClock } from '#p2p/stream/clock.ts'
 import { createBudget, withinBudget } from '#p2p/stream/peer-budget.ts'
-import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import type { EvidenceRecord, SignedAttestation, SignedEcho } from '#shared/place/evidence.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { ReceiptDocument } from '#shared/receipt/receipt.ts'
@@ -34,13 +32,11 @@ import {
   writeDispatch,
 } from '#worker/protocols/envelope.ts'
 import type { KernelRegisters } from '#worker/hub/bans/ban-list.ts'
-import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import { packRefusal } from '#worker/protocols/steering.ts'
 import { writeStream } from '#worker/protocols/stream-envelope.ts'
 import {
   Admission,
   ADMISSION_HEADER,
-  PEER_HEADER,
   SESSION_HEADER,
   SessionGrant,
   type HubGauges,
@@ -62,7 +58,6 @@ export class Hub extends DurableObject<Env> implements HubApi {
     const core = await this.#core
     const grant = request.headers.get(SESSION_HEADER)
     if (grant !== null) return this.#openSession(core, request, grant)
-    if (request.headers.get(PEER_HEADER) !== null) return this.#enterPeer(core)
     if (request.headers.get('upgrade') === 'websocket') return this.#enter(core, request)
     try {
       const read = await readDispatch(request, this.#policies)
@@ -99,8 +94,8 @@ export class Hub extends DurableObject<Env> implements HubApi {
     return (await this.#core).directory.get(nodeId)?.evidence.record() ?? null
   }
 
-  async identify(by: string | null): Promise<{ peerId: NodeId; hubKey: PublicKey }> {
-    return (await this.#core).identify(by)
+  async identify(): Promise<{ peerId: NodeId; hubKey: PublicKey }> {
+    return (await this.#core).identify()
   }
 
   async attest(attestation: SignedAttestation): Promise<void> {
@@ -140,14 +135,6 @@ export class Hub extends DurableObject<Env> implements HubApi {
     return new Response(null, { status: 101, webSocket: client, headers })
   }
 
-  /** Only another hub's `stub.fetch` carries this header: the Worker forwards none from outside. */
-  #enterPeer(core: HubCore): Response {
-    return acceptBytes(
-      (socket) => core.mesh.enter(socket),
-      (cause) => this.#log.warn('peer.refused', { cause }),
-    )
-  }
-
   #enter(core: HubCore, request: Request): Response {
     const admission = Admission.parse(JSON.parse(request.headers.get(ADMISSION_HEADER) ?? 'null'))
     const { nodeId } = admission
@@ -167,21 +154,26 @@ export class Hub extends DurableObject<Env> implements HubApi {
   async #start(): Promise<HubCore> {
     const name = this.ctx.id.name
     if (name === undefined) throw new AppError('internal', 'A hub must be opened by its name.')
-    const { regions, hubSeats } = readConfig(this.env)
+    const config = readConfig(this.env)
+    const { regions, hubSeats } = config
     const found = findHub(regions, name)
+    // What it holds goes to the ledger of its jurisdiction, which only its region tells.
+    if (found === undefined)
+      throw new AppError('internal', `HUB_REGIONS names no region of hub ${name}; add it with *0.`)
+    const { jurisdiction } = found.region
+    const registry = () => openRegistry(this.env, homeOf(jurisdiction, config), config)
     return createHubCore({
       name,
       seats: hubSeats,
-      // A region that was made smaller sends the nodes of the hubs that it lost to the others.
-      isDraining: found === undefined,
+      isDraining: found.isDraining,
       storage: this.ctx.storage,
       domain: domainOf(Number(this.env.CHAIN_ID), this.env.SETTLEMENT_ADDRESS),
       manifests: MANIFESTS,
-      registers: this.#registers(),
+      registers: this.#registers(jurisdiction),
       receivers: {
         record: (tenant, group) =>
           openTenant(this.env, tenant, readConfig(this.env)).receipts.record(group),
-        accept: (group, later) => this.#accept(group, later),
+        accept: (group, later) => this.#accept(jurisdiction, group, later),
       },
       openTenant: (tenant) => openTenant(this.env, tenant, readConfig(this.env)),
       wake: (delayMs) => void this.ctx.storage.setAlarm(Date.now() + delayMs),
@@ -189,53 +181,23 @@ export class Hub extends DurableObject<Env> implements HubApi {
       random: Math.random,
       log: this.#log,
       // Only the first hub of a region measures nodes: the others stand wherever the platform puts them.
-      anchor: found?.shard === 0 ? (found.region.anchor ?? null) : null,
+      anchor: found.shard === 0 ? (found.region.anchor ?? null) : null,
       // Workers' clocks have whole milliseconds and stand still between I/O events.
       clockResolutionMs: 1,
-      // The others learn of nodes from summaries, and get echoes by a call: a gossip of all hubs would not scale.
-      peers: found?.shard === 0 ? this.#peers(name) : [],
       sendEcho: (hub, echo) => this.#sendEcho(name, { hub, echo }),
-      jurisdiction: this.#jurisdiction(),
-      publish: (summary) => {
-        const config = readConfig(this.env)
-        return openRegistry(this.env, homeOf(this.#jurisdiction(), config), config).publish(summary)
-      },
+      jurisdiction,
+      publish: (summary) => registry().publish(summary),
+      onDrained: () => registry().leave(name),
     })
   }
 
-  #registers(): KernelRegisters {
+  #registers(jurisdiction: Jurisdiction): KernelRegisters {
     const config = readConfig(this.env)
-    const homes = new Set(config.regions.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
-    const own = homeOf(this.#jurisdiction(), config)
+    const homes = new Set(config.regions.map((region) => homeOf(region.jurisdiction, config)))
+    const own = homeOf(jurisdiction, config)
     homes.delete(own)
     const open = (home: Jurisdiction) => openKernels(this.env, home, config)
     return { home: open(own), others: [...homes].map(open) }
-  }
-
-  #jurisdiction(): Jurisdiction {
-    const { regions } = readConfig(this.env)
-    return findHub(regions, this.ctx.id.name ?? '')?.region.jurisdiction ?? 'any'
-  }
-
-  #peers(own: string): PeerHub[] {
-    const config = readConfig(this.env)
-    return config.regions
-      .map((region) => hubName(region, 0))
-      .filter(({ name }) => name !== own)
-      .slice(0, LIMITS.hubPeers)
-      .map((hub) => {
-        const stub = () => openHub(this.env, hub, config)
-        return {
-          name: hub.name,
-          identify: () => stub().identify(own),
-          async connect(signal) {
-            const headers = { upgrade: 'websocket', [PEER_HEADER]: own }
-            const request = new Request(`http://${hub.name}/peer`, { headers, signal })
-            const { status, webSocket } = await stub().fetch(request)
-            return { status, webSocket: (webSocket ?? null) as SocketLike | null }
-          },
-        }
-      })
   }
 
   /** @throws {AppError} not_found for a hub that this deployment does not have */
@@ -246,9 +208,13 @@ export class Hub extends DurableObject<Env> implements HubApi {
     await openHub(this.env, hubName(found.region, found.shard), config).echoed(own, echo)
   }
 
-  async #accept(group: ReceiptGroup, later: readonly Bytes32[]): Promise<readonly Bytes32[]> {
+  async #accept(
+    jurisdiction: Jurisdiction,
+    group: ReceiptGroup,
+    later: readonly Bytes32[],
+  ): Promise<readonly Bytes32[]> {
     const config = readConfig(this.env)
-    const ledger = openLedger(this.env, homeOf(this.#jurisdiction(), config), config)
+    const ledger = openLedger(this.env, homeOf(jurisdiction, config), config)
     const outcomes = await ledger.accept(group, later)
     for (const { id, status, refusal } of outcomes) {
       if (status === 'refused')

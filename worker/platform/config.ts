@@ -49,7 +49,7 @@ declare const __SIMULATED_PLACES__: boolean
 export interface RegionConfig {
   readonly name: string
   readonly jurisdiction: Jurisdiction
-  /** Most hubs that it may have. */
+  /** Most hubs that it may have. Its other hubs drain; with 0 all do. */
   readonly shards: number
   /** The location of its first hub, which then measures round trips; null for a region without an anchor. */
   readonly anchor?: AnchorPlace | null
@@ -139,7 +139,7 @@ function parseRegions(text: string): RegionConfig[] {
     return {
       name,
       jurisdiction: z.enum(JURISDICTIONS).parse(jurisdiction),
-      shards: z.int().min(1).max(MOST_SHARDS).parse(Number(shards)),
+      shards: z.int().min(0).max(MOST_SHARDS).parse(Number(shards)),
       anchor:
         lat === undefined
           ? null

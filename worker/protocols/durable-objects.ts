@@ -20,8 +20,8 @@ import type { TenantApi } from './tenant.ts'
 
 export interface HubApi {
   fetch(request: Request): Promise<Response>
-  /** The hub's peer id and signing key. Other hubs ask for them, and call it to measure the distance. */
-  identify(by: string | null): Promise<{ readonly peerId: NodeId; readonly hubKey: PublicKey }>
+  /** The hub's peer id and signing key. The Worker also calls it to measure the distance. */
+  identify(): Promise<{ readonly peerId: NodeId; readonly hubKey: PublicKey }>
   attest(attestation: SignedAttestation): Promise<void>
   /** @returns whether there was an attestation of this node */
   unattest(nodeId: string): Promise<boolean>

@@ -118,9 +118,6 @@ export type Admission = z.infer<typeof Admission>
 /** Internal header that holds an {@link Admission} as JSON. The Worker strips it from every outside request. */
 export const ADMISSION_HEADER = 'x-littoral-internal-admission'
 
-/** Internal header on a WebSocket from another hub. */
-export const PEER_HEADER = 'x-littoral-internal-peer'
-
 /** A live node as the residency decision sees it. Only Worker and Hub exchange it. */
 export interface NodeStanding {
   readonly nodeId: NodeId

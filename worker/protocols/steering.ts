@@ -1,13 +1,10 @@
 /** Steers a job between hubs. Only a hub sets it: it is separate from the error, so no node's error can carry it. */
 import { z } from 'zod'
 import { AppError, factsOf, toAppError, toWireError, errorCode } from '#shared/base/errors.ts'
-import { LIMITS } from '#shared/base/limits.ts'
 
 export const Steering = z.strictObject({
   /** True if another hub may be asked: no node has had the job, and another hub may have what is missing here. */
   mayAskElsewhere: z.boolean(),
-  /** Hubs known to have a fitting node, to ask first. */
-  tryHubs: z.array(z.string().max(64)).max(LIMITS.hubPeers).readonly(),
   /** True if the hub has no nodes, and so cannot judge places. */
   hasNoNodes: z.boolean(),
   /** True if nodes are allowed to run the kernel but lack a feature that it requires. */
@@ -18,7 +15,6 @@ export type Steering = z.infer<typeof Steering>
 /** The job ends here. */
 const HERE: Steering = {
   mayAskElsewhere: false,
-  tryHubs: [],
   hasNoNodes: false,
   lacksFeatures: false,
 }

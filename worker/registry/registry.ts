@@ -13,6 +13,10 @@ export class Registry extends DurableObject<Env> implements RegistryApi {
     return this.#registry.publish(summary)
   }
 
+  async leave(hub: string) {
+    this.#registry.leave(hub)
+  }
+
   async hubs() {
     return this.#registry.hubs()
   }

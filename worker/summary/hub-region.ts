@@ -5,7 +5,7 @@ import type { Jurisdiction } from '#shared/law/policy.ts'
 export interface HubRegion {
   readonly name: string
   readonly jurisdiction: Jurisdiction
-  /** Most hubs that it may have. */
+  /** Most hubs that it may have. Its other hubs drain; with 0 all do. */
   readonly shards: number
   /** Where it stands, in degrees; null or absent if unknown. */
   readonly anchor?: Point | null
@@ -28,15 +28,27 @@ export function hubName(region: Pick<HubRegion, 'name' | 'jurisdiction'>, shard:
 
 const NAME = /^(.+)-(0|[1-9]\d{0,4})$/
 
-/** The region of a hub, and its shard; undefined for a hub that these regions do not have. */
+interface FoundHub<Region> {
+  readonly region: Region
+  readonly shard: number
+  /** The region was made smaller: the hub takes no nodes, and delivers what it still holds. */
+  readonly isDraining: boolean
+}
+
+/** The region of a hub by the hub's name; undefined for a hub of none of these regions. */
 export function findHub<Region extends HubRegion>(
   regions: readonly Region[],
   hub: string,
-): { readonly region: Region; readonly shard: number } | undefined {
+): FoundHub<Region> | undefined {
   const [, name, digits] = NAME.exec(hub) ?? []
   const region = regions.find((each) => each.name === name)
   const shard = Number(digits)
-  return region === undefined || shard >= region.shards ? undefined : { region, shard }
+  return region && { region, shard, isDraining: shard >= region.shards }
+}
+
+/** The first hub of each region that has one. */
+export function firstHubs(regions: readonly HubRegion[]): HubName[] {
+  return regions.filter(({ shards }) => shards > 0).map((region) => hubName(region, 0))
 }
 
 /**

@@ -94,7 +94,7 @@ export function createHubTable(
     }
     const shorten = (candidates: readonly Candidate[]) => ({ candidates, isFull: false })
     const unknown = regions.flatMap((region, at) =>
-      !canKeep(job.policy.storage, region.jurisdiction) || hasHub(at)
+      region.shards === 0 || !canKeep(job.policy.storage, region.jurisdiction) || hasHub(at)
         ? []
         : [{ ...hubName(region, 0), region: at }],
     )

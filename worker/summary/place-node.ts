@@ -6,7 +6,7 @@
  * out themselves: {@link surplusNodes}.
  */
 import { invariant } from '#shared/base/errors.ts'
-import { hubName, orderForNode, type HubName } from './hub-region.ts'
+import { firstHubs, hubName, orderForNode, type HubName } from './hub-region.ts'
 import { nodesOf } from './hub-summary.ts'
 import type { HubTable } from './hub-table.ts'
 
@@ -28,6 +28,9 @@ export interface JoiningNode {
 }
 
 interface Shard extends HubName {
+  /** By its summary. */
+  readonly nodes: number
+  /** The same, and those that this isolate has sent to it since. */
   readonly load: number
   readonly capacity: number
 }
@@ -35,7 +38,7 @@ interface Shard extends HubName {
 /**
  * Names the hub for a node, and others to try if that one refuses.
  * @param capacity most nodes of a hub that has no summary yet
- * @returns one hub at least
+ * @returns none only for a deployment whose hubs all drain
  */
 export function placeNode(
   table: HubTable,
@@ -59,18 +62,14 @@ export function placeNode(
     if (named.length === HUBS_NAMED) break
   }
   const [first] = named
-  if (first === undefined) return [anyHub(table, order[0] ?? 0)]
+  if (first === undefined) return anyHub(table, order)
   table.sendNode(first.name)
   return named.map(({ name, jurisdiction }) => ({ name, jurisdiction }))
 }
 
 /** For when all summaries say full: a hub knows better, and may seat a node that is vouched for. */
-function anyHub(table: HubTable, at: number): HubName {
-  const [known] = table.ofRegion(at)
-  if (known !== undefined) return { name: known.name, jurisdiction: known.jurisdiction }
-  const region = table.regions[at]
-  invariant(region !== undefined, 'A deployment has a region.')
-  return hubName(region, 0)
+function anyHub({ regions }: HubTable, order: readonly number[]): HubName[] {
+  return firstHubs(order.flatMap((at) => regions[at] ?? [])).slice(0, 1)
 }
 
 /** The region's open hubs that do not drain, and one more if they are nearly full. */
@@ -81,15 +80,17 @@ function shardsOf(table: HubTable, region: number, capacity: number): Shard[] {
     .map((hub) => ({
       name: hub.name,
       jurisdiction: hub.jurisdiction,
+      nodes: nodesOf(hub.summary),
       load: nodesOf(hub.summary) + table.sentNodes(hub.name),
       capacity: hub.summary.seats.all,
     }))
   const sum = (read: (shard: Shard) => number) => open.reduce((all, each) => all + read(each), 0)
-  if (sum(({ load }) => load) < OPEN_FROM * sum(({ capacity: most }) => most)) return open
+  // Only seated nodes open a hub: asking for admission costs a stranger nothing.
+  if (sum(({ nodes }) => nodes) < OPEN_FROM * sum(({ capacity: most }) => most)) return open
   const next = nextShard(table, region, new Set(known.map(({ name }) => name)))
   return next === undefined
     ? open
-    : [...open, { ...next, load: table.sentNodes(next.name), capacity }]
+    : [...open, { ...next, nodes: 0, load: table.sentNodes(next.name), capacity }]
 }
 
 function nextShard(

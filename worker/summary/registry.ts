@@ -1,9 +1,8 @@
 /**
  * The registry of one jurisdiction: the last summary of each hub, in memory only. Hubs write to it, and isolates of
  * the Worker read what has changed. After a restart it has no summaries until the hubs write again, within
- * {@link SUMMARY_EVERY_MS}; isolates keep what they know. It stores the names of all hubs, one row for each.
+ * {@link SUMMARY_EVERY_MS}; isolates keep what they know. It stores the names of the hubs, one row for each.
  */
-import type { NodeId } from '#shared/base/ids.ts'
 import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { nodesOf, type HubSummary } from './hub-summary.ts'
@@ -27,21 +26,18 @@ const DEPARTURES_KEPT = 500
 export interface RegistryApi {
   /** @param summary by `packSummary` @throws {AppError} invalid_request */
   publish(summary: Uint8Array): Promise<RegionNews>
+  /** A hub that drains has no nodes and holds no receipts any more: it need not be asked again. */
+  leave(hub: string): Promise<void>
   /** @param since where the last reading ended; null for everything */
   read(since: Reading | null): Promise<RegistryNews>
-  /** Names of all hubs that were ever open. A hub that is silent may still hold receipts. */
+  /** Names of all hubs that have published and not left. A hub that is silent may still hold receipts. */
   hubs(): Promise<string[]>
 }
 
 /** What a hub learns about its region when it publishes. */
 export interface RegionNews extends RegionView {
-  /** Where a node may go instead: the emptiest other hub of the region, if that has a seat. */
-  readonly next: NextHub | null
-}
-
-export interface NextHub {
-  readonly hub: string
-  readonly peerId: NodeId
+  /** Whether another hub of the region has a seat. */
+  readonly hasSeats: boolean
 }
 
 /** How far a reader has read. */
@@ -67,6 +63,7 @@ interface Entry {
 
 export interface Registry {
   publish(bytes: Uint8Array): RegionNews
+  leave(hub: string): void
   read(since: Reading | null): RegistryNews
   hubs(): string[]
 }
@@ -84,7 +81,7 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
   const entries = new Map<string, Entry>()
   const departures: { readonly hub: string; readonly at: number }[] = []
   let last = 0
-  const leave = (hub: string): void => {
+  const drop = (hub: string): void => {
     entries.delete(hub)
     last += 1
     departures.push({ hub, at: last })
@@ -93,7 +90,7 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
   const sweep = (): void => {
     for (const [hub, { heardAtMs }] of entries) {
       if (entries.size <= HUBS_KEPT && nowMs() - heardAtMs <= SUMMARY_MAX_AGE_MS) return
-      leave(hub)
+      drop(hub)
     }
   }
   return {
@@ -114,6 +111,10 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
         summary,
         all.filter((each) => regionName(each.hub) === regionName(hub)),
       )
+    },
+    leave(hub) {
+      storage.sql.exec('DELETE FROM hubs WHERE name = ?', hub)
+      if (entries.has(hub)) drop(hub)
     },
     hubs: () =>
       storage.sql
@@ -140,13 +141,10 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
 
 function newsFor(own: HubSummary, region: readonly HubSummary[]): RegionNews {
   const open = region.filter(({ isDraining }) => !isDraining)
-  const [next] = open
-    .filter(({ hub, seats }) => hub !== own.hub && seats.free > 0)
-    .toSorted((a, b) => nodesOf(a) - nodesOf(b))
   return {
     open: open.length,
     nodes: region.reduce((sum, hub) => sum + nodesOf(hub), 0),
-    next: next === undefined ? null : { hub: next.hub, peerId: next.peerId },
+    hasSeats: open.some(({ hub, seats }) => hub !== own.hub && seats.free > 0),
   }
 }
 

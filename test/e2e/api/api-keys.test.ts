@@ -92,7 +92,7 @@ describe('[A7] keys of a tenant', () => {
       const json = { nodeId, claim: 'DE' }
       const reply = await worker.call('POST', '/v1/nodes/admission', { json, ...options })
       const { token } = AdmissionReply.parse(reply.body)
-      return verifyAdmission(token, { secret: ADMISSION_SECRET, nowMs: Date.now() })
+      return verifyAdmission(token, { secret: ADMISSION_SECRET, nowMs: Date.now(), hub: 'hub-0' })
     }
     const known = { trust: 'verified', networks: ['clinics'] }
     expect(await admit({ key: vouching.key })).toMatchObject(known)

@@ -132,13 +132,19 @@ describe('[E4] a node that connects', () => {
     expect(hubs).toHaveLength(1)
     expect(decodeURIComponent(hubs[0] ?? '')).toContain(`/http-path/p2p/hub-0?token=${token}/p2p/`)
     expect(await upgrade(worker, `/p2p/hub-0?token=${token}`)).toBe(101)
-    expect(await upgrade(worker, `/p2p/hub-1?token=${token}`)).toBe(404)
+    expect(await upgrade(worker, `/p2p/hub-1?token=${token}`)).toBe(403)
+    expect(await upgrade(worker, `/p2p/other-0?token=${token}`)).toBe(404)
   })
 
   it('is refused without a valid token, whatever it claims', async () => {
     const worker = await start('production')
     const forged = { 'x-littoral-internal-admission': JSON.stringify({ nodeId, claim: 'DE' }) }
-    const node = { nodeId, claim: 'DE' as const, trust: 'verified' as const }
+    const node = {
+      nodeId,
+      claim: 'DE' as const,
+      trust: 'verified' as const,
+      hubs: { 'hub-0': nodeId },
+    }
     const sign = (secret: string, nowMs: number) =>
       signAdmission(node, { secret, nowMs, random: randomBytes })
     const { token: foreign } = await sign('another secret', Date.now())

@@ -122,6 +122,7 @@ describe('an admission that is used again and again', () => {
     expiresAtMs: Date.now() + 60_000,
     voucher: null,
     purpose: 'work',
+    hubs: {},
     observation: seenIn('DE'),
     transportRttMs: null,
   })

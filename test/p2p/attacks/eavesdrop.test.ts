@@ -4,7 +4,6 @@ import { WORK_PROTOCOL } from '#p2p/stream/frames.ts'
 import { createPeerNode, newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import { presenceTopic } from '#p2p/peers/presence.ts'
 import { silentLog } from '#shared/base/log.ts'
-import { HUBS_TOPIC } from '#worker/hub/mesh/notice.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import { until } from '#test/support/poll.ts'
 
@@ -25,8 +24,7 @@ describe('[P2] a node that subscribes to a topic', () => {
     const at = { nodeId: peerIdOf(identity), city: 'frankfurt', purpose: 'work' } as const
     await spy.dial(await hubs.address(wish, at))
     expect(spy.getConnections().length).toBe(1)
-    for (const topic of [HUBS_TOPIC, presenceTopic('hub-frankfurt')])
-      spy.services.pubsub.subscribe(topic)
+    spy.services.pubsub.subscribe(presenceTopic('hub-frankfurt'))
     await until('sent away', () => spy.getConnections().length === 0)
     const oneWayMs = { amsterdam: 0, frankfurt: 0 }
     const node = await hubs.join({ claim: 'NL', hub: 'amsterdam', oneWayMs })

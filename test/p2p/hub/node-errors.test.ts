@@ -25,14 +25,7 @@ const RULES = [
   'compute.allow',
 ]
 /** Every field name that has ever steered a job, or looks as if it could. */
-const STEERING = [
-  'mayAskElsewhere',
-  'tryHubs',
-  'hasNoNodes',
-  'lacksFeatures',
-  'isNodeError',
-  'invalidResult',
-]
+const STEERING = ['mayAskElsewhere', 'hasNoNodes', 'lacksFeatures', 'isNodeError', 'invalidResult']
 
 /** An error frame as our nodes write it, with facts that none of our code sets. */
 function drawError(random: Random): AppError {
@@ -42,10 +35,9 @@ function drawError(random: Random): AppError {
   if (random.chance(0.3)) meta.retryAfterSeconds = pick([0, 1e9, 'x\r\ny: z', -1])
   if (random.chance(0.3)) meta.errors = pick([[{ pointer: '/x', detail: 'y' }], 'no', [{}]])
   for (const name of STEERING)
-    if (random.chance(0.5)) meta[name] = pick([true, ['hub-b'], 'yes', { tryHubs: ['hub-b'] }])
+    if (random.chance(0.5)) meta[name] = pick([true, ['hub-b'], 'yes', { hasNoNodes: true }])
   meta.steering = {
     mayAskElsewhere: true,
-    tryHubs: ['hub-b'],
     hasNoNodes: true,
     lacksFeatures: true,
   }
@@ -54,7 +46,7 @@ function drawError(random: Random): AppError {
     'banned',
     'The node is gone.',
     'x'.repeat(9_000),
-    '{"tryHubs":["hub-b"]}',
+    '{"mayAskElsewhere":true}',
   ])
   return new AppError(pick(CODES), detail, { meta: meta as ErrorMeta })
 }
@@ -87,7 +79,6 @@ describe('the error with which a node ends a job', () => {
     await hub.join({ country: 'DE', run: () => Promise.reject(error) })
     const known: Steering = {
       mayAskElsewhere: false,
-      tryHubs: [],
       hasNoNodes: false,
       lacksFeatures: false,
     }

@@ -6,7 +6,6 @@ import { NodeId } from '#shared/base/ids.ts'
 import { countrySet, isSubset } from '#shared/law/region.ts'
 import { signAttestation } from '#shared/place/evidence.ts'
 import { createSigner, generateSigningKey } from '#shared/proof/signature.ts'
-import { steeringOf } from '#worker/protocols/steering.ts'
 import { startAnchoredHubs, type AnchoredHubs } from '#test/support/hub/anchored-hubs.ts'
 import type { City } from '#test/support/hub/evidence.ts'
 import { compiled } from '#test/support/hub/policies.ts'
@@ -127,31 +126,5 @@ describe('[PL6] a node', () => {
     await until('told', () => node.state().welcome?.place.trust === 'dedicated')
     expect(core.unattest(nodeId)).toBe(true)
     expect(shown('frankfurt', node)).toMatchObject({ evidence: 'observed', trust: 'public' })
-  })
-})
-
-describe('[PL7] a hub that cannot serve', () => {
-  const ask = async (policy: ReturnType<typeof compiled>) =>
-    hubs?.ask('frankfurt', policy, new Uint8Array(4))
-
-  it('names the hubs that have an allowed node, and no others', async () => {
-    hubs = await startAnchoredHubs(['frankfurt', 'amsterdam', 'warsaw'])
-    const dutch = await hubs.join({ claim: 'NL', hub: 'amsterdam', oneWayMs: { amsterdam: 5 } })
-    await hubs.join({ claim: 'PL', hub: 'warsaw', oneWayMs: { warsaw: 5 } })
-    const only = (country: string) =>
-      compiled({ compute: { allow: [country], deny: [] }, dataClass: 'public' })
-    const named = () =>
-      ask(only('NL')).then(
-        () => ['answered'],
-        (error: unknown) => steeringOf(error).tryHubs,
-      )
-    await until('heard of', async () => (await named()).length > 0)
-    expect(await named()).toEqual(['hub-amsterdam'])
-    const french = await ask(only('FR')).catch((error: unknown) => steeringOf(error))
-    expect(french).toMatchObject({ mayAskElsewhere: true, tryHubs: [] })
-
-    // A node that left is no longer listed.
-    await dutch.stop()
-    await until('forgotten', async () => (await named()).length === 0)
   })
 })

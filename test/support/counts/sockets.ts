@@ -30,6 +30,7 @@ export async function listen(tally: Tally, hub: HubObject) {
       nonce: crypto.randomUUID(),
       expiresAtMs: Date.now() + 60_000,
       purpose: 'work',
+      hubs: {},
       observation: seenIn('DE'),
       transportRttMs: null,
     }

@@ -15,7 +15,7 @@ const HARNESS = /node_modules\/(?:vitest|@vitest|vite|ws)\/|test\/support\/count
 const OWN = /support\/counts\/(?:spies|held-timers)\.ts/
 /** These have timers by the second, however many jobs there are. */
 const BY_SECOND =
-  /node_modules\/@libp2p\/gossipsub\/|p2p\/stream\/timer-wheel|hub\/(?:receipts\/delivery|mesh\/publisher)\.ts$/
+  /node_modules\/@libp2p\/gossipsub\/|p2p\/stream\/timer-wheel|hub\/(?:receipts\/delivery|network\/publisher)\.ts$/
 /** Passes on what others ask for. */
 const BETWEEN =
   /^(?:p2p\/stream\/clock|shared\/(?:base|proof)\/(?:signature|native-crypto|memoize))\.ts$/

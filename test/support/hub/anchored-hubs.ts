@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr'
-import { WebSocket, WebSocketServer } from 'ws'
+import { WebSocketServer } from 'ws'
 import { NodeCore } from '#node-core/node-core.ts'
 import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
@@ -14,14 +14,12 @@ import { NodeId } from '#shared/base/ids.ts'
 import { silentLog, type Log } from '#shared/base/log.ts'
 import { createSigner, generateSigningKey } from '#shared/proof/signature.ts'
 import { createHubCore, type HubCore, type HubCoreDeps } from '#worker/hub/core.ts'
-import type { PeerHub } from '#worker/hub/mesh/mesh.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { Admission, DispatchResult } from '#worker/protocols/hub.ts'
 import { createKernelRegister } from '#worker/kernels/register.ts'
 import { startDelayProxy } from '#test/support/transport/delay-proxy.ts'
 import { CITIES, seenIn, type City } from './evidence.ts'
 import { DOMAIN, INVERT, kernelRequest } from './hub.ts'
-import { until } from '#test/support/poll.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
 
 export interface NodeWish {
@@ -77,7 +75,7 @@ export async function startAnchoredHubs(
   const hubs = new Map<City, RunningHub>()
   const closers: (() => unknown)[] = []
   for (const city of cities)
-    hubs.set(city, await startHub(city, { cities, hubs, closers, echoEveryMs, openTenant, log }))
+    hubs.set(city, await startHub(city, { hubs, closers, echoEveryMs, openTenant, log }))
   const hubOf = (city: City): RunningHub => {
     const hub = hubs.get(city)
     if (hub === undefined) throw new Error(`there is no hub in ${city}`)
@@ -98,6 +96,8 @@ export async function startAnchoredHubs(
       nonce: crypto.randomUUID(),
       expiresAtMs: Date.now() + 60_000,
       purpose,
+      hubs: {},
+      hub: `hub-${wish.hub}`,
       observation: wish.observation ?? seenIn(wish.claim),
       transportRttMs: purpose === 'work' ? (wish.transportRttMs ?? null) : null,
     }
@@ -148,7 +148,6 @@ export async function startAnchoredHubs(
 }
 
 interface HubParts {
-  readonly cities: readonly City[]
   readonly hubs: ReadonlyMap<City, RunningHub>
   readonly closers: (() => unknown)[]
   readonly echoEveryMs: number
@@ -190,19 +189,19 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
     clockResolutionMs: 0.01,
     echoEveryMs: parts.echoEveryMs,
     jurisdiction: 'any',
-    publish: () => Promise.resolve({ open: 1, nodes: 0, next: null }),
-    peers: parts.cities
-      .filter((other) => other !== city)
-      .map((other) => peerOf(other, { own: name, hubs: parts.hubs })),
+    publish: () => Promise.resolve({ open: 1, nodes: 0, hasSeats: false }),
+    async sendEcho(to, echo) {
+      for (const { city: other, core: hub } of parts.hubs.values())
+        if (`hub-${other}` === to) await hub.echoed(name, echo)
+    },
   })
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
   server.on('connection', (socket, { url = '' }) => {
     const wire = socket as unknown as SocketLike
     wire.binaryType = 'arraybuffer'
-    const entered = url.startsWith(ADMISSION_PATH)
-      ? core.gate.enter(wire, JSON.parse(decodeURIComponent(url.slice(ADMISSION_PATH.length))))
-      : core.mesh.enter(wire)
-    entered.catch(() => socket.terminate())
+    core.gate
+      .enter(wire, JSON.parse(decodeURIComponent(url.slice(ADMISSION_PATH.length))))
+      .catch(() => socket.terminate())
   })
   await once(server, 'listening')
   parts.closers.push(async () => {
@@ -212,26 +211,4 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
     storage.close()
   })
   return { city, core, port: (server.address() as AddressInfo).port }
-}
-
-/** Another hub of the process. Like a Durable Object's, a call waits until the hub has started. */
-function peerOf(
-  city: City,
-  { own, hubs }: { readonly own: string; readonly hubs: ReadonlyMap<City, RunningHub> },
-): PeerHub {
-  const found = async (): Promise<RunningHub> => {
-    await until(`hub-${city} has started`, () => hubs.has(city))
-    const hub = hubs.get(city)
-    if (hub === undefined) throw new Error(`there is no hub-${city}`)
-    return hub
-  }
-  return {
-    name: `hub-${city}`,
-    identify: async () => (await found()).core.identify(own),
-    async connect() {
-      const socket = new WebSocket(`ws://127.0.0.1:${(await found()).port}/peer`)
-      await once(socket, 'open')
-      return { status: 101, webSocket: socket as unknown as SocketLike }
-    },
-  }
 }

@@ -27,7 +27,6 @@ const outcome = kernelOutcome([{ binding: 0, sizeBytes: 4 }])
 
 /** A hub that answers with reversed bytes, needs to load the model, refuses with a code, breaks, or hangs. */
 type Behaviour =
-  | { readonly tryHubs: readonly string[] }
   | { readonly hasNoNodes: true }
   | { readonly lacksFeatures: true }
   | 'answers'
@@ -186,21 +185,6 @@ describe('dispatching', () => {
       const { asked, result } = await run({ near: refusal, far: 'answers' })
       expect({ asked, result }).toEqual({ asked: ['near', 'far'], result: '4,3,2,1' })
     }
-  })
-
-  it('[PL7] asks hubs that a refusal names first, and never a hub that may not keep the records', async () => {
-    const named = { tryHubs: ['c-0'] }
-    expect(await asking({ a: named, b: 'answers', c: 'answers' })).toEqual({
-      asked: ['a', 'c'],
-      result: '4,3,2,1',
-    })
-    expect(await asking({ a: named, b: 'answers', c: 'no_capacity' })).toEqual({
-      asked: ['a', 'c', 'b'],
-      result: '4,3,2,1',
-    })
-    const elsewhere = { tryHubs: ['us-0', 'nobody-0'] }
-    const asked = await asking({ 'eu-1': elsewhere, us: 'answers' }, { storage: 'eu' })
-    expect(asked).toEqual({ asked: ['eu-1'], result: 'no_capacity' })
   })
 
   it('says no_capacity when any hub had an allowed node, otherwise residency_unsatisfiable', async () => {

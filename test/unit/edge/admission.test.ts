@@ -18,12 +18,12 @@ beforeAll(async () => {
 
 const sign = (by = secret) =>
   signAdmission(
-    { nodeId, claim: 'DE', trust: 'public' },
+    { nodeId, claim: 'DE', trust: 'public', hubs: { 'eu-0': nodeId, 'eu-3': nodeId } },
     { secret: by, nowMs, random: randomBytes },
   )
 
-const codeOf = (token: string, atMs = nowMs) =>
-  verifyAdmission(token, { secret, nowMs: atMs }).then(
+const codeOf = (token: string, atMs = nowMs, hub = 'eu-0') =>
+  verifyAdmission(token, { secret, nowMs: atMs, hub }).then(
     () => 'admitted',
     (error: unknown) => toAppError(error).code,
   )
@@ -31,7 +31,7 @@ const codeOf = (token: string, atMs = nowMs) =>
 describe('[E4] an admission token', () => {
   it('says who was admitted, with which claim and trust', async () => {
     const { token, expiresAtMs } = await sign()
-    const claims = await verifyAdmission(token, { secret, nowMs })
+    const claims = await verifyAdmission(token, { secret, nowMs, hub: 'eu-0' })
     expect(claims).toMatchObject({ nodeId, claim: 'DE', trust: 'public', expiresAtMs })
   })
 
@@ -39,6 +39,13 @@ describe('[E4] an admission token', () => {
     const { token } = await sign()
     expect(await codeOf(token, nowMs + ADMISSION_TTL_MS)).toBe('admitted')
     expect(await codeOf(token, nowMs + ADMISSION_TTL_MS + 1)).toBe('forbidden')
+  })
+
+  it('is for the hubs that it names, and for no other', async () => {
+    const { token } = await sign()
+    expect(await codeOf(token, nowMs, 'eu-3')).toBe('admitted')
+    for (const hub of ['eu-1', 'eu-30', 'toString', ''])
+      expect(await codeOf(token, nowMs, hub)).toBe('forbidden')
   })
 
   it('of another deployment is refused', async () => {

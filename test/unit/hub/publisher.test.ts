@@ -1,12 +1,12 @@
 /** A hub publishes when something has changed, seldom otherwise, and never for a single job. */
 import { describe, expect, it } from 'vitest'
 import { silentLog } from '#shared/base/log.ts'
-import { createPublisher, PUBLISH_CHECK_MS } from '#worker/hub/mesh/publisher.ts'
+import { createPublisher, PUBLISH_CHECK_MS } from '#worker/hub/network/publisher.ts'
 import type { HubSummary } from '#worker/summary/hub-summary.ts'
 import { SUMMARY_EVERY_MS } from '#worker/summary/registry.ts'
 import { nodeIn, summaryOf } from '#test/support/summary/summaries.ts'
 
-const NEWS = { open: 1, nodes: 0, next: null }
+const NEWS = { open: 1, nodes: 0, hasSeats: false }
 
 function open() {
   let nowMs = 0

@@ -156,6 +156,16 @@ describe('many hubs', () => {
     }
   })
 
+  it('are not opened by admissions that nobody uses', () => {
+    const table = createHubTable(REGIONS, canKeep)
+    table.apply([summaryOf({ hub: 'eu-west-0', jurisdiction: 'eu', nodes: [nodeIn('DE')] })])
+    const named = Array.from({ length: 2_000 }, () =>
+      placeNode(table, { country: countryBit('DE') }, { random: () => 0.5, capacity: 500 }),
+    )
+    const own = named.flat().filter(({ name }) => name.startsWith('eu-west-'))
+    expect(new Set(own.map(({ name }) => name))).toEqual(new Set(['eu-west-0']))
+  })
+
   it('lose all nodes of a hub that drains to the others of its region', () => {
     const hubs = joinAll({
       isolates: 5,

@@ -71,16 +71,16 @@ describe('the registry', () => {
     expect({ isWhole: late.isWhole, hubs: hubs(late) }).toEqual({ isWhole: true, hubs: ['a-1'] })
   })
 
-  it('tells a hub its region’s nodes, and the emptiest other hub that takes nodes', () => {
+  it('tells a hub its region’s nodes, and whether another hub takes nodes', () => {
     const { publish } = open()
     publish('a-0', 5)
     publish('a-1', 3)
     publish('a-2', 1, { isDraining: true })
     publish('a-3', 0, { capacity: 0 })
     publish('b-0')
-    expect(publish('a-0', 5)).toMatchObject({ open: 3, nodes: 9, next: { hub: 'a-1' } })
-    expect(publish('a-1', 3)).toMatchObject({ next: { hub: 'a-0' } })
-    expect(publish('b-0')).toMatchObject({ open: 1, nodes: 0, next: null })
+    expect(publish('a-0', 5)).toMatchObject({ open: 3, nodes: 9, hasSeats: true })
+    expect(publish('c-0', 3)).toMatchObject({ hasSeats: false })
+    expect(publish('b-0')).toMatchObject({ open: 1, nodes: 0, hasSeats: false })
   })
 
   it('refuses bytes that are no summary', () => {

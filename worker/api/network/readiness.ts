@@ -5,6 +5,7 @@ import type { AppContext } from '#worker/gate/context.ts'
 import { homeOf, openLedger } from '#worker/protocols/durable-objects.ts'
 import type { LedgerHealth } from '#worker/protocols/ledger.ts'
 import { countWorking, liveHubs, type LiveHub } from '#worker/dispatch/live-models.ts'
+import { firstHubs } from '#worker/summary/hub-region.ts'
 
 export interface Part {
   readonly ready: boolean
@@ -68,7 +69,9 @@ function nodesPart(hubs: readonly LiveHub[]): Part {
 function hubsPart(live: readonly LiveHub[], config: Config): Part {
   const answering = new Set(live.map(({ name }) => name))
   const isSilent = (region: string) => ![...answering].some((hub) => hub.startsWith(`${region}-`))
-  const silent = config.regions.filter(({ name }) => isSilent(name)).map(({ name }) => `${name}-0`)
+  const silent = firstHubs(config.regions.filter(({ name }) => isSilent(name))).map(
+    ({ name }) => name,
+  )
   const detail =
     silent.length === 0 ? `${answering.size} answer` : `No answer from ${silent.join(', ')}.`
   return { ready: answering.size > 0, detail }

@@ -10,6 +10,7 @@ import {
   signAdmission,
   verifyAdmission,
   type AdmissionClaims,
+  type AdmissionGrant,
 } from '#worker/edge/admission.ts'
 import type { AppContext, AppEnv } from '#worker/gate/context.ts'
 import { openHub, type HubApi } from '#worker/protocols/durable-objects.ts'
@@ -23,7 +24,7 @@ import { observeNode, type NodeSighting } from '#worker/edge/place.ts'
 import { hasScope } from '#worker/protocols/key-grant.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { countryBit } from '#shared/law/region.ts'
-import { hubName, type HubName } from '#worker/summary/hub-region.ts'
+import { firstHubs, type HubName } from '#worker/summary/hub-region.ts'
 import type { HubTable } from '#worker/summary/hub-table.ts'
 import { placeNode } from '#worker/summary/place-node.ts'
 import { deploymentOf, everyHub, hubNamed, hubsToday } from '#worker/dispatch/hubs.ts'
@@ -42,8 +43,6 @@ async function admit(c: AppContext): Promise<Response> {
   const backing = vouched(c)
   const secret = deploymentSecret(c, 'admits no nodes')
   const deps = { secret, nowMs: isolate.nowMs(), random: isolate.random }
-  const grant = await signAdmission({ ...node, ...backing }, deps)
-  const measuring = await signAdmission({ ...node, ...backing, purpose: 'measure' }, deps)
   const { observation } = await observeNode(c.req.raw, config)
   const place = concludeEvidence(
     { ...node, hub: '', observation, echoes: [], attestation: null },
@@ -58,17 +57,20 @@ async function admit(c: AppContext): Promise<Response> {
     own === undefined
       ? placeNode(table, { country: countryBit(node.claim), order: deployment.order }, options)
       : [own]
-  const anchors = config.regions
-    .filter(({ anchor }) => anchor != null)
-    .slice(0, LIMITS.hubPeers)
-    .map((region) => hubName(region, 0))
-  const addresses = await addressesOf(c, named, { table, token: grant.token })
-  if (addresses.length === 0) throw new AppError('no_capacity', 'No hub answers.')
+  const measuring = config.regions.filter(({ anchor }) => anchor != null)
+  const anchors = firstHubs(measuring).slice(0, LIMITS.anchors)
+  const hubs = await identify(c, named, table)
+  if (Object.keys(hubs).length === 0) throw new AppError('no_capacity', 'No hub answers.')
+  // An anchor calls the hub that the token names as the node's own, so it is named only if it is open.
+  const admitted = { ...node, ...backing, hub: own?.name }
+  const grant = await signAdmission({ ...admitted, hubs }, deps)
   return c.json({
     ...grant,
-    hubs: addresses,
+    hubs: addressesOf(c, hubs, grant.token),
     /** Hubs that measure the node's distance; the node skips the one that serves it. */
-    anchors: await addressesOf(c, anchors, { table, token: measuring.token }),
+    anchors: await measuringAddresses(c, await identify(c, anchors, table), {
+      sign: (anchor) => signAdmission({ ...admitted, hubs: anchor, purpose: 'measure' }, deps),
+    }),
     /** The place of this connection; the hub judges the WebSocket's place again. */
     place: {
       country: node.claim,
@@ -80,25 +82,43 @@ async function admit(c: AppContext): Promise<Response> {
   })
 }
 
-/** Addresses of the hubs with the token. Hubs without a summary are asked for their peer id; silent ones are left out. */
-async function addressesOf(
-  c: AppContext,
-  hubs: readonly HubName[],
-  { table, token }: { readonly table: HubTable; readonly token: string },
-): Promise<string[]> {
+/** Hubs with their peer ids, in this order. Those without a summary are asked; silent ones are left out. */
+async function identify(c: AppContext, hubs: readonly HubName[], table: HubTable): Promise<Peers> {
   const { config, log } = c.var
   const found = await Promise.allSettled(
     hubs.map(async (hub) => {
-      const { peerId } =
-        table.get(hub.name)?.summary ?? (await openHub(c.env, hub, config).identify(null))
-      return hubAddress(c.req.raw, config, { hub: hub.name, peerId, token })
+      const known = table.get(hub.name)?.summary
+      return known?.peerId ?? (await openHub(c.env, hub, config).identify()).peerId
     }),
   )
-  return found.flatMap((answer, at) => {
-    if (answer.status === 'fulfilled') return [answer.value]
-    log.error('hub.failed', { hub: hubs[at]?.name, cause: String(answer.reason) })
-    return []
+  const peers: Record<string, NodeId> = {}
+  for (const [at, { name }] of hubs.entries()) {
+    const answer = found[at]
+    if (answer?.status === 'fulfilled') peers[name] = answer.value
+    else log.error('hub.failed', { hub: name, cause: String(answer?.reason) })
+  }
+  return peers
+}
+
+type Peers = AdmissionClaims['hubs']
+
+function addressesOf(c: AppContext, hubs: Peers, token: string): string[] {
+  return Object.entries(hubs).map(([hub, peerId]) =>
+    hubAddress(c.req.raw, c.var.config, { hub, peerId, token }),
+  )
+}
+
+/** Each anchor gets a token of its own, so that a token stays short. */
+async function measuringAddresses(
+  c: AppContext,
+  anchors: Peers,
+  { sign }: { readonly sign: (anchor: Peers) => Promise<AdmissionGrant> },
+): Promise<string[]> {
+  const addresses = Object.entries(anchors).map(async ([hub, peerId]) => {
+    const anchor = { [hub]: peerId }
+    return addressesOf(c, anchor, (await sign(anchor)).token)
   })
+  return (await Promise.all(addresses)).flat()
 }
 
 /** Only a key with scope `node` vouches. The node then belongs to the key's consortia. */
@@ -124,7 +144,7 @@ async function forward(c: AppContext): Promise<Response> {
   if (hub === undefined) throw new AppError('not_found', 'There is no such hub.')
   const secret = deploymentSecret(c, 'admits no nodes')
   const token = c.req.query('token') ?? ''
-  const claims = await verifyAdmission(token, { secret, nowMs: isolate.nowMs() })
+  const claims = await verifyAdmission(token, { secret, nowMs: isolate.nowMs(), hub: hub.name })
   const stub = openHub(c.env, hub, config)
   const sighting = await observeNode(c.req.raw, config)
   // Judged by this connection: the token may have been requested from elsewhere.
@@ -154,7 +174,7 @@ async function transportToHub(
 ): Promise<number | null> {
   if (transportRttMs === null) return null
   const startedMs = performance.now()
-  await hub.identify(null)
+  await hub.identify()
   return transportRttMs + Math.ceil(performance.now() - startedMs)
 }
 

@@ -12,7 +12,6 @@ import { Capacity } from '#worker/hub/choice/capacity.ts'
 import { createFairShare } from '#worker/hub/choice/fair-share.ts'
 import { createHedgeBudget } from '#worker/hub/choice/hedge-budget.ts'
 import { createModelLoads } from '#worker/hub/loads/model-loads.ts'
-import type { Neighbours } from '#worker/hub/mesh/neighbours.ts'
 import { createSummary, type Summary } from '#worker/metrics/summary.ts'
 import {
   answerBytes,
@@ -42,8 +41,6 @@ export interface DispatcherDeps extends AttemptDeps {
   readonly patience?: Patience
   /** @default a timer wheel of its own */
   readonly clock?: Clock
-  /** Nodes of the other hubs, if there are any. */
-  readonly neighbours?: Pick<Neighbours, 'hubsFor'>
 }
 
 interface Caller {
@@ -163,7 +160,7 @@ export class Dispatcher {
       return result
     } catch (error) {
       if (job !== undefined) this.capacity.passOn(job.cancellation)
-      const refusal = this.#steered(error, request, job === undefined || job.tried.size === 0)
+      const refusal = steered(error, job === undefined || job.tried.size === 0)
       this.#count(refusal.code)
       throw refusal
     } finally {
@@ -206,17 +203,16 @@ export class Dispatcher {
     }
     return { cancellation: time.cancellation, release }
   }
+}
 
-  /**
-   * Says whether another hub may be asked, and which have an allowed node. A job that a node has had goes to no other
-   * hub: that node's receipt may still come, and two ledgers would pay. The request that goes on therefore has no node's message.
-   */
-  #steered(cause: unknown, request: DispatchRequest, isUntried: boolean): HubRefusal {
-    const error = toAppError(cause)
-    // An untried job is lost when its last node left while it waited.
-    const isMissing = isWantOfNode(error) || error.code === 'node_lost'
-    const mayAskElsewhere = isUntried && (isMissing || error instanceof BannedKernel)
-    const tryHubs = mayAskElsewhere ? (this.#deps.neighbours?.hubsFor(request) ?? []) : []
-    return new HubRefusal(error, { ...steeringOf(error), mayAskElsewhere, tryHubs })
-  }
+/**
+ * Says whether another hub may be asked. A job that a node has had goes to no other hub: that node's receipt may still
+ * come, and two ledgers would pay. The request that goes on therefore has no node's message.
+ */
+function steered(cause: unknown, isUntried: boolean): HubRefusal {
+  const error = toAppError(cause)
+  // An untried job is lost when its last node left while it waited.
+  const isMissing = isWantOfNode(error) || error.code === 'node_lost'
+  const mayAskElsewhere = isUntried && (isMissing || error instanceof BannedKernel)
+  return new HubRefusal(error, { ...steeringOf(error), mayAskElsewhere })
 }

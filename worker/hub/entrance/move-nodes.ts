@@ -20,7 +20,7 @@ export function moveNodes(
   { directory, isDraining, now, log }: MoveNodesDeps,
   region: RegionNews,
 ): number {
-  if (region.next === null) return 0
+  if (!region.hasSeats) return 0
   const count = surplusNodes({ nodes: directory.size, isDraining }, region)
   if (count === 0) return 0
   // A session may have its state on a node that worked a moment ago.
@@ -35,6 +35,6 @@ export function moveNodes(
     directory.remove(member)
     member.link.close().catch(() => {})
   }
-  if (leaving.length > 0) log.info('nodes.moved', { count: leaving.length, to: region.next.hub })
+  if (leaving.length > 0) log.info('nodes.moved', { count: leaving.length })
   return leaving.length
 }

@@ -1,5 +1,5 @@
 /** Turns a node's socket into a visitor with limits of its own: a member of the hub, or a guest to be measured. */
-import type { Connection, Libp2p } from '@libp2p/interface'
+import type { Libp2p } from '@libp2p/interface'
 import type { DurableObjectTransport } from '#p2p/transports/durable-object.ts'
 import type { SocketLike } from '#p2p/transports/socket-connection.ts'
 import { createBudget, withinBudget } from '#p2p/stream/peer-budget.ts'
@@ -25,11 +25,9 @@ export interface NodeGateDeps extends Omit<WelcomeDeps, 'seating' | 'evidence'> 
     /** A node of another hub was measured here. `hub` is the one that it names as its own. */
     readonly onMeasured: (echo: SignedEcho, hub: string | undefined) => void
   }
-  /** Tells whether a connection is from another hub, not from a node. */
-  readonly isPeer?: (connection: Connection) => boolean
   readonly log: Log
   /** @default a hub that never drains, with all seats, which knows no other */
-  readonly seats?: Pick<SeatingDeps, 'isDraining' | 'seats' | 'next'>
+  readonly seats?: Pick<SeatingDeps, 'isDraining' | 'seats' | 'hasSeatsElsewhere'>
 }
 
 export interface NodeGate {
@@ -37,6 +35,7 @@ export interface NodeGate {
   enter(socket: SocketLike, admission: Admission): Promise<void>
 }
 
+const ALONE = { isDraining: false, seats: LIMITS.hubNodes, hasSeatsElsewhere: () => false }
 /** Bytes that a peer may send besides its work, at once and per second: handshakes, gossip, presence. */
 const PEER_BYTES = 512 * 1024
 const PEER_BYTES_PER_SECOND = 32 * 1024
@@ -49,13 +48,12 @@ const DETAIL_CHARS = 256
 export function createNodeGate(deps: NodeGateDeps): NodeGate {
   const { libp2p, transport, directory, evidence, clock } = deps
   const entrance = createEntrance(evidence.now)
-  const { seats = { isDraining: false, seats: LIMITS.hubNodes, next: () => null }, log: hubLog } =
-    deps
-  const seating = createSeating({ directory, now: evidence.now, log: hubLog, ...seats })
+  const { seats = ALONE, log: hubLog } = deps
+  const { hub } = deps.greeting
+  const seating = createSeating({ hub, directory, now: evidence.now, log: hubLog, ...seats })
   const welcomeDeps = { ...deps, seating }
   libp2p.addEventListener('connection:open', ({ detail: connection }) => {
-    if (entrance.opened(connection)) return
-    if (deps.isPeer?.(connection) !== true) void connection.close()
+    if (!entrance.opened(connection)) void connection.close()
   })
   const receive = async (visitor: Visitor): Promise<void> => {
     const { connection, admission, log } = visitor
