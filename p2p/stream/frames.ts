@@ -57,6 +57,10 @@ export interface Frame {
 }
 
 const EMPTY = new Uint8Array(0)
+const UTF8 = {
+  encoder: new TextEncoder(),
+  decoder: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }),
+}
 
 /** Longest part of a fault that quotes the peer. */
 const FAULT_CHARS = 256
@@ -66,7 +70,7 @@ export function bareFrame(kind: 'end', job: number): Frame {
 }
 
 export function jsonFrame(kind: FrameKind, job: number, value: unknown): Frame {
-  return { kind, job, body: new TextEncoder().encode(JSON.stringify(value)) }
+  return { kind, job, body: UTF8.encoder.encode(JSON.stringify(value)) }
 }
 
 export function bytesFrame(kind: 'echo' | 'echoed', body: Uint8Array): Frame {
@@ -84,13 +88,14 @@ export function readNumber(frame: Frame): number {
   return viewOf(frame.body).getUint32(0)
 }
 
+/** The part of a zod schema that is used here. */
+export type Schema<T> = Pick<z.ZodType<T>, 'safeParse'>
+
 /** @throws {AppError} invalid_request when the body is not JSON or does not fit the schema */
-export function readJson<T>(schema: z.ZodType<T>, frame: Frame): T {
+export function readJson<T>(schema: Schema<T>, frame: Frame): T {
   let value: unknown
   try {
-    value = JSON.parse(
-      new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(frame.body),
-    )
+    value = JSON.parse(UTF8.decoder.decode(frame.body))
   } catch (cause) {
     throw new AppError('invalid_request', `The ${frame.kind} frame is not JSON.`, { cause })
   }
