@@ -10,12 +10,7 @@ import { cancellationOf } from '#p2p/stream/cancellation.ts'
 import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, readNumber, type Frame } from '#p2p/stream/frames.ts'
-import {
-  Cancel,
-  POLICIES_KEPT,
-  type CancelReason,
-  type JobOffer,
-} from '#p2p/stream/messages.ts'
+import { Cancel, POLICIES_KEPT, type CancelReason, type JobOffer } from '#p2p/stream/messages.ts'
 import { sendData } from '#p2p/stream/send-data.ts'
 import { errorFrame } from '#p2p/stream/wire-error.ts'
 import { SentOffer } from './sent-offer.ts'

@@ -2,7 +2,7 @@
  * An offer as it comes over the wire. Nearly all offers have one of a few forms, which are looked for by hand: a pass of
  * the schema costs several times as much as the rest of reading an offer. The schema decides about all other values.
  */
-import { z } from 'zod'
+import type { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
 import { DATATYPE_BYTES } from '#shared/job/job.ts'
 import {
