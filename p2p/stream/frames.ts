@@ -1,7 +1,7 @@
 /** The work stream's codec: `u32 body length u8 kind u32 job number body`, big-endian. Pure. */
-import type { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { KIB } from '#shared/base/limits.ts'
+import type { Schema } from '#shared/base/quick-check.ts'
 
 /** Payload of one data frame. */
 export const FRAME_BYTES = 256 * KIB
@@ -57,20 +57,19 @@ export interface Frame {
 }
 
 const EMPTY = new Uint8Array(0)
-const UTF8 = {
-  encoder: new TextEncoder(),
-  decoder: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }),
-}
 
 /** Longest part of a fault that quotes the peer. */
 const FAULT_CHARS = 256
+
+const ENCODER = new TextEncoder()
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function bareFrame(kind: 'end', job: number): Frame {
   return { kind, job, body: EMPTY }
 }
 
 export function jsonFrame(kind: FrameKind, job: number, value: unknown): Frame {
-  return { kind, job, body: UTF8.encoder.encode(JSON.stringify(value)) }
+  return { kind, job, body: ENCODER.encode(JSON.stringify(value)) }
 }
 
 export function bytesFrame(kind: 'echo' | 'echoed', body: Uint8Array): Frame {
@@ -88,14 +87,11 @@ export function readNumber(frame: Frame): number {
   return viewOf(frame.body).getUint32(0)
 }
 
-/** The part of a zod schema that is used here. */
-export type Schema<T> = Pick<z.ZodType<T>, 'safeParse'>
-
 /** @throws {AppError} invalid_request when the body is not JSON or does not fit the schema */
 export function readJson<T>(schema: Schema<T>, frame: Frame): T {
   let value: unknown
   try {
-    value = JSON.parse(UTF8.decoder.decode(frame.body))
+    value = JSON.parse(DECODER.decode(frame.body))
   } catch (cause) {
     throw new AppError('invalid_request', `The ${frame.kind} frame is not JSON.`, { cause })
   }

@@ -1,9 +1,19 @@
-/**
- * An offer as it comes over the wire. Nearly all offers have one of a few forms, which are looked for by hand: a pass of
- * the schema costs several times as much as the rest of reading an offer. The schema decides about all other values.
- */
+/** An offer as it comes over the wire, and the few forms that nearly all offers have. */
 import type { z } from 'zod'
 import { LIMITS } from '#shared/base/limits.ts'
+import {
+  flag,
+  list,
+  matches,
+  members,
+  oneOf,
+  orNull,
+  quickly,
+  text,
+  whole,
+  word,
+  type Test,
+} from '#shared/base/quick-check.ts'
 import { DATATYPE_BYTES } from '#shared/job/job.ts'
 import {
   CompiledPolicy,
@@ -11,72 +21,12 @@ import {
   EVIDENCE_SOURCES,
   NODE_TRUSTS,
 } from '#shared/law/policy.ts'
-import type { Schema } from '#p2p/stream/frames.ts'
 import { JobOffer } from '#p2p/stream/messages.ts'
 
 /** Null for a policy that the hub sent before on this stream, among the newest that both remember. */
 export const SentOfferSchema = JobOffer.extend({ policy: CompiledPolicy.nullable() })
 export type SentOffer = z.infer<typeof SentOfferSchema>
 
-/** Accepts what the schema accepts, and nothing else. */
-export const SentOffer: Schema<SentOffer> = {
-  safeParse: (value, params) =>
-    isUsualOffer(value)
-      ? { success: true, data: value as SentOffer }
-      : SentOfferSchema.safeParse(value, params),
-}
-
-type Test = (value: unknown) => boolean
-type Members = Readonly<Record<string, unknown>>
-
-const matches =
-  (pattern: RegExp): Test =>
-  (value) =>
-    typeof value === 'string' && pattern.test(value)
-const text =
-  (least: number, most: number): Test =>
-  (value) =>
-    typeof value === 'string' && value.length >= least && value.length <= most
-const whole =
-  (least: number, most: number = Number.MAX_SAFE_INTEGER): Test =>
-  (value) =>
-    Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
-const oneOf =
-  (words: readonly string[]): Test =>
-  (value) =>
-    typeof value === 'string' && words.includes(value)
-const orNull =
-  (test: Test): Test =>
-  (value) =>
-    value === null || test(value)
-const list =
-  (test: Test, least: number, most: number): Test =>
-  (value) =>
-    Array.isArray(value) && value.length >= least && value.length <= most && value.every(test)
-const flag: Test = (value) => typeof value === 'boolean'
-
-/** An object with exactly these members. Those of `optional` may be missing. */
-function members(
-  tests: Readonly<Record<string, Test>>,
-  optional: Readonly<Record<string, Test>> = {},
-): Test {
-  const needed = Object.entries(tests)
-  const others = Object.entries(optional)
-  return (value) => {
-    if (typeof value !== 'object' || value === null) return false
-    const given = value as Members
-    let count = needed.length
-    for (const [name, test] of needed) if (!test(given[name])) return false
-    for (const [name, test] of others) {
-      if (given[name] === undefined) continue
-      if (!test(given[name])) return false
-      count += 1
-    }
-    return Object.keys(given).length === count
-  }
-}
-
-const word = matches(/^0x[0-9a-f]{64}$/)
 const tenant = matches(/^[a-z0-9][a-z0-9-]{0,31}$/)
 const sizeBytes = whole(0, LIMITS.kernelTotalBytes)
 
@@ -162,7 +112,10 @@ const WORKS: ReadonlyMap<unknown, Test> = new Map([
 export const isUsualOffer = members({
   ticket: isTicket,
   policy: (value) => value === null,
-  work: (value) => WORKS.get((value as Members | null)?.['kind'])?.(value) ?? false,
+  work: (value) => WORKS.get((value as { kind?: unknown } | null)?.kind)?.(value) ?? false,
   salt: word,
   traceparent: orNull(text(0, 64)),
 })
+
+/** Accepts what the schema accepts, and nothing else. */
+export const SentOffer = quickly(isUsualOffer, SentOfferSchema)

@@ -1,7 +1,12 @@
-/** The quick look at an offer accepts nothing that the schema refuses, and takes the offers that hubs send. */
+/** The quick looks at messages accept nothing that a schema refuses, and take the messages of every day. */
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { z } from 'zod'
+import { JobResult } from '#p2p/stream/messages.ts'
 import { isUsualOffer, SentOffer, SentOfferSchema } from '#p2p/work/sent-offer.ts'
+import { isUsualResult } from '#p2p/work/sent-result.ts'
+import { nearValues } from '#test/support/near-values.ts'
+import { ClientMessage, isUsualStep } from '#worker/hub/session/messages.ts'
 import { createTestHub, createTestNode } from '#test/support/hub/work.ts'
 import { peerIdOf } from '#p2p/peers/node.ts'
 
@@ -59,70 +64,61 @@ test('an offer with its policy, a library kernel or features is left to the sche
   }
 })
 
-/** Values that may stand where another belongs. */
-const strange = fc.oneof(
-  fc.constantFrom<unknown>(
-    null,
-    '',
-    -1,
-    1.5,
-    2 ** 60,
-    256,
-    true,
-    [],
-    {},
-    '0x',
-    `${hash}0`,
-    `${hash}\n`,
-  ),
-  fc.constantFrom<unknown>(
-    hash,
-    hash.toUpperCase(),
-    'webgpu',
-    'edge',
-    'cpu',
-    [1, 1, 1],
-    [input],
-    [buffer],
-  ),
-  fc.jsonValue(),
-)
-
-/** Every path to a member, of objects and arrays alike. */
-function pathsOf(value: unknown, path: readonly string[] = []): (readonly string[])[] {
-  if (typeof value !== 'object' || value === null) return [path]
-  return [path, ...Object.entries(value).flatMap(([name, part]) => pathsOf(part, [...path, name]))]
-}
-
-type Parts = Record<string, unknown>
-
 test('no offer that was changed anywhere passes the quick look and fails the schema', async () => {
   const offers = await Promise.all(Object.values(WORKS).map(usualOffer))
+  expectSubset(offers, isUsualOffer, SentOfferSchema)
+})
+
+const result = {
+  answer: {
+    outputs: [{ name: 'y', datatype: 'UINT8', shape: [3], sizeBytes: 3 }],
+    provider: 'webgpu',
+    adapter: { name: 'a', isSoftware: false },
+    computeMs: 1.5,
+  },
+  work: {
+    outputCommitment: hash,
+    units: 1,
+    startedAtMs: 1,
+    finishedAtMs: 2,
+    provider: 'webgpu',
+  },
+  nodeSignature: { index: 1, size: 2, path: [hash], signature: `0x${'cd'.repeat(64)}` },
+}
+
+test('a result needs no pass of the schema', () => {
+  expect(isUsualResult(result)).toBe(true)
+  expect(JobResult.safeParse(result)).toEqual({ success: true, data: result })
+})
+
+test('no result that was changed anywhere passes the quick look and fails the schema', () => {
+  expectSubset([result], isUsualResult, JobResult)
+})
+
+const step = { type: 'step', step: 2, inputs: [{ binding: 1, data: 'AAAA' }], received: 3 }
+
+test('a step of a session needs no pass of the schema', () => {
+  expect(isUsualStep(step)).toBe(true)
+  expect(ClientMessage.safeParse(step)).toEqual({ success: true, data: step })
+})
+
+test('no step that was changed anywhere passes the quick look and fails the schema', () => {
+  expectSubset([step, { ...step, received: undefined }], isUsualStep, ClientMessage)
+})
+
+/** What passes the quick look is accepted by the schema, and left as it is. */
+function expectSubset(
+  values: readonly object[],
+  isUsual: (value: unknown) => boolean,
+  schema: Pick<z.ZodType, 'safeParse'>,
+) {
   let passed = 0
-  const property = fc.property(
-    fc.constantFrom(...offers),
-    fc.nat(),
-    fc.constantFrom('set', 'add', 'remove'),
-    strange,
-    (offer, at, change, value) => {
-      const changed = structuredClone(offer) as Parts
-      const paths = pathsOf(changed).filter((path) => path.length > 0)
-      const path = paths[at % paths.length] ?? []
-      const last = path.at(-1) ?? ''
-      const parent = path.slice(0, -1).reduce<Parts>((part, name) => part[name] as Parts, changed)
-      if (change === 'set') parent[last] = value
-      else if (change === 'add') parent[`${last}2`] = value
-      else delete parent[last]
-      const sent: unknown = JSON.parse(JSON.stringify(changed))
-      const isRight = SentOfferSchema.safeParse(sent).success
-      if (isUsualOffer(sent)) {
-        passed += 1
-        expect(isRight).toBe(true)
-      }
-      expect(SentOffer.safeParse(sent).success).toBe(isRight)
-    },
-  )
+  const property = fc.property(nearValues(values), (value) => {
+    if (!isUsual(value)) return
+    passed += 1
+    expect(schema.safeParse(value)).toEqual({ success: true, data: value })
+  })
   fc.assert(property, { numRuns: 4_000 })
   // Some changes are harmless; otherwise the property would say little.
   expect(passed).toBeGreaterThan(10)
-})
+}
