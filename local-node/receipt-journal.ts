@@ -13,9 +13,9 @@ import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { createGroupCommit, StoredReceipt, type ReceiptStore } from '#node-core/receipt-store.ts'
 
-/** One line of the file. */
+/** One line of the file; the receipt's bytes are in base64. */
 const Entry = z.union([
-  z.strictObject({ stored: StoredReceipt }),
+  z.strictObject({ stored: StoredReceipt.extend({ receipt: z.base64().transform(toBytes) }) }),
   z.strictObject({ gone: z.array(Bytes32) }),
 ])
 type Entry = z.infer<typeof Entry>
@@ -67,8 +67,8 @@ export async function openReceiptJournal(
       throw error
     }
   }
-  // In the same turn of the event loop, several jobs may end.
-  const commit = createGroupCommit({ write: writeLines, soon: setImmediate })
+  // Jobs that end together come as one group. The first group is written at once, those that come meanwhile together.
+  const commit = createGroupCommit({ write: writeLines, soon: queueMicrotask })
 
   return {
     async put(receipts) {
@@ -162,5 +162,14 @@ function parseLine(line: string): Entry | undefined {
 }
 
 function toLine(entry: Entry): string {
-  return `${JSON.stringify(entry)}\n`
+  return `${JSON.stringify('gone' in entry ? entry : { stored: toText(entry.stored) })}\n`
+}
+
+function toText({ receipt, ...stored }: StoredReceipt) {
+  const { buffer, byteOffset, length } = receipt
+  return { ...stored, receipt: Buffer.from(buffer, byteOffset, length).toString('base64') }
+}
+
+function toBytes(base64: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.from(base64, 'base64'))
 }

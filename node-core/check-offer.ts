@@ -1,7 +1,9 @@
 /** The node's checks before it runs a job: the ticket, the policy against its own place, the bytes. */
 import { AppError } from '#shared/base/errors.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { policyHash } from '#shared/law/compile-policy.ts'
 import { decide, type NodeFacts } from '#shared/law/decide.ts'
+import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { commitment, digestBytes } from '#shared/receipt/receipt.ts'
 import { countryBit, countryCode } from '#shared/law/region.ts'
 import { stringToBytes } from 'viem'
@@ -46,7 +48,7 @@ function checkTicket({ ticket }: JobOffer, self: NodeSelf): void {
 /** The node enforces the policy against its own claim; it does not trust the hub's filter. */
 export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf, 'nowMs'>): void {
   if (
-    policyHash(policy) !== policy.hash ||
+    hashOf(policy) !== policy.hash ||
     policy.hash !== ticket.policyHash ||
     policy.tenant !== ticket.tenant
   ) {
@@ -76,6 +78,15 @@ export function checkResidency({ ticket, policy }: JobOffer, self: Omit<NodeSelf
       { meta: { rule: verdict } },
     )
   }
+}
+
+/** Hashes that were computed here. A stream keeps a policy as one object, which nobody changes. */
+const hashes = new WeakMap<CompiledPolicy, Bytes32>()
+
+function hashOf(policy: CompiledPolicy): Bytes32 {
+  const hash = hashes.get(policy) ?? policyHash(policy)
+  hashes.set(policy, hash)
+  return hash
 }
 
 function refuse(detail: string): never {

@@ -1,6 +1,5 @@
 /** A node's receipts: signed in groups, and kept until their hub says that they may be forgotten. */
 import { z } from 'zod'
-import { encodeBase64 } from '#shared/base/base64.ts'
 import { invariant } from '#shared/base/errors.ts'
 import { Bytes32 } from '#shared/base/ids.ts'
 import type { Domain } from '#shared/proof/domain.ts'
@@ -12,8 +11,8 @@ import { KeptReceipt } from '#p2p/stream/messages.ts'
 
 /** A receipt that the node has signed. */
 export const StoredReceipt = KeptReceipt.extend({
-  /** The receipt's canonical bytes, in base64. */
-  receipt: z.base64(),
+  /** The receipt's canonical bytes. */
+  receipt: z.instanceof(Uint8Array),
   salt: Bytes32,
   nodeSignature: TreeSignature,
 })
@@ -30,7 +29,7 @@ export interface ReceiptStore {
 export interface GroupCommitOptions<T> {
   /** Makes the items durable; one call at a time. */
   readonly write: (items: readonly T[]) => Promise<void>
-  /** Calls `begin` once this tick's items are there. */
+  /** Calls `begin` once the items that come together are there. */
   readonly soon: (begin: () => void) => void
 }
 
@@ -83,7 +82,7 @@ export function createNodeSigning({ signer, store, domain, running }: SigningDep
       const [receiptId, bytes, nodeSignature] = [ids[index], encoded[index], signatures[index]]
       invariant(receiptId && bytes && nodeSignature, 'each receipt has its bytes and signature')
       const { jobId, hub } = ticket
-      return { receiptId, jobId, hub, receipt: encodeBase64(bytes), salt, nodeSignature }
+      return { receiptId, jobId, hub, receipt: bytes, salt, nodeSignature }
     })
     await store.put(stored)
     return signatures

@@ -46,10 +46,14 @@ export async function runOffer(
     meter === undefined || work.kind !== 'text'
       ? ticket.units
       : Math.min(ticket.units, textUnits(work.inputBytes, meter.finish().textBytes))
+  const [first] = chunks
   return {
     answer,
     work: {
-      outputCommitment: commitment(salt, await digestBytes(concatBytes(chunks))),
+      outputCommitment: commitment(
+        salt,
+        await digestBytes(chunks.length === 1 && first !== undefined ? first : concatBytes(chunks)),
+      ),
       units,
       startedAtMs,
       finishedAtMs: Math.max(startedAtMs, hubTime()),

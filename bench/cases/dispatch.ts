@@ -13,13 +13,12 @@ import { startFloor } from '../gateway/floor.ts'
 import { startChild } from '../harness/child.ts'
 import { createHttpClient, type HttpClient } from '../harness/http-client.ts'
 import type { BenchContext } from '../harness/context.ts'
-import { cpuMsOf } from '../harness/cpu-time.ts'
+import { contenderOf, LEAST_CPU_MS } from '../dispatch/repetition.ts'
 import {
   drive,
   measureSection,
   type BenchResult,
   type Comparison,
-  type Contender,
   type Section,
 } from '../harness/harness.ts'
 import { asPolicy } from '#test/support/hub/as-policy.ts'
@@ -35,11 +34,10 @@ const DISPATCHED = 'dispatched job'
 const NATS = 'NATS request'
 const FLOOR = 'workerd floor'
 
-/** Payload sizes, and the share of the trips made with each. */
-const SIZES = [
-  { sizeBytes: 1024, share: 1 },
-  { sizeBytes: 64 * 1024, share: 1 / 3 },
-] as const
+/** Payload sizes. */
+const SIZES = [1024, 64 * 1024] as const
+/** Trips of each kind before the first round, so that V8 has compiled what they run. */
+const WARM_UPS = 1000
 const TIMEOUT_MS = 30_000
 const IN_FLIGHT = 32
 
@@ -70,23 +68,21 @@ export async function measureDispatch({ dir, log, quick }: BenchContext): Promis
     const opened = await hub.open(NodeEndReady.parse(JSON.parse(child.firstLine)))
     const pids = [process.pid, child.pid]
     const others: Readonly<Record<string, readonly number[]>> = {
-      [NATS]: server === undefined ? [] : [server.pid],
+      [NATS]: server === undefined ? pids : [...pids, server.pid],
       [FLOOR]: [floor.pid, floor.nodePid],
     }
     const sections: Section[] = []
     let includes = {}
-    for (const { sizeBytes, share } of SIZES) {
+    for (const sizeBytes of SIZES) {
       const trips = await createTrips(hub, { opened, nats, floor: client, sizeBytes })
       includes = Object.fromEntries(trips.map((trip) => [trip.name, trip.includes]))
       const known = new Set(trips.map(({ name }) => name))
       const contenders = (inFlight: number) =>
-        trips.map((trip) =>
-          contenderOf(trip, {
-            inFlight,
-            share: quick ? share / 5 : share,
-            pids: [...pids, ...(others[trip.name] ?? [])],
-          }),
+        trips.map(({ name, once }) =>
+          contenderOf(name, { inFlight, once, pids: others[name] ?? pids }),
         )
+      for (const { once } of trips)
+        await drive({ count: WARM_UPS, inFlight: IN_FLIGHT }, (_index, lane) => once(lane))
       for (const inFlight of [1, IN_FLIGHT]) {
         const name = `${sizeBytes / 1024} KiB, ${inFlight} in flight`
         const comparisons = COMPARISONS.filter(({ of, to }) => known.has(of) && known.has(to))
@@ -102,7 +98,8 @@ export async function measureDispatch({ dir, log, quick }: BenchContext): Promis
       sections,
       includes,
       notes: [
-        `Everything but NATS runs over ${LINKS} sockets or nodes: a node takes at most ${LIMITS.nodeJobsInFlight} jobs at once. CPU is of both processes, a trip; of NATS with its server, of the floor with its own two.`,
+        `Everything but NATS runs over ${LINKS} sockets or nodes: a node takes at most ${LIMITS.nodeJobsInFlight} jobs at once. CPU is of both processes, a trip; of NATS with its server, of the floor with its own two, without the client.`,
+        `A repetition lasts until its processes have used ${LEAST_CPU_MS} ms of CPU.`,
         ...(server === undefined ? [NATS_MISSING] : []),
       ],
     }
@@ -119,7 +116,6 @@ export async function measureDispatch({ dir, log, quick }: BenchContext): Promis
 interface Trip {
   readonly name: string
   readonly includes: string
-  readonly count: number
   readonly once: (lane: number) => Promise<unknown>
 }
 
@@ -144,20 +140,17 @@ async function createTrips(
     {
       name: RAW,
       includes: 'the npm package ws on both sides, no encryption',
-      count: 1000,
       once: (lane) => opened.echoSocket(payload, lane % LINKS),
     },
     {
       name: STREAM,
       includes: 'one frame each way over the libp2p stream: noise, yamux, our framing',
-      count: 500,
       once: (lane) => opened.echoStream(payload, lane % LINKS),
     },
     {
       name: UNSIGNED,
       includes:
         'the work protocol: offer, data, result, each checked by its schema; nothing signed',
-      count: 300,
       once: (lane) =>
         opened.unsigned[lane % LINKS]?.run(offer, payload, { cancellation, onChunk: () => {} }) ??
         Promise.reject(new Error('no such link')),
@@ -166,7 +159,6 @@ async function createTrips(
       name: DISPATCHED,
       includes:
         'all that hub and node do around a job: choice by policy, ticket, policy check, receipt signed, written to disk, checked, signed by the hub, stored; the engine echoes',
-      count: 150,
       // Each HTTP request brings a signal of its own.
       once: () => {
         const { signal: ownSignal } = new AbortController()
@@ -180,7 +172,6 @@ function natsTrip(nats: NatsConnection, payload: Uint8Array): Trip {
   return {
     name: NATS,
     includes: 'request and reply through nats-server: plain TCP, nothing signed, checked or kept',
-    count: 1000,
     once: async () => {
       const { data } = await nats.request(NATS_SUBJECT, payload, { timeout: TIMEOUT_MS })
       if (data.length !== payload.length) throw new Error(`${data.length} bytes came back`)
@@ -194,34 +185,7 @@ function floorTrip(floor: HttpClient, payload: Uint8Array): Trip {
     name: FLOOR,
     includes:
       'an empty Worker, one call to a Durable Object, one WebSocket message to a Node program and one back, asked by HTTP',
-    count: 500,
     once: () => floor.send(call),
-  }
-}
-
-interface Load {
-  readonly inFlight: number
-  readonly share: number
-  readonly pids: readonly number[]
-}
-
-function contenderOf(
-  { name, count: fullCount, once }: Trip,
-  { inFlight, share, pids }: Load,
-): Contender {
-  const count = Math.ceil(fullCount * share)
-  return {
-    name,
-    async run() {
-      const before = cpuMsOf(pids)
-      const trips = await drive({ count, inFlight }, (_index, lane) => once(lane))
-      const after = cpuMsOf(pids)
-      const isKnown = before !== undefined && after !== undefined
-      return {
-        latencyMs: trips.map(({ ms }) => ms),
-        cpuMs: isKnown ? [(after - before) / count] : [],
-      }
-    },
   }
 }
 

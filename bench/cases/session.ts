@@ -5,7 +5,7 @@ import { NATS_MISSING, NATS_SUBJECT, startNats, type NatsServer } from '../dispa
 import { startFloor } from '../gateway/floor.ts'
 import { startChild, type Child } from '../harness/child.ts'
 import type { BenchContext } from '../harness/context.ts'
-import { cpuMsOf } from '../harness/cpu-time.ts'
+import { contenderOf, LEAST_CPU_MS } from '../dispatch/repetition.ts'
 import {
   drive,
   measureSection,
@@ -23,7 +23,8 @@ import { openStream, pace, step, STEP_BYTES } from '../session/stream.ts'
 const STEP = 'session step'
 const NATS = 'NATS request'
 const FLOOR = 'workerd floor'
-const STEPS = 300
+/** Steps before the first round, so that V8 has compiled what they run. */
+const WARM_UPS = 1000
 const RATES = [25, 50, 75, 100, 150, 200, 300, 400, 600] as const
 const PACED_SECONDS = 4
 /** Steps come late when one in a hundred takes longer. */
@@ -62,14 +63,14 @@ export async function measureSession({
   const stream = await openStream(running)
   try {
     const peers = { running, nats, floor: { client, pids: [floor.pid, floor.nodePid] } }
-    const contenders = contendersOf(stream, peers, quick ? STEPS / 5 : STEPS)
+    const contenders = contendersOf(stream, peers)
+    await drive({ count: quick ? WARM_UPS / 2 : WARM_UPS, inFlight: 1 }, () => step(stream))
     const known = new Set(contenders.map(({ name }) => name))
     const alone = await measureSection({
       name: `one step at a time, ${STEP_BYTES} bytes each way`,
       contenders,
       comparisons: COMPARISONS.filter(({ to }) => known.has(to)),
       rounds: quick ? 2 : 5,
-      warmUps: 2,
     })
     return {
       name: 'session',
@@ -78,6 +79,7 @@ export async function measureSession({
       includes: INCLUDES,
       notes: [
         'CPU is of workerd and the node program, without the engine and the client; of NATS with its server and the answering process.',
+        `A repetition lasts until its processes have used ${LEAST_CPU_MS} ms of CPU.`,
         `Steps within ${LATE_MS} ms: the highest rate at which 99 of 100 steps are answered in that time, and at every lower rate.`,
         ...(nats === undefined ? [NATS_MISSING] : []),
       ],
@@ -109,45 +111,28 @@ async function openNats(): Promise<Peers['nats']> {
   return { server, answerer, connection: await connect({ servers: server.url }) }
 }
 
-function contendersOf(
-  stream: SessionClient,
-  { running, nats, floor }: Peers,
-  count: number,
-): Contender[] {
+function contendersOf(stream: SessionClient, { running, nats, floor }: Peers): Contender[] {
   const payload = new Uint8Array(STEP_BYTES)
   const call = { method: 'POST', path: '/', body: payload } as const
   const contenders = [
-    contender(STEP, { count, pids: [running.workerdPid, running.nodePid] }, () => step(stream)),
-    contender(FLOOR, { count, pids: floor.pids }, async () => void (await floor.client.send(call))),
+    contenderOf(STEP, {
+      inFlight: 1,
+      pids: [running.workerdPid, running.nodePid],
+      once: () => step(stream),
+      computeMs: (ms) => ms,
+    }),
+    contenderOf(FLOOR, { inFlight: 1, pids: floor.pids, once: () => floor.client.send(call) }),
   ]
   if (nats === undefined) return contenders
   const { server, answerer, connection } = nats
-  const ask = async () => void (await connection.request(NATS_SUBJECT, payload))
-  return [...contenders, contender(NATS, { count, pids: [server.pid, answerer.pid] }, ask)]
-}
-
-/** @param once resolves to the milliseconds that were computed, where that is known */
-function contender(
-  name: string,
-  { count, pids }: { readonly count: number; readonly pids: readonly number[] },
-  once: () => Promise<number | void>,
-): Contender {
-  return {
-    name,
-    async run() {
-      const before = cpuMsOf(pids)
-      const replies = await drive({ count, inFlight: 1 }, once)
-      const after = cpuMsOf(pids)
-      const less = replies.flatMap(({ ms, value }) =>
-        typeof value === 'number' ? [ms - value] : [],
-      )
-      return {
-        latencyMs: replies.map(({ ms }) => ms),
-        ...(less.length === 0 ? {} : { latencyLessComputeMs: less }),
-        cpuMs: before === undefined || after === undefined ? [] : [(after - before) / count],
-      }
-    },
-  }
+  return [
+    ...contenders,
+    contenderOf(NATS, {
+      inFlight: 1,
+      pids: [server.pid, answerer.pid],
+      once: () => connection.request(NATS_SUBJECT, payload),
+    }),
+  ]
 }
 
 interface Taken {

@@ -1,7 +1,7 @@
 /** The work stream's codec: `u32 body length u8 kind u32 job number body`, big-endian. Pure. */
-import type { z } from 'zod'
 import { AppError } from '#shared/base/errors.ts'
 import { KIB } from '#shared/base/limits.ts'
+import type { Schema } from '#shared/base/quick-check.ts'
 
 /** Payload of one data frame. */
 export const FRAME_BYTES = 256 * KIB
@@ -61,12 +61,15 @@ const EMPTY = new Uint8Array(0)
 /** Longest part of a fault that quotes the peer. */
 const FAULT_CHARS = 256
 
+const ENCODER = new TextEncoder()
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 export function bareFrame(kind: 'end', job: number): Frame {
   return { kind, job, body: EMPTY }
 }
 
 export function jsonFrame(kind: FrameKind, job: number, value: unknown): Frame {
-  return { kind, job, body: new TextEncoder().encode(JSON.stringify(value)) }
+  return { kind, job, body: ENCODER.encode(JSON.stringify(value)) }
 }
 
 export function bytesFrame(kind: 'echo' | 'echoed', body: Uint8Array): Frame {
@@ -85,12 +88,10 @@ export function readNumber(frame: Frame): number {
 }
 
 /** @throws {AppError} invalid_request when the body is not JSON or does not fit the schema */
-export function readJson<T>(schema: z.ZodType<T>, frame: Frame): T {
+export function readJson<T>(schema: Schema<T>, frame: Frame): T {
   let value: unknown
   try {
-    value = JSON.parse(
-      new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(frame.body),
-    )
+    value = JSON.parse(DECODER.decode(frame.body))
   } catch (cause) {
     throw new AppError('invalid_request', `The ${frame.kind} frame is not JSON.`, { cause })
   }

@@ -60,9 +60,6 @@ export const JobOffer = z.strictObject({
 })
 export type JobOffer = z.infer<typeof JobOffer>
 
-/** An offer on the wire: null for a policy that the hub sent before on this stream, among the newest {@link POLICIES_KEPT}. */
-export const SentOffer = JobOffer.extend({ policy: CompiledPolicy.nullable() })
-
 /** hub → node: end this job, and why. */
 export const Cancel = z.strictObject({
   /** Nobody waits for it; its time is over; the node was silent; its data is unacceptable. */

@@ -1,5 +1,4 @@
 /** The jobs of one work stream at the node: payload in, output out, each ended once. */
-import type { z } from 'zod'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, toAppError } from '#shared/base/errors.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -11,15 +10,10 @@ import { cancellationOf } from '#p2p/stream/cancellation.ts'
 import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { jsonFrame, numberFrame, readJson, readNumber, type Frame } from '#p2p/stream/frames.ts'
-import {
-  Cancel,
-  POLICIES_KEPT,
-  SentOffer,
-  type CancelReason,
-  type JobOffer,
-} from '#p2p/stream/messages.ts'
+import { Cancel, POLICIES_KEPT, type CancelReason, type JobOffer } from '#p2p/stream/messages.ts'
 import { sendData } from '#p2p/stream/send-data.ts'
 import { errorFrame } from '#p2p/stream/wire-error.ts'
+import { SentOffer } from './sent-offer.ts'
 import type { WorkHandler } from './work-handler.ts'
 
 export interface JobBoardOptions {
@@ -136,7 +130,7 @@ export function createJobBoard({ frames, handler, log }: JobBoardOptions) {
 /** Puts back the policy of an offer whose hub has sent it before. */
 function createPolicyMemory() {
   const policies = new BoundedMap<Bytes32, CompiledPolicy>(POLICIES_KEPT)
-  return ({ policy, ...offer }: z.infer<typeof SentOffer>): JobOffer => {
+  return ({ policy, ...offer }: SentOffer): JobOffer => {
     const { policyHash } = offer.ticket
     if (policy !== null) policies.set(policy.hash, policy)
     const found = policy ?? policies.get(policyHash)

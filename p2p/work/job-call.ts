@@ -5,6 +5,7 @@ import { Canceller, type Cancellation } from '#p2p/stream/cancellation.ts'
 import { createReceiveWindow, createSendWindow } from '#p2p/stream/credit.ts'
 import type { FrameStream } from '#p2p/stream/frame-stream.ts'
 import { createInTurn } from './in-turn.ts'
+import { SentResult } from './sent-result.ts'
 import {
   bareFrame,
   jsonFrame,
@@ -13,7 +14,7 @@ import {
   readNumber,
   type Frame,
 } from '#p2p/stream/frames.ts'
-import { JobResult, type CancelReason } from '#p2p/stream/messages.ts'
+import type { CancelReason, JobResult } from '#p2p/stream/messages.ts'
 import { sendData } from '#p2p/stream/send-data.ts'
 import { readNodeError } from '#p2p/stream/wire-error.ts'
 
@@ -81,7 +82,7 @@ export function createJobCall(
   }
 
   const onResult = (frame: Frame) => {
-    const read = readJson(JobResult, frame)
+    const read = readJson(SentResult, frame)
     result = read
     void output.idle().then(() => settle(() => outcome.resolve(read)))
   }

@@ -3,16 +3,24 @@
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 const CHUNK_BYTES = 0x8000
 
+/** Newer runtimes have both: https://tc39.es/proposal-arraybuffer-base64/spec/ */
+interface ToBase64 {
+  readonly toBase64?: () => string
+}
+const native = Uint8Array as { readonly fromBase64?: (text: string) => Uint8Array }
+
 /** @returns undefined for anything but padded standard base64 */
 export function decodeBase64(text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0 || !BASE64.test(text)) return undefined
+  if (native.fromBase64 !== undefined) return native.fromBase64(text)
   const binary = atob(text)
   const bytes = new Uint8Array(binary.length)
   for (let i = 0; i < binary.length; i += 1) bytes[i] = binary.charCodeAt(i)
   return bytes
 }
 
-export function encodeBase64(bytes: Uint8Array): string {
+export function encodeBase64(bytes: Uint8Array & ToBase64): string {
+  if (bytes.toBase64 !== undefined) return bytes.toBase64()
   let binary = ''
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
     binary += String.fromCharCode(...bytes.subarray(at, at + CHUNK_BYTES))

@@ -1,5 +1,5 @@
 /** Ticket and receipt: the hub's permission, and the node's work. */
-import { bytesToHex, concat, hexToBytes } from 'viem'
+import { bytesToHex } from 'viem'
 import { z } from 'zod'
 import { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
@@ -16,6 +16,7 @@ import { Domain } from '#shared/proof/domain.ts'
 import {
   amount,
   bits,
+  encode,
   oneOf,
   optionalText,
   struct,
@@ -142,9 +143,11 @@ export function receiptId(receiptBytes: Uint8Array): Bytes32 {
   return bytesToHex(leafHash(receiptBytes))
 }
 
+const COMMITTED = struct<{ salt: Bytes32; bytesDigest: Bytes32 }>({ salt: word, bytesDigest: word })
+
 /** Commits to bytes that are never stored: `sha256(salt ‖ sha256(bytes))`. Without the salt it links to nothing. */
 export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {
-  return sha256Hex(hexToBytes(concat([salt, bytesDigest])))
+  return sha256Hex(encode(COMMITTED, { salt, bytesDigest }))
 }
 
 /** WebCrypto digests more bytes than this, so that the thread stays free. */

@@ -125,6 +125,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
     dispatch: (request, payload, signal) => dispatcher.dispatch(request, payload, signal),
     openTenant,
     nowMs: now,
+    clock,
     randomBytes,
     log,
   })

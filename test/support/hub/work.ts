@@ -17,7 +17,6 @@ import type { WorkHandler, WorkRunOptions } from '#p2p/work/work-handler.ts'
 import { newJobId, TenantId, type Bytes32 } from '#shared/base/ids.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
-import { encodeBase64 } from '#shared/base/base64.ts'
 import type { Domain } from '#shared/proof/domain.ts'
 import { signLeaves } from '#shared/proof/tree-signature.ts'
 import { RECEIPT_LAYOUT, receiptId, receiptOf, type NodeWork } from '#shared/receipt/receipt.ts'
@@ -58,8 +57,7 @@ export async function createTestNode(): Promise<TestNode> {
     async receipt(offer) {
       const { id, bytes, nodeSignature } = await signWork(offer, workFor(offer), signer)
       const { jobId, hub } = offer.ticket
-      const receipt = encodeBase64(bytes)
-      return { receiptId: id, jobId, hub, receipt, salt: offer.salt, nodeSignature }
+      return { receiptId: id, jobId, hub, receipt: bytes, salt: offer.salt, nodeSignature }
     },
     async result(offer, sizeBytes) {
       const outputs =

@@ -4,6 +4,7 @@
  */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { randomBytes, TenantId } from '#shared/base/ids.ts'
+import { LIMITS } from '#shared/base/limits.ts'
 import { silentLog } from '#shared/base/log.ts'
 import { countryBit } from '#shared/law/region.ts'
 import { encodeBase64 } from '#shared/base/base64.ts'
@@ -11,6 +12,7 @@ import { ServerMessage } from '#worker/hub/session/messages.ts'
 import type { DispatchRequest, DispatchResult } from '#worker/protocols/hub.ts'
 import { createSessionGate } from '#worker/hub/session/session-gate.ts'
 import { createTenantCore } from '#worker/tenant/core.ts'
+import { createCountedClock } from '#test/support/counted-clock.ts'
 import { remote } from '#test/support/remote.ts'
 import { QuotaChange } from '#worker/protocols/quota.ts'
 import { kernelOutcome } from '#test/support/hub/outcome.ts'
@@ -63,6 +65,7 @@ function answer({ work, units, priceMicroUsd }: DispatchRequest): DispatchResult
 async function createHub(quota: object = {}, isStuck = false) {
   const clock = { nowMs: 86_400_000 * 20_000 }
   const nowMs = () => clock.nowMs
+  const timers = createCountedClock()
   const make = () =>
     createTenantCore({ storage: createSqliteStorage(), nowMs, random: randomBytes })
   const cores = new Map([
@@ -84,11 +87,13 @@ async function createHub(quota: object = {}, isStuck = false) {
     },
     openTenant: (tenant) => remote(coreOf(tenant)),
     nowMs,
+    clock: timers,
     randomBytes,
     log: silentLog,
   })
   return {
     clock,
+    timers,
     jobs,
     core: coreOf(acme),
     enter(tenant: TenantId) {
@@ -165,6 +170,22 @@ describe('the steps of a session', () => {
     neighbour.say(OPEN)
     neighbour.say(step(1))
     expect(neighbour.sent).toEqual([expect.objectContaining({ type: 'opened' })])
+  })
+})
+
+describe('a client that sends nothing', () => {
+  it('is left after the idle time, counted from its last message, with one timer for all of them', async () => {
+    const hub = await createHub()
+    const socket = hub.enter(acme)
+    hub.timers.advance(LIMITS.sessionIdleMs - 1)
+    for (let message = 0; message < 20; message += 1)
+      socket.say(JSON.stringify({ type: 'ack', received: 0 }))
+    expect(hub.timers.timersSet).toBe(1)
+    hub.timers.advance(LIMITS.sessionIdleMs - 1)
+    expect(socket.closed).toEqual([])
+    hub.timers.advance(1)
+    expect(socket.closed).toEqual([4408])
+    expect(hub.timers.timersOpen).toBe(0)
   })
 })
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { checkReceipt } from '#shared/receipt/check-receipt.ts'
 import type { Bytes32 } from '#shared/base/ids.ts'
@@ -64,5 +65,9 @@ describe('a commitment', () => {
     expect(commitment(salt('01'), digest)).not.toBe(commitment(salt('02'), digest))
     expect(commitment(salt('01'), digest)).not.toBe(commitment(salt('01'), other))
     expect(commitment(salt('01'), digest)).not.toBe(digest)
+    const bytes = Buffer.from(salt('01').slice(2) + digest.slice(2), 'hex')
+    expect(commitment(salt('01'), digest)).toBe(
+      `0x${createHash('sha256').update(bytes).digest('hex')}`,
+    )
   })
 })

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Bytes32, NodeId } from '#shared/base/ids.ts'
 import { KernelFeature, WgslIdentifier } from '#shared/job/job.ts'
 import { LIMITS, MIB } from '#shared/base/limits.ts'
+import { list, members, oneOf, whole } from '#shared/base/quick-check.ts'
 
 /** One session's checkpoint. */
 export const SESSION_STATE_BYTES = 4 * MIB
@@ -13,6 +14,9 @@ const Binding = z.int().min(0).max(15)
 const Count = z.int().min(1).max(65_535)
 const SizeBytes = z.int().min(4).max(SESSION_STATE_BYTES).multipleOf(4)
 const Data = z.base64()
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
+const isData = (value: unknown) =>
+  typeof value === 'string' && value.length % 4 === 0 && BASE64.test(value)
 /** Address space in the kernel: `var<storage, read>` or `var<uniform>`. */
 const ReadAccess = z.enum(['read', 'uniform']).default('read')
 
@@ -71,6 +75,16 @@ const AckMessage = z.strictObject({ type: z.literal('ack'), received: Received }
 
 export const ClientMessage = z.discriminatedUnion('type', [OpenMessage, StepMessage, AckMessage])
 export type ClientMessage = z.infer<typeof ClientMessage>
+
+/** A step as nearly every message of a session is one. */
+export const isUsualStep = members(
+  {
+    type: oneOf(['step']),
+    step: whole(1),
+    inputs: list(members({ binding: whole(0, 15), data: isData }), 0, LIMITS.kernelBuffers),
+  },
+  { received: whole(0) },
+)
 
 const BufferData = z.array(z.strictObject({ binding: z.int(), data: z.base64() }))
 

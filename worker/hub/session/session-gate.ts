@@ -1,5 +1,7 @@
 /** Turns a client's WebSocket into a session: bounded in number, bytes and idle time, its grant renewed. */
 import { AppError, errorCode } from '#shared/base/errors.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
+import { createIdleTimer } from '#p2p/stream/idle-timer.ts'
 import type { RandomBytes, TenantId } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
@@ -22,6 +24,7 @@ export interface SessionGateDeps {
   readonly dispatch: SessionDeps['dispatch']
   readonly openTenant: (tenant: TenantId) => SessionTenant
   readonly nowMs: () => number
+  readonly clock: Clock
   readonly randomBytes: RandomBytes
   readonly log: Log
 }
@@ -43,7 +46,6 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
   return {
     enter(socket, opened) {
       const place = space.enter(opened.tenant)
-      let idle: ReturnType<typeof setTimeout> | undefined
       const session = new Session({
         grant: createRenewal(deps, opened),
         dispatch: deps.dispatch,
@@ -62,20 +64,18 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
       const leave = () => {
         if (isOver) return
         isOver = true
-        if (idle !== undefined) clearTimeout(idle)
+        idle.stop()
         session.end()
         place.leave()
       }
-      const wait = () => {
-        if (idle !== undefined) clearTimeout(idle)
-        idle = setTimeout(() => {
-          leave()
-          socket.close(IDLE_CLOSE, `nothing came for ${LIMITS.sessionIdleMs} ms`)
-        }, LIMITS.sessionIdleMs)
+      const onIdle = () => {
+        leave()
+        socket.close(IDLE_CLOSE, `nothing came for ${LIMITS.sessionIdleMs} ms`)
       }
+      const idle = createIdleTimer(LIMITS.sessionIdleMs, onIdle, deps.clock)
       socket.addEventListener('message', ({ data }) => {
         if (isOver) return
-        wait()
+        idle.start()
         session.onMessage(typeof data === 'string' ? data : '')
       })
       socket.addEventListener('close', () => {
@@ -83,7 +83,7 @@ export function createSessionGate(deps: SessionGateDeps): SessionGate {
         socket.close(ENDED_CLOSE, 'the client closed it')
       })
       socket.addEventListener('error', leave)
-      wait()
+      idle.start()
     },
   }
 }

@@ -7,7 +7,7 @@ import { KERNEL_PRICE_MICRO_USD, kernelUnits } from '#shared/receipt/pricing.ts'
 import { countryCode } from '#shared/law/region.ts'
 import { parseBody } from '#worker/body/faults.ts'
 import { parseText } from '#worker/body/parse-json.ts'
-import { ClientMessage, type ServerMessage, type StepMessage } from './messages.ts'
+import { ClientMessage, isUsualStep, type ServerMessage, type StepMessage } from './messages.ts'
 import type { DispatchRequest, DispatchResult, SessionGrant } from '#worker/protocols/hub.ts'
 import {
   heldBytes,
@@ -291,5 +291,5 @@ function readMessage(text: string): ClientMessage {
     if (cause instanceof AppError) throw cause
     throw new AppError('invalid_request', 'The message is not JSON.', { cause })
   }
-  return parseBody(ClientMessage, value)
+  return isUsualStep(value) ? (value as StepMessage) : parseBody(ClientMessage, value)
 }
