@@ -2,9 +2,8 @@
 import { Hono } from 'hono'
 import { AppError } from '#shared/base/errors.ts'
 import type { AppContext, AppEnv, Isolate } from '#worker/gate/context.ts'
-import { developmentHost, oneHost } from '#worker/http/development-host.ts'
-import { knownHeaders, knownQuery } from '#worker/http/known-names.ts'
-import { openCors } from '#worker/http/open-cors.ts'
+import { checkRequest } from '#worker/http/check-request.ts'
+import { FixedPaths } from '#worker/http/fixed-paths.ts'
 import { answerProblem } from '#worker/http/problem.ts'
 import { requestScope } from '#worker/http/request-scope.ts'
 import { auditRoutes } from '#worker/api/audit/route.ts'
@@ -25,15 +24,9 @@ import { receiptRoutes } from '#worker/api/receipts/receipts.ts'
 import { sessionRoutes } from '#worker/api/sessions/route.ts'
 
 export function createApp(isolate: Isolate): Hono<AppEnv> {
-  const app = new Hono<AppEnv>()
+  const app = new Hono<AppEnv>({ router: new FixedPaths() })
   app.use(requestScope(isolate))
-  app.use(oneHost)
-  app.use(developmentHost)
-  app.use('/v1/*', openCors)
-  app.use('/v2/*', openCors)
-  app.use(knownHeaders)
-  app.use('/v1/*', knownQuery)
-  app.use('/v2/*', knownQuery)
+  app.use(checkRequest)
   for (const routes of [
     sessionRoutes,
     oipRoutes,

@@ -31,7 +31,7 @@ const CIPHER = 'chacha20-poly1305'
 const TAG_BYTES = 16
 const OPTIONS = { authTagLength: TAG_BYTES }
 /** Below this size, creating a native cipher in workerd costs more than the whole JavaScript one. */
-const NATIVE_IN_WORKERD_BYTES = 2_048
+const NATIVE_IN_WORKERD_BYTES = 512
 
 /** @returns undefined where there is none, or where it is wrong */
 export function nativeNoiseCrypto(): ICryptoInterface | undefined {

@@ -8,6 +8,7 @@ import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Log } from '#shared/base/log.ts'
 import { nativeNoiseCrypto } from './native-noise.ts'
+import { withQuickLengths } from './noise-lengths.ts'
 import { webSocketTransport } from '#p2p/transports/websocket.ts'
 
 const MONITOR_PING_MS = 60_000
@@ -110,10 +111,13 @@ function common(
   maxInboundStreams: number,
 ) {
   const crypto = nativeNoiseCrypto()
+  const encrypter = noise(crypto === undefined ? {} : { crypto })
   return {
     privateKey,
     nodeInfo: { name: 'littoral', userAgent: 'littoral/1' },
-    connectionEncrypters: [noise(crypto === undefined ? {} : { crypto })],
+    connectionEncrypters: [
+      (components: Parameters<typeof encrypter>[0]) => withQuickLengths(encrypter(components)),
+    ],
     streamMuxers: [yamux({ maxInboundStreams })],
     services: {
       identify: identify(),

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { Bytes32 } from '#shared/base/ids.ts'
 import { DATATYPE_BYTES, PROVIDERS, totalBytes, type Datatype } from './job.ts'
 import { LIMITS, MIB } from '#shared/base/limits.ts'
+import { memoizeByObject } from '#shared/base/memoize.ts'
 import { isModelSource } from './model-source.ts'
 
 /** Encoded size of one picture or sound. */
@@ -103,10 +104,10 @@ export const ModelManifest = z
 export type ModelManifest = z.infer<typeof ModelManifest>
 
 /** keccak-256 over id, task and file hashes; names the model in receipts. */
-export function manifestDigest(manifest: ModelManifest): Bytes32 {
+export const manifestDigest: (manifest: ModelManifest) => Bytes32 = memoizeByObject((manifest) => {
   const head = sha256(stringToBytes(`${manifest.id}\n${manifest.task}`))
   return keccak256(concat([head, ...manifest.files.map((file) => file.sha256)]))
-}
+})
 
 /** Bytes of all files, which estimate the memory that the loaded model takes. */
 export function modelBytes({ files }: Pick<ModelManifest, 'files'>): number {

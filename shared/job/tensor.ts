@@ -60,10 +60,11 @@ export function countUnits(manifest: ModelManifest, headers: readonly TensorHead
   return manifest.unit === 'request' ? 1 : (headers[0]?.shape[0] ?? 1)
 }
 
+const ENCODER = new TextEncoder()
+
 /** Frames texts or byte strings as a BYTES tensor: each a little-endian uint32 length and that many bytes. */
 export function encodeBytes(items: readonly (string | Uint8Array)[]): Uint8Array {
-  const encoder = new TextEncoder()
-  const parts = items.map((item) => (typeof item === 'string' ? encoder.encode(item) : item))
+  const parts = items.map((item) => (typeof item === 'string' ? ENCODER.encode(item) : item))
   const out = new Uint8Array(parts.reduce((sum, part) => sum + 4 + part.length, 0))
   const view = new DataView(out.buffer)
   let offset = 0

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { Bytes32, JobId, NodeId, TenantId } from '#shared/base/ids.ts'
 import { PROVIDERS } from '#shared/job/job.ts'
 import { MicroUsd } from './money.ts'
-import { nativeCrypto, sha256Hex } from '#shared/base/native-crypto.ts'
+import { nativeCrypto, sha256Bytes, sha256Hex } from '#shared/base/native-crypto.ts'
 import { SignedPresence } from '#shared/node/node.ts'
 import {
   CompiledPolicy,
@@ -150,13 +150,13 @@ export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {
   return sha256Hex(encode(COMMITTED, { salt, bytesDigest }))
 }
 
-/** WebCrypto digests more bytes than this, so that the thread stays free. */
-const DIGEST_AT_ONCE_BYTES = 256 * 1024
+/** WebCrypto digests more bytes than this, so that the thread stays free. For few bytes its call costs more than JavaScript. */
+const DIGEST_AT_ONCE_BYTES = nativeCrypto === undefined ? 1_024 : 256 * 1024
 
 export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {
   const digest =
-    nativeCrypto !== undefined && bytes.length <= DIGEST_AT_ONCE_BYTES
-      ? nativeCrypto.sha256(bytes)
+    bytes.length <= DIGEST_AT_ONCE_BYTES
+      ? sha256Bytes(bytes)
       : new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>))
   return bytesToHex(digest)
 }

@@ -3,10 +3,12 @@ import { AppError } from '#shared/base/errors.ts'
 import { endOfString, readString } from '#shared/base/strict-json.ts'
 import { invalidAt, toPointer } from './faults.ts'
 
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
+
 /** @throws {AppError} invalid_request for invalid JSON or UTF-8, or with a pointer to a duplicate member */
 export function parseJson(bytes: Uint8Array): unknown {
   try {
-    return parseText(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes))
+    return parseText(DECODER.decode(bytes))
   } catch (cause) {
     if (cause instanceof AppError) throw cause
     const detail = cause instanceof Error ? cause.message : String(cause)

@@ -7,7 +7,7 @@ const NAMES_TOLD = 16
 const NAME_CHARS = 64
 
 interface Answer {
-  header(name: string, value: string): void
+  readonly var: { readonly answerHeaders: Map<string, string> }
 }
 
 /** @returns the parsed request */
@@ -17,6 +17,6 @@ export function tellIgnored<T>(answer: Answer, { request, ignored }: OpenBody<T>
     .slice(0, NAMES_TOLD)
     .map((name) => encodeURIComponent(name.slice(0, NAME_CHARS).toWellFormed()))
   const more = ignored.length > NAMES_TOLD ? [`${ignored.length - NAMES_TOLD} more`] : []
-  answer.header(IGNORED_HEADER, [...told, ...more].join(', '))
+  answer.var.answerHeaders.set(IGNORED_HEADER, [...told, ...more].join(', '))
   return request
 }

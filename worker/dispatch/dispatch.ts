@@ -4,6 +4,7 @@ import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import {
+  DISPATCH_URL,
   packDispatch,
   POLICY_UNKNOWN,
   readOutcome,
@@ -163,7 +164,7 @@ async function callHub<T>(
   const timer = setTimeout(giveUp, timeoutMs + HUB_GRACE_MS)
   const readKnown = async (response: Response): Promise<T | typeof UNKNOWN_POLICY> =>
     response.status === POLICY_UNKNOWN ? UNKNOWN_POLICY : await read(response)
-  const request = new Request('http://hub/dispatch', { method: 'POST', body, signal })
+  const request = new Request(DISPATCH_URL, { method: 'POST', body, signal })
   try {
     return await Promise.race([hub.fetch(request).then(readKnown), late.promise])
   } catch (cause) {

@@ -23,7 +23,7 @@ const FIRST_READING_MS = 1_000
 export function deploymentOf(c: AppContext): Deployment {
   return {
     env: c.env,
-    config: c.var.config,
+    config: c.get('config'),
     order: orderFor(c),
     waitUntil: (reading) => c.executionCtx.waitUntil(reading),
   }
@@ -31,7 +31,7 @@ export function deploymentOf(c: AppContext): Deployment {
 
 /** By where Cloudflare sees the caller. It ranks hubs and is no evidence of a place. */
 function orderFor(c: AppContext): readonly number[] | undefined {
-  const { regions, deployment } = c.var.config
+  const { regions, deployment } = c.get('config')
   if (deployment !== 'cloudflare' || regions.length < 2) return undefined
   const { cf } = c.req.raw as { readonly cf?: { latitude?: unknown; longitude?: unknown } }
   const point = { lat: Number(cf?.latitude), lon: Number(cf?.longitude) }

@@ -54,7 +54,7 @@ export async function runJob(
     ({ outcome }) => outcome.amountMicroUsd,
   )
   c.set('timing', result.outcome.timing)
-  for (const [name, value] of Object.entries(outcomeHeaders(result.outcome))) c.header(name, value)
+  tell(c, outcomeHeaders(result.outcome))
   return { ...result, jobId: request.jobId, outputs: result.outcome.answer.outputs }
 }
 
@@ -68,10 +68,15 @@ export async function streamJob(
   const { head, chunks, outcome } = await spend.orNothing(
     dispatchStream(target, { request, payload: work.payload }, c.req.raw.signal),
   )
-  for (const [name, value] of Object.entries(placeHeaders(head))) c.header(name, value)
+  tell(c, placeHeaders(head))
   // The reader of the chunks sees a failure.
   spend.settleWith(outcome, (done) => done.amountMicroUsd).catch(() => {})
   return { jobId: request.jobId, ...head, chunks, outcome }
+}
+
+function tell(c: AppContext, headers: Readonly<Record<string, string>>): void {
+  const answerHeaders = c.get('answerHeaders')
+  for (const [name, value] of Object.entries(headers)) answerHeaders.set(name, value)
 }
 
 /** Turns a request into a job: policy, job id, and reserved money. */
@@ -80,14 +85,13 @@ async function admitJob(
   { work, units, priceMicroUsd }: PricedWork,
   { choice, stream }: { readonly choice: ResidencyChoice; readonly stream: boolean },
 ): Promise<{ request: DispatchRequest; spend: SpendReserve; target: Deployment }> {
-  const { requestId, startedMs, deadlineMs, traceparent } = c.var
-  const timeoutMs = timeLeft(deadlineMs, performance.now() - startedMs)
+  const timeoutMs = timeLeft(c.get('deadlineMs'), performance.now() - c.get('startedMs'))
   const caller = callerOf(c)
   const { policy, allowed } = await chooseResidency(c, choice)
   const once = takeJobId(c)
   const spend = await reserveForJob(c, units * priceMicroUsd)
   const request: DispatchRequest = {
-    requestId,
+    requestId: c.get('requestId'),
     ...once,
     tenant: caller.tenant,
     consumer: caller.snapshot.consumer,
@@ -99,7 +103,7 @@ async function admitJob(
     timeoutMs,
     stream,
     nodeId: null,
-    traceparent,
+    traceparent: c.get('traceparent'),
   }
   return {
     request,

@@ -60,7 +60,7 @@ export function deploymentSecret(c: AppContext, without: string): string {
 /** @throws {AppError} unauthenticated, with one text for every fault of a key */
 async function readCaller(c: AppContext): Promise<Caller> {
   const sealed = bearerToken(c)
-  const { config, isolate } = c.var
+  const [config, isolate] = [c.get('config'), c.get('isolate')]
   const { admissionSecret } = config
   if (admissionSecret === undefined) throw unknownKey()
   const opened = await isolate.openedKeys.open(sealed, admissionSecret)

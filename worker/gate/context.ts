@@ -60,6 +60,8 @@ export interface Variables {
   deadlineMs: number | undefined
   /** Headers for every answer, errors included. */
   readonly answerHeaders: Map<string, string>
+  /** True once the answer has them. @default false */
+  hasHeaders: boolean | undefined
   /** Undefined on public routes, and where an optional key is missing. */
   caller: Caller | undefined
   jobId: JobId | undefined
@@ -75,6 +77,7 @@ export interface AppEnv {
   Variables: Variables
 }
 
+/** Read with `get`: `var` copies all variables at each access. */
 export type AppContext = Context<AppEnv>
 
 /** The caller, behind `requireScope`. @throws on a route without a key, which is a bug */

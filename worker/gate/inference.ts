@@ -11,17 +11,13 @@ import { idempotent } from './idempotent.ts'
 import { takeQuota } from './quota.ts'
 import { checkIngress } from './residency.ts'
 
-const readDeadline = createMiddleware<AppEnv>(async (c, next) => {
+/** Checks where the request entered and how long its caller waits, and counts it. */
+export const admit = createMiddleware<AppEnv>(async (c, next) => {
+  await checkIngress(c)
   c.set('deadlineMs', parseDeadline(c.req.header(DEADLINE_HEADER)))
+  await takeQuota(c)
   await next()
 })
 
 /** Use in this order: `.post(path, ...inference, handler)`. */
-export const inference = [
-  requireScope('infer'),
-  auditRefusals,
-  checkIngress,
-  readDeadline,
-  takeQuota,
-  idempotent,
-] as const
+export const inference = [requireScope('infer'), auditRefusals, admit, idempotent] as const

@@ -2,10 +2,9 @@
  * Applies a tenant's quota, and sets the RateLimit headers
  * (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/).
  */
-import { createMiddleware } from 'hono/factory'
 import { toAppError } from '#shared/base/errors.ts'
 import type { MicroUsd } from '#shared/receipt/money.ts'
-import { callerOf, ownTenant, type AppContext, type AppEnv } from './context.ts'
+import { callerOf, ownTenant, type AppContext } from './context.ts'
 import type { QuotaStanding } from '#worker/protocols/quota-leases.ts'
 import { keepAlive } from './keep-alive.ts'
 
@@ -14,7 +13,7 @@ const POLICY = '"requests"'
 const WINDOW_SECONDS = 60
 
 /** Counts the request, and refuses it when the quota is used up. */
-export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
+export async function takeQuota(c: AppContext): Promise<void> {
   const lease = () => ownTenant(c).quota.leaseRequests()
   try {
     const { quotas } = c.get('isolate')
@@ -25,8 +24,7 @@ export const takeQuota = createMiddleware<AppEnv>(async (c, next) => {
     if (standing !== undefined) setStanding(c, standing)
     throw error
   }
-  await next()
-})
+}
 
 /** Money reserved for one job. The unspent part is given back, and all of it on failure. */
 export interface SpendReserve {

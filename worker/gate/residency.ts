@@ -1,5 +1,4 @@
 /** Chooses a request's policy from key and headers before the body is read; the body narrows it. */
-import { createMiddleware } from 'hono/factory'
 import { AppError } from '#shared/base/errors.ts'
 import { effectiveCompute } from '#shared/law/compile-policy.ts'
 import { decideIngress } from '#shared/law/decide.ts'
@@ -7,18 +6,17 @@ import type { CompiledPolicy } from '#shared/law/policy.ts'
 import { nameCountries } from '#shared/law/country-words.ts'
 import { neededIngress } from '#shared/law/explain.ts'
 import { countryCode, intersect, isRegion, type CountrySet } from '#shared/law/region.ts'
-import { callerOf, type AppContext, type AppEnv, type Caller } from './context.ts'
+import { callerOf, type AppContext, type Caller } from './context.ts'
 import { invalidAt } from '#worker/body/faults.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
 import { observeIngress } from '#worker/edge/place.ts'
 
 /** Refuses a request whose ingress country the policy forbids, before the body is read. */
-export const checkIngress = createMiddleware<AppEnv>(async (c, next) => {
+export async function checkIngress(c: AppContext): Promise<void> {
   const { snapshot } = callerOf(c)
   await admitIngress(c, findPolicy(callerOf(c), headerPolicy(c) ?? snapshot.defaultPolicyId))
   headerRegions(c)
-  await next()
-})
+}
 
 export interface Residency {
   readonly policy: CompiledPolicy

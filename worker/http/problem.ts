@@ -8,6 +8,7 @@ export function answerProblem(error: unknown, c: AppContext): Response {
   const appError = toAppError(error)
   const { status, retryable } = ERRORS[appError.code]
   const { requestId, isolate } = c.var
+  c.set('hasHeaders', false)
   isolate.metrics.refused(appError.code)
   logProblem(appError, c)
   const headers = new Headers({ 'content-type': 'application/problem+json' })

@@ -6,6 +6,7 @@ import { newRequestId } from '#shared/base/ids.ts'
 import { readConfig } from '#worker/platform/config.ts'
 import { clientAddress } from '#worker/edge/place.ts'
 import type { AppContext, AppEnv, Isolate } from '#worker/gate/context.ts'
+import { commonHeaders } from './answer.ts'
 import { childContext, formatTraceparent } from './trace-context.ts'
 
 /** A client's own id is used if it is short and safe for log lines and headers. */
@@ -34,7 +35,7 @@ export function requestScope(isolate: Isolate) {
     await next()
     countAnswer(c)
     // A WebSocket's answer comes from the hub, and its headers are immutable.
-    if (c.res.status !== 101) setHeaders(c)
+    if (c.res.status !== 101 && c.get('hasHeaders') !== true) setHeaders(c)
   })
 }
 
@@ -50,39 +51,18 @@ function countAnswer(c: AppContext): void {
 }
 
 function setHeaders(c: AppContext): void {
-  const [policy, requestId] = [c.get('policy'), c.get('requestId')]
-  const headers = openHeaders(c, requestId)
-  if (!headers.has('x-littoral-policy')) {
-    headers.set(
-      'x-littoral-policy',
-      policy === undefined ? 'none' : `${policy.id}@${policy.version}`,
-    )
-  }
-  headers.set('server-timing', serverTiming(c))
-  headers.set('x-content-type-options', 'nosniff')
-  for (const [name, value] of c.get('answerHeaders')) headers.set(name, value)
+  const given = openHeaders(c)
+  const isReplay = given.has('x-littoral-policy')
+  for (const [name, value] of Object.entries(commonHeaders(c)))
+    if (name !== 'x-littoral-policy' || !isReplay) given.set(name, value)
 }
 
-/** Sets the request's id. @returns the answer's headers, which can be set: a fetched response is copied first */
-function openHeaders(c: AppContext, requestId: string): Headers {
+/** @returns the answer's headers, which can be set: a fetched response is copied first */
+function openHeaders(c: AppContext): Headers {
   try {
-    c.res.headers.set('x-request-id', requestId)
+    c.res.headers.set('x-content-type-options', 'nosniff')
   } catch {
     c.res = new Response(c.res.body, c.res)
-    c.res.headers.set('x-request-id', requestId)
   }
   return c.res.headers
-}
-
-/** Where the time went; `edge` is the Worker and the way to the hub. */
-function serverTiming(c: AppContext): string {
-  const totalMs = performance.now() - c.get('startedMs')
-  const timing = c.get('timing')
-  if (timing === undefined) return `edge;dur=${totalMs.toFixed(1)}`
-  const { loadMs = 0, queueMs, networkMs, computeMs } = timing
-  const edge = Math.max(0, totalMs - loadMs - queueMs - networkMs - computeMs)
-  const load = loadMs > 0 ? { load: loadMs } : {}
-  return Object.entries({ edge, ...load, queue: queueMs, network: networkMs, compute: computeMs })
-    .map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`)
-    .join(', ')
 }

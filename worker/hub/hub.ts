@@ -26,6 +26,7 @@ import type { ReceiptGroup } from '#shared/audit/receipt-group.ts'
 import { findHub, hubName } from '#worker/summary/hub-region.ts'
 import { createHubCore, type HubCore } from './core.ts'
 import {
+  DISPATCH_URL,
   KnownPolicies,
   POLICY_UNKNOWN,
   readDispatch,
@@ -56,14 +57,18 @@ export class Hub extends DurableObject<Env> implements HubApi {
 
   override async fetch(request: Request): Promise<Response> {
     const core = await this.#core
+    // No address that a client can call has this path, and a header costs more to look for than the address.
+    if (request.url === DISPATCH_URL) return this.#dispatch(core, request)
     const grant = request.headers.get(SESSION_HEADER)
     if (grant !== null) return this.#openSession(core, request, grant)
-    if (request.headers.get('upgrade') === 'websocket') return this.#enter(core, request)
+    return this.#enter(core, request)
+  }
+
+  async #dispatch({ dispatcher }: HubCore, request: Request): Promise<Response> {
     try {
       const read = await readDispatch(request, this.#policies)
       if (read === null) return new Response(null, { status: POLICY_UNKNOWN })
       const { header, payload } = read
-      const { dispatcher } = core
       if (!header.stream)
         return writeDispatch(await dispatcher.dispatch(header, payload, request.signal))
       return await writeStream((sink) =>

@@ -11,8 +11,11 @@ import type { DispatchOutcome, DispatchRequest, DispatchResult } from './hub.ts'
 /** Payloads of all jobs that one hub holds. */
 export const HUB_PAYLOAD_BYTES = 64 * MIB
 
+const ENCODER = new TextEncoder()
+const DECODER = new TextDecoder()
+
 export function packEnvelope(header: unknown, payload: Uint8Array): Uint8Array<ArrayBuffer> {
-  const json = new TextEncoder().encode(JSON.stringify(header))
+  const json = ENCODER.encode(JSON.stringify(header))
   const body = new Uint8Array(4 + json.length + payload.length)
   new DataView(body.buffer).setUint32(0, json.length)
   body.set(json, 4)
@@ -25,9 +28,12 @@ export function unpackEnvelope(body: Uint8Array): { header: unknown; payload: Ui
   const length =
     body.length < 4 ? Infinity : new DataView(body.buffer, body.byteOffset).getUint32(0)
   if (4 + length > body.length) throw new AppError('invalid_request', 'The envelope is cut short.')
-  const json = new TextDecoder().decode(body.subarray(4, 4 + length))
+  const json = DECODER.decode(body.subarray(4, 4 + length))
   return { header: JSON.parse(json), payload: body.subarray(4 + length) }
 }
+
+/** Where a hub takes jobs. Only objects of the deployment can call it. */
+export const DISPATCH_URL = 'http://hub/dispatch'
 
 /** A job as a Worker sends it: without the policy where the hub has it by its hash. */
 interface SentDispatch extends Omit<DispatchRequest, 'policy'> {
@@ -72,9 +78,10 @@ export async function readDispatch(
   request: Request,
   policies: KnownPolicies,
 ): Promise<{ header: DispatchRequest; payload: Uint8Array } | null> {
-  if (Number(request.headers.get('content-length') ?? 0) > HUB_PAYLOAD_BYTES)
+  const body = new Uint8Array(await request.arrayBuffer())
+  if (body.length > HUB_PAYLOAD_BYTES)
     throw new AppError('too_large', 'The job is larger than a hub may hold.')
-  const { header, payload } = unpackEnvelope(new Uint8Array(await request.arrayBuffer()))
+  const { header, payload } = unpackEnvelope(body)
   const { policyHash: _, ...job } = header as SentDispatch
   const policy = policies.find(header as SentDispatch)
   return policy === undefined ? null : { header: { ...job, policy }, payload }

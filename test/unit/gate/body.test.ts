@@ -84,9 +84,14 @@ describe('[H1] reading a body', () => {
     expect(parseJson(new TextEncoder().encode(names))).toEqual(JSON.parse(names))
   })
 
-  it('refuses a body that breaks off', async () => {
-    const broken = new ReadableStream({ pull: (out) => out.error(new Error('bad chunk')) })
-    expect(await createReader()(broken)).toBe('invalid_request')
+  it('refuses a body that breaks off, declared or not', async () => {
+    const broken = () => new ReadableStream({ pull: (out) => out.error(new Error('bad chunk')) })
+    expect(await createReader()(broken())).toBe('invalid_request')
+    expect(await createReader()(broken(), { 'content-length': '5' })).toBe('invalid_request')
+  })
+
+  it('refuses a body that is longer than it says', async () => {
+    expect(await createReader()('{"a":1}', { 'content-length': '2' })).toBe('too_large')
   })
 
   it.each(['gzip', 'br', 'GZIP', 'zstd', 'identity, gzip'])(
@@ -137,6 +142,12 @@ describe('[H2] the time of a body', () => {
 
   it('ends when nothing more arrives', async () => {
     const code = createReader()(silent())
+    await vi.advanceTimersByTimeAsync(BODY_STALL_MS)
+    expect(await code).toBe('request_timeout')
+  })
+
+  it('ends for a small declared body, which is read at once', async () => {
+    const code = createReader()(silent(), { 'content-length': '5' })
     await vi.advanceTimersByTimeAsync(BODY_STALL_MS)
     expect(await code).toBe('request_timeout')
   })

@@ -10,6 +10,7 @@ import { decodeLibrary, encodeLibrary, LibraryRequest } from './library.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
+import { answerJson } from '#worker/http/answer.ts'
 import { runJob } from '#worker/dispatch/run-job.ts'
 
 export const computeRoutes = new Hono<AppEnv>()
@@ -29,7 +30,7 @@ async function runWgsl(c: AppContext, body: unknown): Promise<Response> {
   const units = kernelUnits(work)
   const priced = { work, payload, units, priceMicroUsd: KERNEL_PRICE_MICRO_USD }
   const job = await runJob(c, priced, request)
-  return c.json(encodeCompute(job, { id: job.jobId, receipt: job.outcome.receiptId }))
+  return answerJson(c, encodeCompute(job, { id: job.jobId, receipt: job.outcome.receiptId }))
 }
 
 async function runLibrary(c: AppContext, body: unknown): Promise<Response> {
@@ -38,7 +39,10 @@ async function runLibrary(c: AppContext, body: unknown): Promise<Response> {
   const { units } = resolved
   const priced = { work, payload, units, priceMicroUsd: LIBRARY_PRICE_MICRO_USD }
   const job = await runJob(c, priced, request)
-  return c.json(encodeLibrary(job, { id: job.jobId, receipt: job.outcome.receiptId }, request))
+  return answerJson(
+    c,
+    encodeLibrary(job, { id: job.jobId, receipt: job.outcome.receiptId }, request),
+  )
 }
 
 function listKernels(c: AppContext): Response {

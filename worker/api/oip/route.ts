@@ -18,6 +18,7 @@ import { optionalKey } from '#worker/gate/auth.ts'
 import { parseJson } from '#worker/body/parse-json.ts'
 import { readBytes } from '#worker/gate/body.ts'
 import { inference } from '#worker/gate/inference.ts'
+import { answerWith } from '#worker/http/answer.ts'
 import { answerProblem } from '#worker/http/problem.ts'
 import { readinessOf, readState } from '#worker/api/network/readiness.ts'
 import { tellIgnored } from '#worker/body/tell-ignored.ts'
@@ -97,7 +98,7 @@ async function infer(c: AppContext): Promise<Response> {
   const job = await runJob(c, priced, request)
   const about = { id: request.id ?? job.jobId, manifest, version: digest }
   const reply = joinBody(encodeInfer(job, about, request))
-  return c.body(reply.body, 200, reply.headers)
+  return answerWith(c, reply.body, reply.headers)
 }
 
 /** The model in the path; its only version is its digest. @throws {AppError} model_not_found */

@@ -112,13 +112,14 @@ export function pointAtInput(error: unknown, request: EmbeddingsRequest): AppErr
   return new AppError(code, inRequest(detail), { meta: { ...meta, errors }, cause: error })
 }
 
+const ENCODER = new TextEncoder()
+
 function checkSizes(request: EmbeddingsRequest, texts: readonly string[]): void {
   if (texts.length > LIMITS.embeddingInputs) {
     const detail = `are ${texts.length} texts, at most ${LIMITS.embeddingInputs} are accepted`
     throw tooLarge('/input', detail)
   }
-  const encoder = new TextEncoder()
-  const long = texts.findIndex((text) => encoder.encode(text).length > LIMITS.textBytes)
+  const long = texts.findIndex((text) => ENCODER.encode(text).length > LIMITS.textBytes)
   if (long === -1) return
   const detail = `is longer than ${LIMITS.textBytes} bytes`
   throw refuseAt('context_length_exceeded', inputPointer(request, long), detail)
@@ -133,5 +134,5 @@ function inputTexts(request: EmbeddingsRequest): string[] {
 }
 
 function estimateTokens(text: string): number {
-  return Math.ceil(new TextEncoder().encode(text).length / 4)
+  return Math.ceil(ENCODER.encode(text).length / 4)
 }

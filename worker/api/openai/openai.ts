@@ -6,6 +6,7 @@ import { findManifest } from '#worker/body/find-manifest.ts'
 import { parseOpenBody } from '#worker/body/open-body.ts'
 import { tellIgnored } from '#worker/body/tell-ignored.ts'
 import { liveHubs } from '#worker/dispatch/live-models.ts'
+import { answerJson } from '#worker/http/answer.ts'
 import { runJob } from '#worker/dispatch/run-job.ts'
 import { optionalKey } from '#worker/gate/auth.ts'
 import { readJson } from '#worker/gate/body.ts'
@@ -71,5 +72,5 @@ async function embed(c: AppContext): Promise<Response> {
     ...encodeEmbeddings(job, request),
     littoral: littoralMember(job.outcome),
   }
-  return c.json(body)
+  return answerJson(c, body)
 }

@@ -6,6 +6,7 @@ import type { AppContext } from '#worker/gate/context.ts'
 import { closeText, type TextAbout, type TextDialect } from './dialect.ts'
 import type { PricedText, Sampling } from './sampling.ts'
 import type { ResidencyChoice } from '#worker/body/residency.ts'
+import { answerJson, answerWith } from '#worker/http/answer.ts'
 import { writeEvents } from '#worker/http/sse.ts'
 import { runJob, streamJob, type StreamedJob } from '#worker/dispatch/run-job.ts'
 
@@ -33,7 +34,7 @@ export async function answerText(
   const meter = createTextMeter(maxTokens)
   const deltas = readDeltas(meter, payload)
   const close = closeText(outcome, digest, finish(meter))
-  return c.json(dialect.whole(aboutJob(c, jobId, { priced, request }), deltas, close))
+  return answerJson(c, dialect.whole(aboutJob(c, jobId, { priced, request }), deltas, close))
 }
 
 async function streamText(
@@ -49,7 +50,7 @@ async function streamText(
     heartbeatMs: SSE_HEARTBEAT_MS,
     onError: (error) => logFault(c, error),
   })
-  return c.body(stream, 200, EVENT_STREAM)
+  return answerWith(c, stream, EVENT_STREAM)
 }
 
 async function* textEvents(

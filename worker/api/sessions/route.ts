@@ -22,13 +22,13 @@ export const sessionRoutes = new Hono<AppEnv>().get(
   '/v1/sessions',
   requireScope('infer'),
   auditRefusals,
-  checkIngress,
-  takeQuota,
   takesQuery('policy', 'residency'),
   open,
 )
 
 async function open(c: AppContext): Promise<Response> {
+  await checkIngress(c)
+  await takeQuota(c)
   if (c.req.header('upgrade')?.toLowerCase() !== 'websocket')
     throw new AppError('invalid_request', 'Sessions are a WebSocket: send `Upgrade: websocket`.')
   const { config, requestId, traceparent } = c.var

@@ -1,5 +1,5 @@
 /** Issues dispatch tickets, one for each attempt. The hub signs them with the receipt. */
-import { NodeId, type Bytes32 } from '#shared/base/ids.ts'
+import type { Bytes32 } from '#shared/base/ids.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { commitment, type Ticket } from '#shared/receipt/receipt.ts'
 import type { Member } from '#worker/hub/members/directory.ts'
@@ -30,7 +30,7 @@ export function issueTicket(
     jobId: request.jobId,
     attempt,
     hub: context.hub,
-    nodeId: NodeId.parse(member.admission.nodeId),
+    nodeId: member.presence.nodeId,
     tenant: request.tenant,
     policyHash: request.policy.hash,
     allowed: request.allowed,

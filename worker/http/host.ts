@@ -1,8 +1,7 @@
 /** Checks the `host` header: exactly one, well formed, and in a development build a local name. */
-import { createMiddleware } from 'hono/factory'
 import { AppError } from '#shared/base/errors.ts'
 import { LOOPBACK_HOSTS } from '#worker/edge/place.ts'
-import type { AppEnv } from '#worker/gate/context.ts'
+import type { AppContext } from '#worker/gate/context.ts'
 
 declare const __SIMULATED_PLACES__: boolean
 
@@ -10,20 +9,19 @@ declare const __SIMULATED_PLACES__: boolean
 const HOST = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
 /** Checked here because later code builds URLs from it. */
-export const oneHost = createMiddleware<AppEnv>(async (c, next) => {
+export function checkHost(c: AppContext): void {
   const host = c.req.header('host')
   if (!URL.canParse(c.req.url) || (host !== undefined && !HOST.test(host)))
     throw new AppError('invalid_request', 'The request must name one host, as `name:port`.')
-  await next()
-})
+  checkDevelopmentHost(c)
+}
 
 /** Keeps web pages from reaching a development build by rebinding DNS. */
-export const developmentHost = createMiddleware<AppEnv>(async (c, next) => {
+function checkDevelopmentHost(c: AppContext): void {
   if (__SIMULATED_PLACES__) {
     const { hostname } = new URL(c.req.url)
     if (!LOOPBACK_HOSTS.includes(hostname)) {
       throw new AppError('forbidden', `A development build does not answer as ${hostname}.`)
     }
   }
-  await next()
-})
+}
