@@ -78,7 +78,8 @@ export async function measureDelivery({ dir, log, quick }: BenchContext): Promis
 const INCLUDES = {
   [DRAIN]:
     'from the release of held receipts until tenant and ledger have them all; `delivery CPU` until then, `settling CPU` afterwards until the process is idle',
-  [DELIVERED]: 'answers while receipts are delivered and settled as usual; `CPU` until the last answer',
+  [DELIVERED]:
+    'answers while receipts are delivered and settled as usual; `CPU` until the last answer',
   [HELD]: 'the same answers while every receipt waits in the outbox',
 }
 
