@@ -26,7 +26,7 @@ export interface PageDeps {
 }
 
 /** Receipts in one call: a few milliseconds of the receiver's time, in which no answer of the same process leaves. */
-export const SLICE_RECEIPTS = 32
+export const SLICE_RECEIPTS = 64
 
 /** Both ends take a receipt once, so a failure only repeats. @param groups signed by one key @returns what both have */
 export async function deliverPage(

@@ -94,10 +94,11 @@ export class Outbox {
   page(sequence: number, most: number): OutboxPage {
     const rows = this.#sql
       .exec(
-        `SELECT sequence, size, receipts FROM (
-          SELECT sequence, receipts, size, SUM(size) OVER (ORDER BY sequence) AS total
-            FROM (SELECT * FROM outbox WHERE sequence >= ? ORDER BY sequence LIMIT ?)
-        ) WHERE total - size < ?`,
+        // The sum is over small columns: the bytes of rows beyond the page are not read.
+        `SELECT sequence, outbox.size, receipts FROM (
+          SELECT sequence, SUM(size) OVER (ORDER BY sequence) - size AS before
+            FROM (SELECT sequence, size FROM outbox WHERE sequence >= ? ORDER BY sequence LIMIT ?)
+        ) JOIN outbox USING (sequence) WHERE before < ? ORDER BY sequence`,
         sequence,
         most,
         most,
