@@ -20,13 +20,12 @@ export interface Recorded {
 
 export interface PageDeps {
   readonly receivers: Receivers
+  /** Receipts in one call now. The receiver works for some milliseconds, in which no answer of the same process leaves. */
+  readonly slice: () => number
   /** Called after so many receipts were handled. It resolves when the next may be. */
   readonly spend: (receipts: number) => Promise<void>
   readonly log: Log
 }
-
-/** Receipts in one call: a few milliseconds of the receiver's time, in which no answer of the same process leaves. */
-export const SLICE_RECEIPTS = 64
 
 /** Both ends take a receipt once, so a failure only repeats. @param groups signed by one key @returns what both have */
 export async function deliverPage(
@@ -59,10 +58,10 @@ interface Own {
 async function* recordAll(
   tenant: TenantId,
   { hubKey, own }: Own,
-  { receivers, spend, log }: PageDeps,
+  { receivers, slice: size, spend, log }: PageDeps,
 ): AsyncGenerator<Taken[]> {
   try {
-    for (const slice of slicesOf(own)) {
+    for (const slice of slicesOf(own, size)) {
       const { later, consumer } = await receivers.record(tenant, groupOf(hubKey, slice))
       const repeated = new Set(later)
       yield slice.map((receipt) => ({
@@ -80,11 +79,11 @@ async function* recordAll(
 async function acceptAll(
   hubKey: OutboxGroup['hubKey'],
   taken: readonly Taken[],
-  { receivers, spend, log }: PageDeps,
+  { receivers, slice: size, spend, log }: PageDeps,
 ): Promise<ReadonlySet<Bytes32>> {
   const accepted = new Set<Bytes32>()
   try {
-    for (const slice of slicesOf(taken)) {
+    for (const slice of slicesOf(taken, size)) {
       const group = groupOf(
         hubKey,
         slice.map(({ receipt }) => receipt),
@@ -99,6 +98,10 @@ async function acceptAll(
   return accepted
 }
 
-function* slicesOf<T>(all: readonly T[]): Generator<readonly T[]> {
-  for (let at = 0; at < all.length; at += SLICE_RECEIPTS) yield all.slice(at, at + SLICE_RECEIPTS)
+function* slicesOf<T>(all: readonly T[], size: () => number): Generator<readonly T[]> {
+  for (let at = 0; at < all.length;) {
+    const slice = all.slice(at, at + size())
+    yield slice
+    at += slice.length
+  }
 }

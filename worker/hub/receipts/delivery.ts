@@ -4,7 +4,7 @@
  */
 import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
-import { deliverPage, SLICE_RECEIPTS, type Receivers } from './deliver-page.ts'
+import { deliverPage, type Receivers } from './deliver-page.ts'
 import type { Outbox, OutboxGroup } from './outbox.ts'
 
 export interface DeliveryDeps {
@@ -26,6 +26,10 @@ const PAGE_RECEIPTS = 512
 const QUIET_CHECK_MS = 250
 /** Longest time that receipts wait for a quiet moment. */
 const GATHER_MS = 2_000
+/**
+ * Receipts in one call. Small ones let answers through; large ones cost less, because neighbours in an index share pages.
+ */
+export const SLICE_RECEIPTS = { busy: 64, quiet: 256 } as const
 /** Pause after each slice while nodes have jobs: what arrived during the slice is answered. */
 export const SLICE_PAUSE_MS = 5
 /** Pause after a delivery that failed. */
@@ -73,7 +77,8 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
       })
     return current
   }
-  const spend = createBudget(running, clock)
+  const slice = () => (running() > 0 ? SLICE_RECEIPTS.busy : SLICE_RECEIPTS.quiet)
+  const spend = createBudget(slice, clock)
   /** What comes meanwhile gathers for the next delivery. */
   const pass = async (): Promise<void> => {
     hasFailed = false
@@ -89,16 +94,16 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
     const groups: OutboxGroup[] = []
     let next: number | undefined = from
     for (let size = 0; next !== undefined && next < end && size < PAGE_RECEIPTS;) {
-      const slice = outbox.page(next, SLICE_RECEIPTS)
-      next = slice.next
-      groups.push(...slice.groups)
-      size += slice.size
-      await spend(slice.size)
+      const page = outbox.page(next, slice())
+      next = page.next
+      groups.push(...page.groups)
+      size += page.size
+      await spend(page.size)
     }
     return { groups, next }
   }
   const deliver = async (groups: readonly OutboxGroup[]): Promise<void> => {
-    const ids = await deliverPage(groups, { receivers, spend, log })
+    const ids = await deliverPage(groups, { receivers, slice, spend, log })
     outbox.delivered(groups, ids)
     if (groups.some(({ receipts }) => receipts.some(({ id }) => !ids.has(id)))) hasFailed = true
   }
@@ -130,13 +135,13 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
 }
 
 /** Lets a slice of receipts be handled, then makes them wait: for answers while nodes have jobs, else for one turn. */
-function createBudget(running: () => number, clock: Clock) {
+function createBudget(slice: () => number, clock: Clock) {
   let spent = 0
   return async (receipts: number): Promise<void> => {
     spent += receipts
-    if (spent < SLICE_RECEIPTS) return
+    if (spent < slice()) return
     spent = 0
-    const pauseMs = running() > 0 ? SLICE_PAUSE_MS : 0
+    const pauseMs = slice() === SLICE_RECEIPTS.busy ? SLICE_PAUSE_MS : 0
     await new Promise<void>((resume) => void clock.after(pauseMs, resume))
   }
 }

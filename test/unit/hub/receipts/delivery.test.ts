@@ -14,8 +14,7 @@ import {
   type ReceiptMaker,
 } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { SLICE_RECEIPTS } from '#worker/hub/receipts/deliver-page.ts'
-import { createDelivery, SLICE_PAUSE_MS } from '#worker/hub/receipts/delivery.ts'
+import { createDelivery, SLICE_PAUSE_MS, SLICE_RECEIPTS } from '#worker/hub/receipts/delivery.ts'
 import { Outbox, OUTBOX_RECEIPTS, type KeptReceipt } from '#worker/hub/receipts/outbox.ts'
 import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
@@ -195,7 +194,7 @@ describe('receipts that wait at the hub', () => {
   it('leave a few at a time while nodes have jobs, and the hub pauses after each of these slices', async () => {
     const { outbox, put, step, scene } = open()
     scene.running = 1
-    const receipts = await make(ACME, 2 * SLICE_RECEIPTS + 8)
+    const receipts = await make(ACME, 2 * SLICE_RECEIPTS.busy + 8)
     for (let at = 0; at < receipts.length; at += 9) put(receipts.slice(at, at + 9))
     while (scene.recorded.length === 0) await step()
     expect(outbox.isEmpty()).toBe(true)
@@ -203,11 +202,11 @@ describe('receipts that wait at the hub', () => {
       ...scene.recorded.map(({ ids }) => ids),
       ...scene.accepted.map((group) => group.receipts.map(({ id }) => id)),
     ]
-    for (const ids of calls) expect(ids.length).toBeLessThanOrEqual(SLICE_RECEIPTS)
+    for (const ids of calls) expect(ids.length).toBeLessThanOrEqual(SLICE_RECEIPTS.busy)
     const all = receipts.map(({ id }) => id)
     expect(calls.flat()).toEqual([...all, ...all])
     // Each receipt is read, recorded and accepted.
-    const slices = Math.floor((3 * receipts.length) / (SLICE_RECEIPTS + 9))
+    const slices = Math.floor((3 * receipts.length) / (SLICE_RECEIPTS.busy + 9))
     expect(scene.pauses.length).toBeGreaterThanOrEqual(slices)
     expect(new Set(scene.pauses)).toEqual(new Set([SLICE_PAUSE_MS]))
   })
