@@ -8,6 +8,7 @@ import { measureAudit } from './cases/audit.ts'
 import { measureBatch } from './cases/batch.ts'
 import { measureChat } from './cases/chat.ts'
 import type { BenchContext } from './harness/context.ts'
+import { measureDelivery } from './delivery/delivery.ts'
 import { measureDispatch } from './cases/dispatch.ts'
 import { measureGateway } from './cases/gateway.ts'
 import type { BenchResult } from './harness/harness.ts'
@@ -30,6 +31,7 @@ import { measureWgsl } from './cases/wgsl.ts'
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
   gateway: measureGateway,
   dispatch: measureDispatch,
+  delivery: measureDelivery,
   session: measureSession,
   model: measureModel,
   chat: measureChat,

@@ -132,7 +132,7 @@ function createDispatcher(signer: Signer, directory: Directory): Dispatcher {
     signing: createReceiptSigning({
       signer,
       domain: DOMAIN,
-      outbox: new Outbox(storage),
+      outbox: new Outbox(storage, silentLog),
       onReceipts: () => {},
     }),
     bans: createKernelBans({

@@ -13,6 +13,8 @@ export interface OpenStackOptions {
   readonly policy?: Readonly<Record<string, unknown>>
   /** Address of V8's inspector, for a profile; names are then left readable. @default none, and a build as it is deployed */
   readonly inspector?: string
+  /** An `index` module that is built in place of the Worker. @default the Worker */
+  readonly entry?: string
 }
 
 const OPEN_POLICY = {
@@ -29,6 +31,7 @@ export async function openStack({
   say = () => {},
   policy = OPEN_POLICY,
   inspector,
+  entry,
 }: OpenStackOptions): Promise<{
   readonly stack: Stack
   readonly url: string
@@ -36,7 +39,9 @@ export async function openStack({
 }> {
   const bundleDir = join(dir, 'bundle')
   say('Build: Worker')
-  await buildWorker({ simulatedPlaces: true, outDir: bundleDir, minify: inspector === undefined })
+  const minify = inspector === undefined
+  const of = entry === undefined ? {} : { entry }
+  await buildWorker({ simulatedPlaces: true, outDir: bundleDir, minify, ...of })
   const stack = await startStack({
     log,
     onStep: say,

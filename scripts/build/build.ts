@@ -48,6 +48,8 @@ export interface BuildWorkerOptions {
   readonly simulatedPlaces: boolean
   /** Off for profiles, which need readable names. @default true */
   readonly minify?: boolean
+  /** An `index` module that is built instead. @default that of wrangler.toml */
+  readonly entry?: string
 }
 
 /** @throws {AppError} too_large over 1 MiB gzipped */
@@ -63,6 +65,9 @@ export async function buildWorker(options: BuildWorkerOptions): Promise<Bundle> 
     [
       wrangler,
       'deploy',
+      ...(options.entry === undefined ? [] : [options.entry]),
+      '--config',
+      repositoryPath('wrangler.toml'),
       '--dry-run',
       '--outdir',
       outDir,

@@ -5,8 +5,9 @@
 import { invariant } from '#shared/base/errors.ts'
 import type { Address, Bytes32 } from '#shared/base/ids.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
+import { memoize } from '#shared/base/memoize.ts'
 import type { SignedPresence } from '#shared/node/node.ts'
-import { evidenceHash, type EvidenceRecord } from '#shared/place/evidence.ts'
+import type { EvidenceRecord } from '#shared/place/evidence.ts'
 import {
   account,
   bytes,
@@ -19,7 +20,7 @@ import {
 } from '#shared/proof/encoding.ts'
 import type { PublicKey } from '#shared/proof/signature.ts'
 import { TREE_SIGNATURE, type TreeSignature } from '#shared/proof/tree-signature.ts'
-import { RECEIPT_LAYOUT, type SignedReceipt, type Ticket } from '#shared/receipt/receipt.ts'
+import { RECEIPT_LAYOUT, type SignedReceipt } from '#shared/receipt/receipt.ts'
 
 export interface GroupedReceipt {
   readonly id: Bytes32
@@ -46,14 +47,28 @@ export interface ReceiptGroup {
   readonly receipts: readonly GroupedReceipt[]
 }
 
+/** Parsed texts of one kind that are remembered: rows beside each other name the same few policies and nodes. */
+const TEXTS_KEPT = 64
+
+/** A receipt of a stored group: what it names, as indexes, so that it can be sent on unread. */
+interface StoredReceipt extends GroupedReceipt {
+  readonly policy: number
+  /** Null where the ticket names none. */
+  readonly evidence: number | null
+}
+
+export interface StoredGroup extends ReceiptGroup {
+  readonly receipts: readonly StoredReceipt[]
+}
+
 /** The group as bytes, for the hub's storage. */
-export const RECEIPT_GROUP: Field<ReceiptGroup> = struct<ReceiptGroup>({
+export const RECEIPT_GROUP: Field<StoredGroup> = struct<StoredGroup>({
   hubKey: struct<PublicKey>({ x: word, y: word }),
   policies: jsonList<CompiledPolicy>(),
   presences: jsonList<SignedPresence>(),
   evidence: jsonList<EvidenceRecord>(),
   receipts: list(
-    struct<GroupedReceipt>({
+    struct<StoredReceipt>({
       id: word,
       receipt: bytes,
       nodeSignature: TREE_SIGNATURE,
@@ -61,6 +76,8 @@ export const RECEIPT_GROUP: Field<ReceiptGroup> = struct<ReceiptGroup>({
       salt: word,
       consumer: optional(account),
       presence: uint(4),
+      policy: uint(4),
+      evidence: optional(uint(4)),
     }),
   ),
 })
@@ -94,36 +111,49 @@ export function signedReceipt(
   }
 }
 
-/** One receipt of a group with everything that it names. */
+/** One receipt of a group with everything that it names. Its tenant is its policy's. */
 export interface WholeReceipt extends Omit<GroupedReceipt, 'presence'> {
-  readonly ticket: Ticket
   readonly policy: CompiledPolicy
   readonly presence: SignedPresence
   /** Null where the ticket names none. */
   readonly evidence: EvidenceRecord | null
 }
 
-export function groupOf(hubKey: PublicKey, receipts: readonly WholeReceipt[]): ReceiptGroup {
-  const policies = new Map(receipts.map(({ policy }) => [policy.hash, policy]))
-  const presences = new Map(receipts.map(({ presence }) => [presence.signature, presence]))
-  const evidence = new Map(
-    receipts.map((receipt) => [receipt.ticket.place.evidenceHash, receipt.evidence]),
-  )
-  const positions = new Map([...presences.keys()].map((name, index) => [name, index]))
+/** Equal records of evidence should be one object, so that they stand in the group once. */
+export function groupOf(hubKey: PublicKey, receipts: readonly WholeReceipt[]): StoredGroup {
+  const policies = new Places<CompiledPolicy>()
+  const presences = new Places<SignedPresence>()
+  const evidence = new Places<EvidenceRecord>()
+  const stored = receipts.map((receipt): StoredReceipt => ({
+    id: receipt.id,
+    receipt: receipt.receipt,
+    nodeSignature: receipt.nodeSignature,
+    hubSignature: receipt.hubSignature,
+    salt: receipt.salt,
+    consumer: receipt.consumer,
+    presence: presences.of(receipt.presence, receipt.presence.signature),
+    policy: policies.of(receipt.policy, receipt.policy.hash),
+    evidence: receipt.evidence && evidence.of(receipt.evidence, receipt.evidence),
+  }))
   return {
     hubKey,
-    policies: [...policies.values()],
-    presences: [...presences.values()],
-    evidence: [...evidence.values()].filter((record) => record !== null),
-    receipts: receipts.map(({ presence, ...receipt }) => ({
-      id: receipt.id,
-      receipt: receipt.receipt,
-      nodeSignature: receipt.nodeSignature,
-      hubSignature: receipt.hubSignature,
-      salt: receipt.salt,
-      consumer: receipt.consumer,
-      presence: positions.get(presence.signature) ?? 0,
-    })),
+    policies: policies.all,
+    presences: presences.all,
+    evidence: evidence.all,
+    receipts: stored,
+  }
+}
+
+/** The place of each value in a list that has it once. */
+class Places<T> {
+  readonly all: T[] = []
+  readonly #known = new Map<unknown, number>()
+
+  of(value: T, name: unknown): number {
+    const known = this.#known.get(name)
+    if (known !== undefined) return known
+    this.#known.set(name, this.all.length)
+    return this.all.push(value) - 1
   }
 }
 
@@ -133,21 +163,20 @@ export function receiptsOf({
   presences,
   evidence,
   receipts,
-}: ReceiptGroup): WholeReceipt[] {
-  const byHash = new Map(policies.map((policy) => [policy.hash, policy]))
-  const records = new Map(evidence.map((record) => [evidenceHash(record), record]))
-  return receipts.map((receipt) => {
-    const { ticket } = RECEIPT_LAYOUT.decode(receipt.receipt).value
-    const [policy, presence] = [byHash.get(ticket.policyHash), presences[receipt.presence]]
-    invariant(policy && presence, 'a group holds the policies and presences of its receipts')
-    const found = records.get(ticket.place.evidenceHash) ?? null
-    return { ...receipt, ticket, policy, presence, evidence: found }
+}: StoredGroup): WholeReceipt[] {
+  return receipts.map((stored) => {
+    const [policy, presence] = [policies[stored.policy], presences[stored.presence]]
+    const record = stored.evidence === null ? null : evidence[stored.evidence]
+    const isWhole = policy !== undefined && presence !== undefined && record !== undefined
+    invariant(isWhole, 'a group holds what its receipts name')
+    return { ...stored, policy, presence, evidence: record }
   })
 }
 
-/** Our own objects wrote it, so it is read back without a schema. */
+/** Our own objects wrote it, so it is read back without a schema. Texts that were read lately give the same object. */
 function jsonList<T>(): Field<readonly T[]> {
   const texts = list(bytes)
+  const parse = memoize((text) => ({ value: JSON.parse(text) as T }), TEXTS_KEPT)
   return {
     solidity: 'bytes',
     write: (into, values) =>
@@ -155,6 +184,6 @@ function jsonList<T>(): Field<readonly T[]> {
         into,
         values.map((value) => new TextEncoder().encode(JSON.stringify(value))),
       ),
-    read: (from) => texts.read(from).map((text) => JSON.parse(new TextDecoder().decode(text)) as T),
+    read: (from) => texts.read(from).map((text) => parse(new TextDecoder().decode(text)).value),
   }
 }

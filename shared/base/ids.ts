@@ -48,8 +48,10 @@ export type RandomBytes = (sizeBytes: number) => Uint8Array
 export const randomBytes: RandomBytes = (sizeBytes) =>
   crypto.getRandomValues(new Uint8Array(sizeBytes))
 
+/** Begins with the time, so that neighbours in time are neighbours in every index; 80 random bits follow. */
 export function newJobId(random: RandomBytes = randomBytes): JobId {
-  return `job_${toHex(random(16)).slice(2)}` as JobId
+  const time = Date.now().toString(16).padStart(12, '0')
+  return `job_${time}${toHex(random(10)).slice(2)}` as JobId
 }
 
 export function newRequestId(random: RandomBytes = randomBytes): string {

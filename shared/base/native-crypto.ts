@@ -4,9 +4,10 @@
  * A job signs three times and verifies six times. In Node, half of WebCrypto's time for that is the way to the other
  * thread and back. Browsers load this file too, so it reads `process.getBuiltinModule` and does not import `node:crypto`.
  */
-import { bytesToHex, hexToBytes, sha256, type Hex } from 'viem'
+import { bytesToHex, hexToBytes, type Hex } from 'viem'
 import { toBase64Url } from './base64.ts'
 import type { Bytes32 } from './ids.ts'
+import { sha256 } from './sha256.ts'
 
 interface KeyHandle {
   readonly asymmetricKeyType?: string
@@ -133,9 +134,8 @@ function agrees(native: NativeCrypto): boolean {
 
 export const nativeCrypto: NativeCrypto | undefined = find()
 
-/** SHA-256 without a promise. In a browser it runs as JavaScript, so it is not for many bytes there. */
-export const sha256Bytes: (bytes: Uint8Array) => Uint8Array =
-  nativeCrypto?.sha256 ?? ((bytes) => sha256(bytes, 'bytes'))
+/** SHA-256 without a promise. In workerd and browsers it runs as JavaScript, so it is not for many bytes there. */
+export const sha256Bytes: (bytes: Uint8Array) => Uint8Array = nativeCrypto?.sha256 ?? sha256
 
 export function sha256Hex(bytes: Uint8Array): Bytes32 {
   return bytesToHex(sha256Bytes(bytes))

@@ -2,7 +2,8 @@
  * JSON with exactly one reading and one spelling. Strangers read a signed document with other parsers. A document
  * is therefore refused where two parsers could differ: a repeated name, a number that must be rounded, half a character.
  */
-import { AppError, invariant } from './errors.ts'
+import { AppError } from './errors.ts'
+import { memoize } from './memoize.ts'
 
 /** Deeper than any document of ours, and shallow enough for any reader's stack. */
 const MOST_LEVELS = 64
@@ -137,22 +138,22 @@ export function faultAt(path: string, what: string): AppError {
 
 /** JSON as RFC 8785 spells it (https://www.rfc-editor.org/rfc/rfc8785), so that it can be hashed; omits undefined members. */
 export function canonicalJson(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (value === null || typeof value === 'boolean') return String(value)
+  if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
-  if (value !== null && typeof value === 'object') {
-    const members = value as Readonly<Record<string, unknown>>
-    let text = ''
-    for (const key of Object.keys(members).sort()) {
-      const inner = members[key]
-      if (inner === undefined) continue
-      text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(inner)}`
-    }
-    return `{${text}}`
+  if (typeof value !== 'object')
+    throw new Error(`invariant: ${String(value)} has no canonical JSON`)
+  const members = value as Readonly<Record<string, unknown>>
+  let text = ''
+  for (const key of Object.keys(members).sort()) {
+    const inner = members[key]
+    if (inner === undefined) continue
+    text += `${text === '' ? '' : ','}${key.length <= NAME_KEPT ? spelled(key) : JSON.stringify(key)}:${canonicalJson(inner)}`
   }
-  invariant(isPlain(value), `${String(value)} has no canonical JSON`)
-  return JSON.stringify(value)
+  return `{${text}}`
 }
 
-function isPlain(value: unknown): boolean {
-  if (typeof value === 'number') return Number.isFinite(value)
-  return value === null || typeof value === 'boolean' || typeof value === 'string'
-}
+/** Longest name whose spelling is remembered: names recur in every document. */
+const NAME_KEPT = 32
+const spelled = memoize((name) => JSON.stringify(name), 1_024)

@@ -2,7 +2,7 @@
  * Canonical bytes of structs: the fields in their order, numbers big-endian, without padding. A value has one encoding,
  * and an encoding one value. The fields also name their Solidity types, from which the contracts' encoder is generated.
  */
-import { bytesToHex, hexToBytes, type Hex } from 'viem'
+import type { Hex } from 'viem'
 import { AppError } from '#shared/base/errors.ts'
 
 /** How one field is written and read. */
@@ -17,54 +17,74 @@ export interface Field<T> {
 export type SolidityField = string | ReadonlyMap<string, SolidityField>
 
 export class Writer {
-  #bytes = new Uint8Array(1_024)
+  /** Replaced when it grows, so read it after {@link reserve}. */
+  bytes = new Uint8Array(1_024)
   #at = 0
 
-  /** Room for the next `size` bytes. */
-  take(size: number): Uint8Array {
-    const end = this.#at + size
-    if (end > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(end, 2 * this.#bytes.length))
-      larger.set(this.#bytes)
-      this.#bytes = larger
+  /** Reserves the next `size` bytes. @returns where they begin */
+  reserve(size: number): number {
+    const start = this.#at
+    const end = start + size
+    if (end > this.bytes.length) {
+      const larger = new Uint8Array(Math.max(end, 2 * this.bytes.length))
+      larger.set(this.bytes)
+      this.bytes = larger
     }
-    const room = this.#bytes.subarray(this.#at, end)
     this.#at = end
-    return room
+    return start
   }
 
   /** A copy of everything that was written. */
   written(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.#at)
+    return this.bytes.slice(0, this.#at)
+  }
+
+  /** Begins afresh, in the same memory. */
+  restart(): void {
+    this.#at = 0
   }
 }
 
 export class Reader {
-  readonly #bytes: Uint8Array
+  readonly bytes: Uint8Array
   #at = 0
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
+    this.bytes = bytes
+  }
+
+  /** Passes over the next `size` bytes. @returns where they begin */
+  pass(size: number): number {
+    const start = this.#at
+    if (start + size > this.bytes.length) broken('it is cut short')
+    this.#at = start + size
+    return start
   }
 
   take(size: number): Uint8Array {
-    const end = this.#at + size
-    if (end > this.#bytes.length) broken('it is cut short')
-    const taken = this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return taken
+    const start = this.pass(size)
+    return this.bytes.subarray(start, start + size)
   }
 
   get isAtEnd(): boolean {
-    return this.#at === this.#bytes.length
+    return this.#at === this.bytes.length
   }
 }
 
 export function encode<T>(field: Field<T>, value: T): Uint8Array<ArrayBuffer> {
-  const writer = new Writer()
+  // One writer serves all: a new one costs more than what most structs write. Bytes of a field that encodes inside
+  // another, or that throws, stay where they are.
+  const writer = idle ?? new Writer()
+  idle = undefined
+  writer.restart()
   field.write(writer, value)
+  if (writer.bytes.length <= KEPT_BYTES) idle = writer
   return writer.written()
 }
+
+/** A writer that grew beyond this is not kept. */
+const KEPT_BYTES = 65_536
+let idle: Writer | undefined
 
 /** @throws {AppError} invalid_request for bytes that are not exactly one value */
 export function decode<T>(field: Field<T>, bytes: Uint8Array): T {
@@ -82,18 +102,30 @@ export function uint(size: 1 | 2 | 4 | 8): Field<number> {
     write(into, value) {
       if (!Number.isInteger(value) || value < 0 || value > most)
         throw new RangeError(`${value} is no whole number from 0 to ${most}`)
-      const room = into.take(size)
+      const start = into.reserve(size)
       let rest = value
-      for (let at = size - 1; at >= 0; at -= 1) {
-        room[at] = rest % 256
+      for (let at = start + size - 1; at >= start; at -= 1) {
+        into.bytes[at] = rest % 256
         rest = Math.floor(rest / 256)
       }
     },
     read(from) {
-      const value = from.take(size).reduce((sum, byte) => sum * 256 + byte, 0)
+      const start = from.pass(size)
+      let value = 0
+      for (let at = start; at < start + size; at += 1) value = value * 256 + (from.bytes[at] ?? 0)
       return value > most ? broken(`it has a number over ${most}`) : value
     },
   }
+}
+
+function writeByte(into: Writer, byte: number): void {
+  const at = into.reserve(1)
+  into.bytes[at] = byte
+}
+
+function readByte(from: Reader): number {
+  const at = from.pass(1)
+  return from.bytes[at] ?? 0
 }
 
 const AMOUNT_BYTES = 16
@@ -105,9 +137,9 @@ export const amount: Field<string> = {
     const number = BigInt(value)
     if (number < 0n || number >= 1n << 128n || number.toString() !== value)
       throw new RangeError(`${value} is no amount of micro-dollars below 2^128`)
-    into.take(AMOUNT_BYTES).set(hexToBytes(`0x${number.toString(16).padStart(32, '0')}`))
+    writeHex(into, AMOUNT_BYTES, `0x${number.toString(16).padStart(2 * AMOUNT_BYTES, '0')}`)
   },
-  read: (from) => BigInt(bytesToHex(from.take(AMOUNT_BYTES))).toString(),
+  read: (from) => BigInt(readHex(from, AMOUNT_BYTES)).toString(),
 }
 
 /** `size` bytes as lower-case hex. */
@@ -117,19 +149,29 @@ function fixed(size: number, solidity: string): Field<Hex> {
     write(into, value) {
       if (value.length !== 2 + 2 * size)
         throw new RangeError(`${value} does not have ${size} bytes`)
-      writeHex(into.take(size), value)
+      writeHex(into, size, value)
     },
-    read: (from) => bytesToHex(from.take(size)),
+    read: (from) => readHex(from, size),
   }
 }
 
-/** Twice as fast as making an array of the bytes first, and a receipt has forty such values. */
-function writeHex(room: Uint8Array, hex: Hex): void {
-  for (let i = 0; i < room.length; i += 1) {
+/** Straight between text and place: an array for each value would double the cost, and a receipt has forty of them. */
+function writeHex(into: Writer, size: number, hex: Hex): void {
+  const start = into.reserve(size)
+  for (let i = 0; i < size; i += 1) {
     const [high, low] = [digitAt(hex, 2 * i + 2), digitAt(hex, 2 * i + 3)]
-    room[i] = 16 * high + low
+    into.bytes[start + i] = 16 * high + low
   }
 }
+
+function readHex(from: Reader, size: number): Hex {
+  const start = from.pass(size)
+  let hex: Hex = '0x'
+  for (let at = start; at < start + size; at += 1) hex += BYTES_AS_HEX[from.bytes[at] ?? 0]
+  return hex
+}
+
+const BYTES_AS_HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 function digitAt(hex: Hex, index: number): number {
   const code = hex.charCodeAt(index)
@@ -151,10 +193,10 @@ export const signatureBytes = fixed(64, 'bytes')
 export const flag: Field<boolean> = {
   solidity: 'bool',
   write(into, value) {
-    into.take(1)[0] = value ? 1 : 0
+    writeByte(into, value ? 1 : 0)
   },
   read(from) {
-    const [byte = 0] = from.take(1)
+    const byte = readByte(from)
     return byte > 1 ? broken('it has a truth value that is neither 0 nor 1') : byte === 1
   },
 }
@@ -166,10 +208,10 @@ export function oneOf<T extends string>(list: readonly T[]): Field<T> {
     write(into, value) {
       const index = list.indexOf(value)
       if (index < 0) throw new RangeError(`${value} is not one of ${list.join(', ')}`)
-      into.take(1)[0] = index
+      writeByte(into, index)
     },
     read(from) {
-      const value = list[from.take(1)[0] ?? list.length]
+      const value = list[readByte(from)]
       return value ?? broken(`it has none of ${list.join(', ')}`)
     },
   }
@@ -190,11 +232,12 @@ export function text<T extends string = string>(): Field<T> {
       const bytes = UTF8.encoder.encode(value)
       if (bytes.length > TEXT_BYTES)
         throw new RangeError(`A text of ${bytes.length} bytes is over ${TEXT_BYTES}`)
-      into.take(1)[0] = bytes.length
-      into.take(bytes.length).set(bytes)
+      writeByte(into, bytes.length)
+      const start = into.reserve(bytes.length)
+      into.bytes.set(bytes, start)
     },
     read(from) {
-      const bytes = from.take(from.take(1)[0] ?? 0)
+      const bytes = from.take(readByte(from))
       try {
         return UTF8.decoder.decode(bytes) as T
       } catch {
@@ -225,7 +268,8 @@ export const bytes: Field<Uint8Array> = {
   solidity: 'bytes',
   write(into, value) {
     LENGTH.write(into, value.length)
-    into.take(value.length).set(value)
+    const start = into.reserve(value.length)
+    into.bytes.set(value, start)
   },
   read: (from) => from.take(LENGTH.read(from)),
 }
@@ -265,14 +309,17 @@ export function optional<T>(inner: Field<T>): Field<T | null> {
 export function struct<T extends object>(fields: {
   readonly [K in keyof T]-?: Field<T[K]>
 }): Field<T> {
-  const entries = Object.entries(fields) as [keyof T & string, Field<T[keyof T]>][]
+  const entries = Object.entries(fields) as [keyof T & string, Field<T[keyof T & string]>][]
   return {
     solidity: new Map(entries.map(([name, field]) => [name, field.solidity])),
     write(into, value) {
       for (const [name, field] of entries) field.write(into, value[name])
     },
-    read: (from) =>
-      Object.fromEntries(entries.map(([name, field]) => [name, field.read(from)])) as T,
+    read(from) {
+      const value: Partial<T> = {}
+      for (const [name, field] of entries) value[name] = field.read(from)
+      return value as T
+    },
   }
 }
 

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { Bytes32, Signature } from '#shared/base/ids.ts'
 import { sha256Hex } from '#shared/base/native-crypto.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
-import type { Domain } from './domain.ts'
+import { domainName, type Domain } from './domain.ts'
 import { list, signatureBytes, struct, uint, word } from './encoding.ts'
 import { layout } from './layout.ts'
 import { verifySignature, type PublicKey, type Signer } from './signature.ts'
@@ -74,16 +74,16 @@ export async function verifyLeaf(
 ): Promise<boolean> {
   const root = size > TREE_LEAVES ? undefined : rootOf({ index, size, leaf, proof: path })
   if (root === undefined) return false
-  const digest = rootDigest({ by, domain }, { root, size })
-  const name = `${key.x}${key.y}${digest}${signature}`
+  const name = `${key.x}${key.y}${by}${domainName(domain)}/${size}${root}${signature}`
   const known = verified.get(name)
   if (known !== undefined) return known
+  const digest = rootDigest({ by, domain }, { root, size })
   const result = verifySignature(key, digest, signature)
   verified.set(name, result)
   return result
 }
 
-/** Results by key, digest and signature. */
+/** Results by key, signed root and signature. */
 const verified = new BoundedMap<string, Promise<boolean>>(256)
 
 function rootDigest({ by, domain }: TreeSigning, signed: SignedRoot): Bytes32 {

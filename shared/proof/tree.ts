@@ -21,12 +21,13 @@ export function leafHash(entry: Uint8Array): Uint8Array {
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  const pair = new Uint8Array(1 + 2 * HASH_BYTES)
-  pair[0] = 1
-  pair.set(left, 1)
-  pair.set(right, 1 + HASH_BYTES)
-  return sha256Bytes(pair)
+  PAIR.set(left, 1)
+  PAIR.set(right, 1 + HASH_BYTES)
+  return sha256Bytes(PAIR)
 }
+
+/** The bytes of the pair that is being hashed. */
+const PAIR = Uint8Array.of(1, ...new Uint8Array(2 * HASH_BYTES))
 
 /** The root of the log's first `size` leaves. */
 export function treeRoot(size: number, read: HashReader): Bytes32 {
@@ -64,12 +65,10 @@ export function buildTree(leaves: readonly Bytes32[]): Tree {
 function parentsOf(level: Uint8Array): Uint8Array {
   const count = Math.floor(level.length / (2 * HASH_BYTES))
   const parents = new Uint8Array(count * HASH_BYTES)
-  const pair = new Uint8Array(1 + 2 * HASH_BYTES)
-  pair[0] = 1
   for (let index = 0; index < count; index += 1) {
     const start = index * 2 * HASH_BYTES
-    pair.set(level.subarray(start, start + 2 * HASH_BYTES), 1)
-    parents.set(sha256Bytes(pair), index * HASH_BYTES)
+    PAIR.set(level.subarray(start, start + 2 * HASH_BYTES), 1)
+    parents.set(sha256Bytes(PAIR), index * HASH_BYTES)
   }
   return parents
 }

@@ -11,7 +11,8 @@ import { createAnchor } from '#worker/hub/place/anchor.ts'
 import { openSchema } from '#worker/platform/schema.ts'
 import { HUB_SCHEMA } from './schema.ts'
 import { createAttestations, type Attestations } from '#worker/hub/place/attestations.ts'
-import { createDelivery, type Delivery, type Receivers } from '#worker/hub/receipts/delivery.ts'
+import type { Receivers } from '#worker/hub/receipts/deliver-page.ts'
+import { createDelivery, type Delivery } from '#worker/hub/receipts/delivery.ts'
 import { Dispatcher } from '#worker/hub/attempts/dispatcher.ts'
 import { createHubNetwork, type HubNetwork } from '#worker/hub/network/hub-network.ts'
 import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
@@ -163,7 +164,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
 
 /** Receipts on their way: signed, kept, delivered. */
 function openReceipts({ storage, domain, receivers, wake, log }: HubCoreDeps, signer: Signer) {
-  const outbox = new Outbox(storage)
+  const outbox = new Outbox(storage, log)
   const signing = createReceiptSigning({
     signer,
     domain,

@@ -146,8 +146,9 @@ describe('a hub that dispatches over real work streams', () => {
     const { outcome } = await hub.dispatcher.dispatch(again, payload, never)
     expect(outcome.attempts).toBe(1)
     const tickets = hub.outbox
-      .next(0, 10)
-      .flatMap(({ receipts }) => receipts.map(({ ticket }) => ticket))
+      .page(0, 10)
+      .groups.flatMap(({ receipts }) => receipts)
+      .map(({ receipt }) => RECEIPT_LAYOUT.decode(receipt).value.ticket)
     expect(tickets.map(({ jobId, attempt }) => [jobId, attempt])).toEqual([
       [request.jobId, 1],
       [request.jobId, 1 + DISPATCH_ATTEMPTS],

@@ -144,7 +144,7 @@ export async function createHubBench(
   })
   const registers = { home, others: [] }
   const bans = createKernelBans({ registers, now: Date.now, log: silentLog })
-  const [directory, outbox] = [new Directory(now), new Outbox(storage)]
+  const [directory, outbox] = [new Directory(now), new Outbox(storage, log)]
   const signing = createReceiptSigning({
     signer,
     domain: DOMAIN,

@@ -55,7 +55,7 @@ export interface HubOptions {
 export function createSimulatedHub(options: HubOptions): SimulatedHub {
   const { name, jurisdiction, random, signer, onSign } = options
   const storage = createSqliteStorage({ schema: HUB_SCHEMA })
-  const [directory, outbox] = [new Directory(), new Outbox(storage)]
+  const [directory, outbox] = [new Directory(), new Outbox(storage, silentLog)]
   const bansStorage = createSqliteStorage()
   const home = createKernelRegister({ storage: bansStorage, nowMs: Date.now, log: silentLog })
   const dispatcher = new Dispatcher({

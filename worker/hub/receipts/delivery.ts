@@ -1,25 +1,11 @@
 /**
- * Delivers the outbox to tenants and ledger. Answers go first: while nodes have jobs, receipts gather for two seconds and
- * leave together; when the hub is quiet, they leave soon.
+ * Decides when the outbox is delivered. Answers go first: while nodes have jobs, receipts gather for two seconds and leave
+ * together, a few at a time; when the hub is quiet, they leave soon.
  */
-import { groupOf, type ReceiptGroup, type WholeReceipt } from '#shared/audit/receipt-group.ts'
-import type { Bytes32, TenantId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
+import { deliverPage, type Receivers } from './deliver-page.ts'
 import type { Outbox, OutboxGroup } from './outbox.ts'
-
-/** Where receipts go. */
-export interface Receivers {
-  /** Records a tenant's receipts. @returns those whose job has an earlier receipt, and the account that pays */
-  record(tenant: TenantId, group: ReceiptGroup): Promise<Recorded>
-  /** Hands recorded receipts to the ledger. @returns the ids that it has now */
-  accept(group: ReceiptGroup, later: readonly Bytes32[]): Promise<readonly Bytes32[]>
-}
-
-export interface Recorded {
-  readonly later: readonly Bytes32[]
-  readonly consumer: `0x${string}` | null
-}
 
 export interface DeliveryDeps {
   readonly receivers: Receivers
@@ -34,12 +20,18 @@ export interface DeliveryDeps {
 
 export type Delivery = ReturnType<typeof createDelivery>
 
-/** Receipts in one delivery. */
-const DELIVERED_TOGETHER = 512
+/** Receipts that are read before they go out, so that those of one tenant go together. */
+const PAGE_RECEIPTS = 512
 /** How often a hub with waiting receipts looks whether it is quiet. */
 const QUIET_CHECK_MS = 250
 /** Longest time that receipts wait for a quiet moment. */
 const GATHER_MS = 2_000
+/**
+ * Receipts in one call. Small ones let answers through; large ones cost less, because neighbours in an index share pages.
+ */
+export const SLICE_RECEIPTS = { busy: 64, quiet: 256 } as const
+/** Pause after each slice while nodes have jobs: what arrived during the slice is answered. */
+export const SLICE_PAUSE_MS = 5
 /** Pause after a delivery that failed. */
 const RETRY_MS = 2_000
 /** When the runtime itself calls, in case that the timer was lost with the process. */
@@ -51,6 +43,7 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
   let isWakeSet = false
   let hasFailed = false
   let isStopped = false
+  let hasNews = false
   let cancel = () => {}
   let current: Promise<void> | undefined
 
@@ -59,11 +52,15 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
     isWakeSet = true
     if (isStopped || waitingSinceMs !== undefined) return
     waitingSinceMs = clock.nowMs()
+    hasNews = false
     cancel = clock.after(hasFailed ? RETRY_MS : QUIET_CHECK_MS, check)
   }
   const check = () => {
     const isDue = clock.nowMs() - (waitingSinceMs ?? 0) >= GATHER_MS
-    if (isDue || running() === 0) void deliverAll()
+    // Between two jobs that follow each other no node has one, and yet the hub is not quiet.
+    const isQuiet = running() === 0 && !hasNews
+    hasNews = false
+    if (isDue || isQuiet) void deliverAll()
     else cancel = clock.after(QUIET_CHECK_MS, check)
   }
   /** Delivers once through the whole outbox. Only one delivery runs at a time. */
@@ -80,32 +77,42 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
       })
     return current
   }
+  const slice = () => (running() > 0 ? SLICE_RECEIPTS.busy : SLICE_RECEIPTS.quiet)
+  const spend = createBudget(slice, clock)
+  /** What comes meanwhile gathers for the next delivery. */
   const pass = async (): Promise<void> => {
     hasFailed = false
-    let [sequence, size] = [0, DELIVERED_TOGETHER]
-    // A page that is not full is the end: what comes meanwhile gathers for the next delivery.
-    while (size >= DELIVERED_TOGETHER) {
-      const groups = outbox.next(sequence, DELIVERED_TOGETHER)
-      size = groups.reduce((sum, group) => sum + group.size, 0)
-      sequence = groups.at(-1)?.sequence ?? sequence
-      for (const ofKey of Map.groupBy(groups, ({ hubKey }) => hubKey.x + hubKey.y).values())
-        await deliver(ofKey)
+    const end = outbox.end()
+    for (let next: number | undefined = 0; next !== undefined && next < end;) {
+      const page = await readPage(next, end)
+      next = page.next
+      const byKey = Map.groupBy(page.groups, ({ hubKey }) => hubKey.x + hubKey.y)
+      for (const groups of byKey.values()) await deliver(groups)
     }
   }
-  const deliver = async (groups: readonly OutboxGroup[]): Promise<void> => {
-    const count = groups.reduce((sum, { receipts }) => sum + receipts.length, 0)
-    try {
-      const ids = await deliverGroups(groups, receivers, log)
-      outbox.delivered(groups, ids)
-      if (ids.size < count) hasFailed = true
-    } catch (error) {
-      hasFailed = true
-      log.warn('outbox.delivery-failed', { cause: String(error), waiting: outbox.size() })
+  const readPage = async (from: number, end: number) => {
+    const groups: OutboxGroup[] = []
+    let next: number | undefined = from
+    for (let size = 0; next !== undefined && next < end && size < PAGE_RECEIPTS;) {
+      const page = outbox.page(next, slice())
+      next = page.next
+      groups.push(...page.groups)
+      size += page.size
+      await spend(page.size)
     }
+    return { groups, next }
+  }
+  const deliver = async (groups: readonly OutboxGroup[]): Promise<void> => {
+    const ids = await deliverPage(groups, { receivers, slice, spend, log })
+    outbox.delivered(groups, ids)
+    if (groups.some(({ receipts }) => receipts.some(({ id }) => !ids.has(id)))) hasFailed = true
   }
   if (!outbox.isEmpty()) schedule()
   return {
-    onReceipts: schedule,
+    onReceipts(): void {
+      hasNews = true
+      schedule()
+    },
     /** For a hub that runs as a plain process. What waits is delivered after its next start. */
     stop(): void {
       isStopped = true
@@ -127,33 +134,14 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
   }
 }
 
-/** To the tenants first, then to the ledger. Both are idempotent, so a failure only repeats. @returns what both have */
-async function deliverGroups(
-  groups: readonly OutboxGroup[],
-  receivers: Receivers,
-  log: Log,
-): Promise<ReadonlySet<Bytes32>> {
-  const [first] = groups
-  if (first === undefined) return new Set()
-  const { hubKey } = first
-  const byTenant = Map.groupBy(
-    groups.flatMap(({ receipts }) => receipts),
-    ({ ticket }) => ticket.tenant,
-  )
-  const recorded: WholeReceipt[] = []
-  const later: Bytes32[] = []
-  for (const [tenant, own] of byTenant) {
-    try {
-      const answer = await receivers.record(tenant, groupOf(hubKey, own))
-      later.push(...answer.later)
-      recorded.push(
-        ...own.map((receipt) => ({ ...receipt, consumer: receipt.consumer ?? answer.consumer })),
-      )
-    } catch (error) {
-      // One failing tenant must not hold up the others. Its receipts stay in the outbox.
-      log.warn('outbox.tenant-failed', { tenant, cause: String(error) })
-    }
+/** Lets a slice of receipts be handled, then makes them wait: for answers while nodes have jobs, else for one turn. */
+function createBudget(slice: () => number, clock: Clock) {
+  let spent = 0
+  return async (receipts: number): Promise<void> => {
+    spent += receipts
+    if (spent < slice()) return
+    spent = 0
+    const pauseMs = slice() === SLICE_RECEIPTS.busy ? SLICE_PAUSE_MS : 0
+    await new Promise<void>((resume) => void clock.after(pauseMs, resume))
   }
-  if (recorded.length === 0) return new Set()
-  return new Set(await receivers.accept(groupOf(hubKey, recorded), later))
 }

@@ -1,14 +1,13 @@
 /** Signs receipts after their nodes, and keeps them: one signature and one write for all that are ready together. */
-import type { WholeReceipt } from '#shared/audit/receipt-group.ts'
 import type { Domain } from '#shared/proof/domain.ts'
 import { createGroup } from '#shared/proof/group.ts'
 import type { Signer } from '#shared/proof/signature.ts'
 import { signLeaves } from '#shared/proof/tree-signature.ts'
 import { systemClock, type Clock } from '#p2p/stream/clock.ts'
 import { invariant } from '#shared/base/errors.ts'
-import type { Outbox } from './outbox.ts'
+import type { KeptReceipt, Outbox } from './outbox.ts'
 
-export type UnsignedReceipt = Omit<WholeReceipt, 'hubSignature'>
+export type UnsignedReceipt = Omit<KeptReceipt, 'hubSignature'>
 
 export interface ReceiptSigning {
   /**
@@ -43,7 +42,7 @@ export function createReceiptSigning(deps: SigningDeps): ReceiptSigning {
     async take(receipts) {
       const leaves = receipts.map(({ id }) => id)
       const signatures = await signLeaves(leaves, { by: 'hub', domain, signer })
-      const signed = receipts.map((receipt, index): WholeReceipt => {
+      const signed = receipts.map((receipt, index): KeptReceipt => {
         const hubSignature = signatures[index]
         invariant(hubSignature, 'each leaf has its signature')
         return { ...receipt, hubSignature }

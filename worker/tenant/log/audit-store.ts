@@ -1,5 +1,5 @@
 /** A tenant's audit log in SQLite. Entries are only added; an erasure removes a detail and its salt, never a leaf. */
-import { toHex } from 'viem'
+import { bytesToHex } from 'viem'
 import {
   AUDIT_TYPES,
   commitText,
@@ -63,7 +63,7 @@ export function createAuditStore(
       const { first, atMs } = nextEntry(rows, deps.nowMs())
       const salts = deps.random(SALT_BYTES * events.length)
       const drafts = events.map((event, i) => {
-        const salt = toHex(salts.subarray(SALT_BYTES * i, SALT_BYTES * (i + 1)))
+        const salt = bytesToHex(salts.subarray(SALT_BYTES * i, SALT_BYTES * (i + 1)))
         return draftOf(event, { salt, sequence: first + i, atMs })
       })
       for (const { from, json } of jsonLists(drafts.map(({ row }) => row)))

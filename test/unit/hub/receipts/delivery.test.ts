@@ -1,9 +1,10 @@
 /** Receipts between the hub's outbox, tenants and ledger: what leaves when, and what is lost when somebody is away. */
 import { bytesToHex } from 'viem'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { ReceiptGroup, WholeReceipt } from '#shared/audit/receipt-group.ts'
+import type { ReceiptGroup } from '#shared/audit/receipt-group.ts'
 import { randomBytes, TenantId, type Bytes32 } from '#shared/base/ids.ts'
-import { silentLog } from '#shared/base/log.ts'
+import { silentLog, type Log } from '#shared/base/log.ts'
+import type { Clock } from '#p2p/stream/clock.ts'
 import { compilePolicy } from '#shared/law/compile-policy.ts'
 import { RECEIPT_LAYOUT } from '#shared/receipt/receipt.ts'
 import { checkAuthenticity } from '#shared/receipt/check-receipt.ts'
@@ -13,8 +14,8 @@ import {
   type ReceiptMaker,
 } from '#test/support/hub/receipts.ts'
 import { createSqliteStorage } from '#test/support/sqlite-storage.ts'
-import { createDelivery } from '#worker/hub/receipts/delivery.ts'
-import { Outbox, OUTBOX_RECEIPTS } from '#worker/hub/receipts/outbox.ts'
+import { createDelivery, SLICE_PAUSE_MS, SLICE_RECEIPTS } from '#worker/hub/receipts/delivery.ts'
+import { Outbox, OUTBOX_RECEIPTS, type KeptReceipt } from '#worker/hub/receipts/outbox.ts'
 import { createReceiptSigning } from '#worker/hub/receipts/signing.ts'
 import { HUB_SCHEMA } from '#worker/hub/schema.ts'
 import { createManualClock } from '#test/support/hub/hub-in-time.ts'
@@ -28,7 +29,7 @@ let maker: ReceiptMaker
 beforeAll(async () => void (maker = await createReceiptMaker(DOMAIN)))
 
 /** Receipts as the hub keeps them. */
-async function make(tenant: TenantId, count: number): Promise<WholeReceipt[]> {
+async function make(tenant: TenantId, count: number): Promise<KeptReceipt[]> {
   const policy = policyOf(tenant)
   const made = await maker.makeAll(Array.from({ length: count }, () => ({ policy })))
   return made.map(({ id, domain, receipt, nodeSignature, hubSignature, presence }) => ({
@@ -47,13 +48,23 @@ async function make(tenant: TenantId, count: number): Promise<WholeReceipt[]> {
 
 function open(storage = createSqliteStorage({ schema: HUB_SCHEMA })) {
   const clock = createManualClock()
-  const outbox = new Outbox(storage)
   const scene = {
     running: 0,
+    errors: [] as string[],
+    /** Pauses within deliveries, in ms. They end at once. */
+    pauses: [] as number[],
     failing: new Set<string>(),
     recorded: [] as { tenant: TenantId; ids: Bytes32[] }[],
     accepted: [] as ReceiptGroup[],
     wakes: [] as number[],
+  }
+  const log: Log = { ...silentLog, error: (event) => void scene.errors.push(event) }
+  const outbox = new Outbox(storage, log)
+  const after: Clock['after'] = (ms, fire) => {
+    if (ms > SLICE_PAUSE_MS) return clock.after(ms, fire)
+    scene.pauses.push(ms)
+    queueMicrotask(fire)
+    return () => {}
   }
   const delivery = createDelivery(outbox, {
     receivers: {
@@ -72,19 +83,23 @@ function open(storage = createSqliteStorage({ schema: HUB_SCHEMA })) {
     },
     running: () => scene.running,
     wake: (delayMs) => void scene.wakes.push(delayMs),
-    log: silentLog,
-    clock,
+    log,
+    clock: { nowMs: clock.nowMs, after },
   })
-  const put = (receipts: readonly WholeReceipt[]) => {
+  const put = (receipts: readonly KeptReceipt[]) => {
     outbox.put(maker.hub.publicKey, receipts)
     delivery.onReceipts()
   }
   /** Lets the next timer fire, and everything that it begins end. */
   const step = async () => {
     clock.step()
-    for (let turn = 0; turn < 50; turn += 1) await Promise.resolve()
+    for (let turn = 0; turn < 500; turn += 1) await Promise.resolve()
   }
   return { storage, clock, outbox, scene, delivery, put, step }
+}
+
+function fail(why: string): never {
+  throw new Error(why)
 }
 
 describe('receipts that wait at the hub', () => {
@@ -145,6 +160,7 @@ describe('receipts that wait at the hub', () => {
     scene.failing.add(ACME)
     for (let row = 0; row < 12; row += 1) put([...(await make(ACME, 1)), ...(await make(BETA, 63))])
     await step()
+    await step()
     expect(outbox.size()).toBe(12)
     put(await make(BETA, 5))
     await step()
@@ -154,14 +170,76 @@ describe('receipts that wait at the hub', () => {
     expect(outbox.isEmpty()).toBe(true)
   })
 
-  it('stay when their row cannot be read, and are not thrown away', async () => {
-    const { outbox, storage, put, step } = open()
-    put(await make(ACME, 2))
+  it('stay when their row cannot be read, which is told once and holds up none of the others', async () => {
+    const { outbox, storage, put, step, scene } = open()
+    const [lost, behind] = [await make(ACME, 2), await make(ACME, 3)]
+    put(lost)
     storage.sql.exec('UPDATE outbox SET receipts = zeroblob(3)')
+    put(behind)
     await step()
     await step()
+    expect(scene.recorded.flatMap(({ ids }) => ids)).toEqual(behind.map(({ id }) => id))
     expect(outbox.size()).toBe(2)
+    put(await make(BETA, 1))
+    await step()
+    expect(scene.recorded).toHaveLength(2)
+    expect(scene.errors).toEqual(['outbox.row-unreadable'])
     expect(storage.sql.exec('SELECT size FROM outbox').toArray()).toEqual([{ size: 2 }])
+    const { ticket } = lost[0] ?? fail('one was lost')
+    expect(outbox.holdsJob(ACME, ticket.jobId)).toBe(true)
+    // Nothing that could be delivered is left, so no delivery is planned.
+    expect(outbox.isEmpty()).toBe(true)
+  })
+
+  it('leave a few at a time while nodes have jobs, and the hub pauses after each of these slices', async () => {
+    const { outbox, put, step, scene } = open()
+    scene.running = 1
+    const receipts = await make(ACME, 2 * SLICE_RECEIPTS.busy + 8)
+    for (let at = 0; at < receipts.length; at += 9) put(receipts.slice(at, at + 9))
+    while (scene.recorded.length === 0) await step()
+    expect(outbox.isEmpty()).toBe(true)
+    const calls = [
+      ...scene.recorded.map(({ ids }) => ids),
+      ...scene.accepted.map((group) => group.receipts.map(({ id }) => id)),
+    ]
+    for (const ids of calls) expect(ids.length).toBeLessThanOrEqual(SLICE_RECEIPTS.busy)
+    const all = receipts.map(({ id }) => id)
+    expect(calls.flat()).toEqual([...all, ...all])
+    // Each receipt is read, recorded and accepted.
+    const slices = Math.floor((3 * receipts.length) / (SLICE_RECEIPTS.busy + 9))
+    expect(scene.pauses.length).toBeGreaterThanOrEqual(slices)
+    expect(new Set(scene.pauses)).toEqual(new Set([SLICE_PAUSE_MS]))
+  })
+
+  it('gather also while jobs only follow one another: a hub between two jobs is not quiet', async () => {
+    const { scene, put, step, clock } = open()
+    const startedMs = clock.nowMs()
+    put(await make(ACME, 1))
+    for (let turn = 0; turn < 7; turn += 1) {
+      put(await make(ACME, 1))
+      await step()
+    }
+    expect(scene.recorded).toEqual([])
+    put(await make(ACME, 1))
+    await step()
+    expect(clock.nowMs() - startedMs).toBe(2_000)
+    expect(scene.recorded.map(({ ids }) => ids.length)).toEqual([9])
+  })
+
+  it('fill several rows when nodes have padded their records, and none over the limit of the platform', async () => {
+    const { outbox, storage, put, step, scene } = open()
+    const receipts = await make(ACME, 64)
+    const padded = receipts.map((receipt, index) => ({
+      ...receipt,
+      presence: { record: String(index).padStart(45_000, 'A'), signature: String(index) },
+    }))
+    put(padded)
+    const rows = storage.sql.exec('SELECT size, length(receipts) AS bytes FROM outbox').toArray()
+    for (const { bytes } of rows) expect(Number(bytes)).toBeLessThan(2_000_000)
+    expect(rows.reduce((sum, { size }) => sum + Number(size), 0)).toBe(64)
+    await step()
+    expect(scene.recorded.flatMap(({ ids }) => ids)).toEqual(receipts.map(({ id }) => id))
+    expect(outbox.isEmpty()).toBe(true)
   })
 
   it('stay while the ledger is away, and go to tenant and ledger again', async () => {
@@ -257,7 +335,7 @@ describe('a hub', () => {
       "INSERT INTO outbox (names, size, receipts) VALUES ('', ?, zeroblob(1))",
       OUTBOX_RECEIPTS,
     )
-    const outbox = new Outbox(storage)
+    const outbox = new Outbox(storage, silentLog)
     const signer = maker.hub
     const signing = createReceiptSigning({ signer, domain: DOMAIN, outbox, onReceipts: () => {} })
     expect(() => signing.begin()).toThrow(expect.objectContaining({ code: 'no_capacity' }))
