@@ -1,0 +1,223 @@
+/** Simulates jobs over nodes of which some lie, with the real rules of worker/checking. */
+import type { CheckedNode } from '#worker/checking/checked-node.ts'
+import { chooseChecker } from '#worker/checking/checker.ts'
+import { Checking, type Effect } from '#worker/checking/checking.ts'
+import { canServe } from '#worker/checking/standing.ts'
+import { judge, type Outcome, type Vote } from '#worker/checking/verdict.ts'
+import { uniform } from '../tail/nodes.ts'
+import type { Liar } from './liars.ts'
+import { PaidAnswers } from './paid-answers.ts'
+import { createTally, finishTally, type Tally } from './tally.ts'
+import { Wheel } from './wheel.ts'
+import {
+  answerOf,
+  createNodes,
+  drawJob,
+  isWrong,
+  joiningOf,
+  type SimulatedJob,
+  type SimulatedNode,
+  type WorldPlan,
+} from './world.ts'
+
+/** From the answer to its verdict. */
+const VERDICT_MS = 2_000
+/** Before a convicted liar comes back with a new key. */
+const RETURN_MS = 10_000
+
+export type Mode = 'sampled' | 'replicated'
+
+export function simulate(plan: WorldPlan, liar: Liar, mode: Mode = 'sampled'): Tally {
+  return new Simulation(plan, liar, mode).run()
+}
+
+interface Pending {
+  readonly dueMs: number
+  readonly votes: readonly Vote<CheckedNode>[]
+  readonly outcome: Outcome
+}
+
+class Simulation {
+  readonly #plan: WorldPlan
+  readonly #mode: Mode
+  readonly #random: () => number
+  readonly #lieRandom: () => number
+  readonly #checking: Checking
+  readonly #checkRandom: () => number
+  readonly #nodes: SimulatedNode[]
+  readonly #byCore = new Map<CheckedNode, SimulatedNode>()
+  readonly #proven: CheckedNode[] = []
+  readonly #wheel = new Wheel()
+  readonly #paid = new PaidAnswers()
+  readonly #arrivals: SimulatedNode[]
+  readonly #entering: SimulatedNode[] = []
+  readonly #copies: SimulatedNode[] = []
+  readonly #pending: Pending[] = []
+  readonly #tally = createTally()
+  readonly #job: SimulatedJob = { isValuable: false, isRepeated: false, oddDevice: -1, price: 1 }
+  #nowMs = 0
+  #isCounted = true
+
+  constructor(plan: WorldPlan, liar: Liar, mode: Mode) {
+    this.#plan = plan
+    this.#mode = mode
+    this.#random = uniform(plan.seed)
+    this.#lieRandom = uniform(plan.seed + 1_000)
+    this.#checkRandom = uniform(plan.seed + 2_000)
+    this.#checking = new Checking({ nowMs: () => this.#nowMs, random: this.#checkRandom })
+    this.#nodes = createNodes(plan, liar, this.#random)
+    this.#arrivals = this.#nodes.toSorted((a, b) => b.joinsMs - a.joinsMs)
+  }
+
+  run(): Tally {
+    const { jobs, tickMs } = this.#plan
+    for (let index = 0; index < 2 * jobs; index += 1) {
+      this.#nowMs = index * tickMs
+      this.#isCounted = index < jobs
+      this.#arrive()
+      this.#conclude()
+      this.#enter()
+      this.#serve()
+    }
+    finishTally(this.#tally, { nodes: this.#nodes, paid: this.#paid })
+    return this.#tally
+  }
+
+  #arrive(): void {
+    for (;;) {
+      const node = this.#arrivals.at(-1)
+      if (node === undefined || node.joinsMs > this.#nowMs) return
+      this.#arrivals.pop()
+      node.core = this.#checking.join(joiningOf(node))
+      this.#byCore.set(node.core, node)
+      if (canServe(node.core.standing)) this.#admit(node)
+      else this.#entering.push(node)
+    }
+  }
+
+  #admit(node: SimulatedNode): void {
+    this.#proven.push(node.core)
+    this.#wheel.add(node)
+  }
+
+  /** Newcomers get a canary and a copy of another's job in turn. */
+  #enter(): void {
+    for (let left = this.#entering.length; left > 0; left -= 1) {
+      const node = this.#entering[0]
+      if (node === undefined || node.core.entryDueMs > this.#nowMs) return
+      this.#entering.shift()
+      if (!this.#checking.isEntryDue(node.core)) continue
+      this.#entering.push(node)
+      node.entryWork += 1
+      if (this.#isCounted) this.#tally.entryWork += 1
+      if (node.core.standing.agreed % 2 === 1) {
+        this.#copies.push(node)
+        continue
+      }
+      drawJob(this.#job, this.#random)
+      const isRight = !isWrong(answerOf(node, this.#job, this.#lieRandom))
+      const { core } = node
+      this.#take(isRight ? this.#checking.agree(core) : this.#checking.lose(core, true))
+    }
+  }
+
+  #serve(): void {
+    const node = this.#wheel.draw(this.#random)
+    if (node === undefined) return
+    drawJob(this.#job, this.#random)
+    const { price } = this.#job
+    const isChecked = this.#checking.isChecked(node.core, price) || this.#mode === 'replicated'
+    const vote = this.#vote(node)
+    const copy = this.#copies.pop()
+    const votes = [vote]
+    if (copy !== undefined) votes.push(this.#vote(copy, true))
+    const outcome = isChecked || copy !== undefined ? this.#ask(votes) : undefined
+    if (Number.isNaN(node.firstServedMs)) node.firstServedMs = this.#nowMs
+    if (this.#isCounted) this.#count(vote, outcome)
+    if (outcome !== undefined)
+      this.#pending.push({ dueMs: this.#nowMs + VERDICT_MS, votes, outcome })
+  }
+
+  #count({ claim }: Vote<CheckedNode>, outcome: Outcome | undefined): void {
+    const tally = this.#tally
+    tally.jobs += 1
+    tally.work += this.#job.price
+    const isHeldBack = this.#mode === 'replicated'
+    const told = isHeldBack && outcome !== undefined && 'claim' in outcome ? outcome.claim : claim
+    if (isHeldBack && outcome?.kind === 'inconclusive') tally.unanswered += 1
+    else if (isWrong(told)) tally.wrongDelivered += 1
+  }
+
+  /** Asks independent nodes with standing until the votes decide. */
+  #ask(votes: Vote<CheckedNode>[]): Outcome {
+    if (this.#isCounted) this.#tally.checks += 1
+    for (;;) {
+      const outcome = judge(votes, false)
+      if (outcome.kind !== 'open') return outcome
+      const checker = chooseChecker(this.#proven, {
+        answered: votes.map(({ node }) => node),
+        isAllowed: ({ standing }) => canServe(standing),
+        random: this.#checkRandom,
+      })
+      const node = checker === undefined ? undefined : this.#byCore.get(checker)
+      if (node === undefined) return judge(votes, true)
+      votes.push(this.#vote(node))
+      if (this.#isCounted) this.#tally.checkWork += this.#job.price
+    }
+  }
+
+  #vote(node: SimulatedNode, isUnpaid = false): Vote<CheckedNode> {
+    const claim = answerOf(node, this.#job, this.#lieRandom)
+    node.answers += 1
+    if (isUnpaid) return { node: node.core, claim }
+    const { price } = this.#job
+    const passed = this.#checking.hold(node.core, price)
+    this.#paid.hold(node, { passed, price, isWrong: isWrong(claim), isCounted: this.#isCounted })
+    return { node: node.core, claim }
+  }
+
+  #conclude(): void {
+    for (;;) {
+      const [first] = this.#pending
+      if (first === undefined || first.dueMs > this.#nowMs) return
+      this.#pending.shift()
+      const { votes, outcome } = first
+      if (outcome.kind === 'settled') this.#tally.disputes += 1
+      const told = 'claim' in outcome ? outcome.claim : 0
+      const effects = this.#checking.apply(
+        votes,
+        outcome,
+        ({ claim }) => isWrong(claim) || isWrong(told),
+      )
+      for (const effect of effects) this.#take(effect)
+    }
+  }
+
+  #take({ node: core, kind, released }: Effect): void {
+    const node = this.#byCore.get(core)
+    if (node === undefined || node.core !== core) return
+    if (released !== undefined) this.#paid.release(node, released.passed)
+    const isIn = this.#wheel.has(node)
+    if (kind === 'agreed' && !isIn && canServe(core.standing)) this.#admit(node)
+    if (kind === 'suspected') this.#tally.suspected += 1
+    if (kind !== 'convicted') return
+    this.#paid.void(node)
+    this.#wheel.remove(node)
+    const at = this.#proven.indexOf(core)
+    if (at >= 0) this.#proven.splice(at, 1)
+    if (node.liar === undefined) this.#tally.honestConvicted += 1
+    else this.#tally.liarsConvicted += 1
+    node.isConvicted = true
+    this.#return(node)
+  }
+
+  #return(node: SimulatedNode): void {
+    if (node.liar?.returns === undefined) return
+    node.keys += 1
+    node.answers = 0
+    node.isConvicted = false
+    node.joinsMs = this.#nowMs + RETURN_MS
+    this.#arrivals.push(node)
+    this.#arrivals.sort((a, b) => b.joinsMs - a.joinsMs)
+  }
+}
