@@ -1,9 +1,10 @@
 /** Simulates jobs over nodes of which some lie, with the real rules of worker/checking. */
 import type { CheckedNode } from '#worker/checking/checked-node.ts'
-import { chooseChecker } from '#worker/checking/checker.ts'
+import { chooseChecker, isIndependent } from '#worker/checking/checker.ts'
 import { Checking, type Effect } from '#worker/checking/checking.ts'
 import { canServe } from '#worker/checking/standing.ts'
 import { judge, type Outcome, type Vote } from '#worker/checking/verdict.ts'
+import { Events } from '../tail/events.ts'
 import { uniform } from '../tail/nodes.ts'
 import type { Liar } from './liars.ts'
 import { PaidAnswers } from './paid-answers.ts'
@@ -20,8 +21,8 @@ import {
   type WorldPlan,
 } from './world.ts'
 
-/** From the answer to its verdict. */
-const VERDICT_MS = 2_000
+/** From an answer to its check, and from a difference to its verdict. */
+const CHECK_MS = 1_000
 /** Before a convicted liar comes back with a new key. */
 const RETURN_MS = 10_000
 
@@ -29,12 +30,6 @@ export type Mode = 'sampled' | 'replicated'
 
 export function simulate(plan: WorldPlan, liar: Liar, mode: Mode = 'sampled'): Tally {
   return new Simulation(plan, liar, mode).run()
-}
-
-interface Pending {
-  readonly dueMs: number
-  readonly votes: readonly Vote<CheckedNode>[]
-  readonly outcome: Outcome
 }
 
 class Simulation {
@@ -49,13 +44,12 @@ class Simulation {
   readonly #proven: CheckedNode[] = []
   readonly #wheel = new Wheel()
   readonly #paid = new PaidAnswers()
-  readonly #arrivals: SimulatedNode[]
-  readonly #entering: SimulatedNode[] = []
+  readonly #events = new Events()
   readonly #copies: SimulatedNode[] = []
-  readonly #pending: Pending[] = []
   readonly #tally = createTally()
   readonly #job: SimulatedJob = { isValuable: false, isRepeated: false, oddDevice: -1, price: 1 }
   #nowMs = 0
+  #earliestMs = Infinity
   #isCounted = true
 
   constructor(plan: WorldPlan, liar: Liar, mode: Mode) {
@@ -66,7 +60,7 @@ class Simulation {
     this.#checkRandom = uniform(plan.seed + 2_000)
     this.#checking = new Checking({ nowMs: () => this.#nowMs, random: this.#checkRandom })
     this.#nodes = createNodes(plan, liar, this.#random)
-    this.#arrivals = this.#nodes.toSorted((a, b) => b.joinsMs - a.joinsMs)
+    for (const node of this.#nodes) this.#at(node.joinsMs, () => this.#arrive(node))
   }
 
   run(): Tally {
@@ -74,51 +68,55 @@ class Simulation {
     for (let index = 0; index < 2 * jobs; index += 1) {
       this.#nowMs = index * tickMs
       this.#isCounted = index < jobs
-      this.#arrive()
-      this.#conclude()
-      this.#enter()
+      if (this.#earliestMs <= this.#nowMs) this.#happen()
       this.#serve()
     }
     finishTally(this.#tally, { nodes: this.#nodes, paid: this.#paid })
     return this.#tally
   }
 
-  #arrive(): void {
+  #at(atMs: number, happen: () => void): void {
+    this.#events.add(atMs, happen)
+    this.#earliestMs = Math.min(this.#earliestMs, atMs)
+  }
+
+  #happen(): void {
     for (;;) {
-      const node = this.#arrivals.at(-1)
-      if (node === undefined || node.joinsMs > this.#nowMs) return
-      this.#arrivals.pop()
-      node.core = this.#checking.join(joiningOf(node))
-      this.#byCore.set(node.core, node)
-      if (canServe(node.core.standing)) this.#admit(node)
-      else this.#entering.push(node)
+      const event = this.#events.next()
+      this.#earliestMs = event?.atMs ?? Infinity
+      if (event === undefined) return
+      if (event.atMs > this.#nowMs) return this.#at(event.atMs, event.happen)
+      event.happen()
     }
   }
 
+  #arrive(node: SimulatedNode): void {
+    node.core = this.#checking.join(joiningOf(node))
+    this.#byCore.set(node.core, node)
+    if (canServe(node.core.standing)) this.#admit(node)
+    else this.#enter(node)
+  }
+
   #admit(node: SimulatedNode): void {
+    node.isProven = true
     this.#proven.push(node.core)
     this.#wheel.add(node)
   }
 
-  /** Newcomers get a canary and a copy of another's job in turn. */
-  #enter(): void {
-    for (let left = this.#entering.length; left > 0; left -= 1) {
-      const node = this.#entering[0]
-      if (node === undefined || node.core.entryDueMs > this.#nowMs) return
-      this.#entering.shift()
-      if (!this.#checking.isEntryDue(node.core)) continue
-      this.#entering.push(node)
-      node.entryWork += 1
-      if (this.#isCounted) this.#tally.entryWork += 1
-      if (node.core.standing.agreed % 2 === 1) {
-        this.#copies.push(node)
-        continue
-      }
-      drawJob(this.#job, this.#random)
-      const isRight = !isWrong(answerOf(node, this.#job, this.#lieRandom))
-      const { core } = node
-      this.#take(isRight ? this.#checking.agree(core) : this.#checking.lose(core, true))
+  /** A newcomer gets a canary and a copy of another's job in turn. */
+  #enter(node: SimulatedNode): void {
+    const { core } = node
+    if (!this.#checking.isEntryDue(core)) return
+    this.#at(core.entryDueMs, () => this.#enter(node))
+    node.entryWork += 1
+    if (this.#isCounted) this.#tally.entryWork += 1
+    if (core.standing.agreed % 2 === 1) {
+      this.#copies.push(node)
+      return
     }
+    drawJob(this.#job, this.#random)
+    const isRight = !isWrong(answerOf(node, this.#job, this.#lieRandom))
+    this.#take(isRight ? this.#checking.agree(core) : this.#checking.lose(core, true))
   }
 
   #serve(): void {
@@ -128,14 +126,20 @@ class Simulation {
     const { price } = this.#job
     const isChecked = this.#checking.isChecked(node.core, price) || this.#mode === 'replicated'
     const vote = this.#vote(node)
-    const copy = this.#copies.pop()
+    const copy = this.#copyFor(node)
     const votes = [vote]
     if (copy !== undefined) votes.push(this.#vote(copy, true))
     const outcome = isChecked || copy !== undefined ? this.#ask(votes) : undefined
     if (Number.isNaN(node.firstServedMs)) node.firstServedMs = this.#nowMs
     if (this.#isCounted) this.#count(vote, outcome)
-    if (outcome !== undefined)
-      this.#pending.push({ dueMs: this.#nowMs + VERDICT_MS, votes, outcome })
+    if (outcome !== undefined) this.#at(this.#nowMs + CHECK_MS, () => this.#compare(votes, outcome))
+  }
+
+  /** A newcomer that gets a copy of this node's job. */
+  #copyFor({ core }: SimulatedNode): SimulatedNode | undefined {
+    const next = this.#copies.at(-1)
+    if (next === undefined || !isIndependent(next.core, [core])) return undefined
+    return this.#copies.pop()
   }
 
   #count({ claim }: Vote<CheckedNode>, outcome: Outcome | undefined): void {
@@ -176,38 +180,37 @@ class Simulation {
     return { node: node.core, claim }
   }
 
-  #conclude(): void {
-    for (;;) {
-      const [first] = this.#pending
-      if (first === undefined || first.dueMs > this.#nowMs) return
-      this.#pending.shift()
-      const { votes, outcome } = first
-      if (outcome.kind === 'settled') this.#tally.disputes += 1
-      const told = 'claim' in outcome ? outcome.claim : 0
-      const effects = this.#checking.apply(
-        votes,
-        outcome,
-        ({ claim }) => isWrong(claim) || isWrong(told),
-      )
-      for (const effect of effects) this.#take(effect)
-    }
+  /** Two nodes that differ get no jobs until others have decided. */
+  #compare(votes: readonly Vote<CheckedNode>[], outcome: Outcome): void {
+    if (outcome.kind === 'agreed') return this.#conclude(votes, outcome)
+    const paused = votes.slice(0, 2).flatMap(({ node }) => this.#byCore.get(node) ?? [])
+    for (const node of paused) this.#wheel.remove(node)
+    this.#at(this.#nowMs + CHECK_MS, () => {
+      for (const node of paused) if (canServe(node.core.standing)) this.#wheel.add(node)
+      this.#conclude(votes, outcome)
+    })
+  }
+
+  #conclude(votes: readonly Vote<CheckedNode>[], outcome: Outcome): void {
+    if (outcome.kind === 'settled') this.#tally.disputes += 1
+    const told = 'claim' in outcome ? outcome.claim : 0
+    const isGross = ({ claim }: Vote<CheckedNode>) => isWrong(claim) || isWrong(told)
+    for (const effect of this.#checking.apply(votes, outcome, isGross)) this.#take(effect)
   }
 
   #take({ node: core, kind, released }: Effect): void {
     const node = this.#byCore.get(core)
     if (node === undefined || node.core !== core) return
     if (released !== undefined) this.#paid.release(node, released.passed)
-    const isIn = this.#wheel.has(node)
-    if (kind === 'agreed' && !isIn && canServe(core.standing)) this.#admit(node)
+    if (kind === 'agreed' && !node.isProven && canServe(core.standing)) this.#admit(node)
     if (kind === 'suspected') this.#tally.suspected += 1
     if (kind !== 'convicted') return
     this.#paid.void(node)
     this.#wheel.remove(node)
-    const at = this.#proven.indexOf(core)
-    if (at >= 0) this.#proven.splice(at, 1)
+    if (node.isProven) this.#proven.splice(this.#proven.indexOf(core), 1)
+    node.isProven = false
     if (node.liar === undefined) this.#tally.honestConvicted += 1
     else this.#tally.liarsConvicted += 1
-    node.isConvicted = true
     this.#return(node)
   }
 
@@ -215,9 +218,7 @@ class Simulation {
     if (node.liar?.returns === undefined) return
     node.keys += 1
     node.answers = 0
-    node.isConvicted = false
     node.joinsMs = this.#nowMs + RETURN_MS
-    this.#arrivals.push(node)
-    this.#arrivals.sort((a, b) => b.joinsMs - a.joinsMs)
+    this.#at(node.joinsMs, () => this.#arrive(node))
   }
 }

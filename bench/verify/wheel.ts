@@ -6,10 +6,6 @@ export class Wheel {
   #places: SimulatedNode[] = []
   #isStale = false
 
-  has(node: SimulatedNode): boolean {
-    return this.#nodes.has(node)
-  }
-
   add(node: SimulatedNode): void {
     this.#nodes.add(node)
     this.#isStale = true

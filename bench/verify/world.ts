@@ -42,7 +42,8 @@ export interface SimulatedNode {
   /** Jobs that its present key has answered. */
   answers: number
   firstServedMs: number
-  isConvicted: boolean
+  /** Has standing now. */
+  isProven: boolean
   /** Work for its entry and that of each new key, unpaid. */
   entryWork: number
   paid: number
@@ -76,7 +77,7 @@ export function createNodes(plan: WorldPlan, liar: Liar, random: () => number): 
       keys: 0,
       answers: 0,
       firstServedMs: NaN,
-      isConvicted: false,
+      isProven: false,
       entryWork: 0,
       paid: 0,
     }

@@ -12,6 +12,7 @@ import {
   afterLoss,
   afterSibling,
   canServe,
+  ENTRY_CHECKS,
   newStanding,
 } from './standing.ts'
 import type { Outcome, Vote } from './verdict.ts'
@@ -37,7 +38,8 @@ export interface Joining extends Party {
 /** What a verdict did to one node. */
 export interface Effect {
   readonly node: CheckedNode
-  readonly kind: 'agreed' | 'suspected' | 'convicted'
+  /** `ignored`: it was convicted before. */
+  readonly kind: 'agreed' | 'suspected' | 'convicted' | 'ignored'
   /** Pay that may be paid now: all that was earned up to its `passed`. */
   readonly released?: Lot | undefined
   readonly voidedMicroUsd?: number
@@ -101,7 +103,8 @@ export class Checking {
     const { sinceMs, convictedAtMs } = node.standing
     const nowMs = this.#deps.nowMs()
     if (sinceMs !== null || convictedAtMs !== null || node.entryDueMs > nowMs) return false
-    node.entryDueMs = nowMs + ENTRY_CHECK_MS
+    // Longer entries are slower too, so that a convicted reporter's new keys cost little work.
+    node.entryDueMs = nowMs + ENTRY_CHECK_MS * (node.standing.needed / ENTRY_CHECKS)
     return true
   }
 
@@ -138,7 +141,7 @@ export class Checking {
   /** A check agreed, or the node gave the known answer of a canary. */
   agree(node: CheckedNode): Effect {
     const nowMs = this.#deps.nowMs()
-    if (node.standing.convictedAtMs !== null) return { node, kind: 'agreed' }
+    if (node.standing.convictedAtMs !== null) return { node, kind: 'ignored' }
     node.standing = afterAgreed(node.standing, nowMs)
     this.#keep(node)
     const hold = holdOf(this.#earningOf(node))
@@ -148,7 +151,7 @@ export class Checking {
   /** The node's answer is wrong: others agree against it, or the answer was known. */
   lose(node: CheckedNode, isGross: boolean): Effect {
     const nowMs = this.#deps.nowMs()
-    if (node.standing.convictedAtMs !== null) return { node, kind: 'suspected' }
+    if (node.standing.convictedAtMs !== null) return { node, kind: 'ignored' }
     const couldServe = canServe(node.standing)
     node.standing = afterLoss(node.standing, { isGross, nowMs })
     if (node.standing.convictedAtMs === null) return { node, kind: 'suspected' }

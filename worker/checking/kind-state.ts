@@ -1,9 +1,11 @@
 /** What the nodes of one kind of work share: alarm, typical worth, and the count of jobs in windows of time. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 
-/** Checks at the alarmed rate that one conviction allows, and the most that may be left. */
+/** Checks at the alarmed rate that one conviction allows. */
 const ALARM_CHECKS = 100
-const MOST_ALARM_CHECKS = 1_000
+/** Each job allows a part of such a check, so that an attack raises the work by no more. */
+const ALARM_PART = 0.03
+const MOST_SAVED_CHECKS = 1_000
 /** Weight of the newest job in the typical price. */
 const NEWEST_WEIGHT = 1 / 256
 const MOST_PROVEN = 200_000
@@ -12,6 +14,7 @@ export const WINDOW_MS = 60_000
 export interface KindRow {
   readonly kind: string
   readonly alarmChecks: number
+  readonly savedChecks: number
   readonly typicalPrice: number
   readonly window: number
   readonly jobs: number
@@ -40,12 +43,14 @@ export class KindState {
   readonly pace = new Pace()
   readonly #proven = new BoundedMap<string, true>(MOST_PROVEN)
   #alarmChecks = 0
+  #savedChecks = MOST_SAVED_CHECKS
   #typicalPrice = 0
 
   constructor(kind: string, row?: KindRow) {
     this.kind = kind
     if (row === undefined) return
     this.#alarmChecks = row.alarmChecks
+    this.#savedChecks = row.savedChecks
     this.#typicalPrice = row.typicalPrice
     Object.assign(this.pace, { window: row.window, jobs: row.jobs, jobsBefore: row.jobsBefore })
   }
@@ -66,7 +71,9 @@ export class KindState {
 
   /** A node of this kind that had standing was convicted: others may lie in the same way. */
   alarm(): void {
-    this.#alarmChecks = Math.min(MOST_ALARM_CHECKS, this.#alarmChecks + ALARM_CHECKS)
+    const checks = Math.min(ALARM_CHECKS, Math.floor(this.#savedChecks))
+    this.#savedChecks -= checks
+    this.#alarmChecks += checks
   }
 
   /** A check was taken. */
@@ -77,6 +84,7 @@ export class KindState {
   /** Counts a job, and returns its worth: its price divided by the typical price. */
   countJob(priceMicroUsd: number, nowMs: number): number {
     this.pace.count(nowMs)
+    this.#savedChecks = Math.min(MOST_SAVED_CHECKS, this.#savedChecks + ALARM_PART)
     if (this.#typicalPrice === 0) this.#typicalPrice = priceMicroUsd
     this.#typicalPrice += (priceMicroUsd - this.#typicalPrice) * NEWEST_WEIGHT
     return this.#typicalPrice === 0 ? 1 : priceMicroUsd / this.#typicalPrice
@@ -84,10 +92,10 @@ export class KindState {
 
   row(): KindRow {
     const { window, jobs, jobsBefore } = this.pace
-    const alarmChecks = this.#alarmChecks
     return {
       kind: this.kind,
-      alarmChecks,
+      alarmChecks: this.#alarmChecks,
+      savedChecks: this.#savedChecks,
       typicalPrice: this.#typicalPrice,
       window,
       jobs,

@@ -23,11 +23,11 @@ export interface Standing {
 export const ENTRY_CHECKS = 10
 /** Each conviction of the same reporter doubles the entry, up to 320 checks. */
 const MOST_DOUBLINGS = 5
-/** Checks at the higher rate after a narrow loss, an inconclusive verdict, or the conviction of a sibling. */
-const SUSPICION = { loss: 20, inconclusive: 5, sibling: 10 } as const
-/** A second narrow loss convicts, unless the node has passed this many checks since the first. */
-const LOSS_MEMORY_CHECKS = 200
-const LOSSES_TO_CONVICT = 2
+/** Checks at the higher rate after a narrow loss, an inconclusive verdict, a sibling's conviction, a longer entry. */
+const SUSPICION = { loss: 20, inconclusive: 5, sibling: 10, entry: 20 } as const
+/** A third narrow loss convicts, unless the node has passed this many checks since the last one. */
+const LOSS_MEMORY_CHECKS = 100
+const LOSSES_TO_CONVICT = 3
 
 export interface Entry {
   readonly isVouched: boolean
@@ -60,12 +60,14 @@ export function canServe({ sinceMs, convictedAtMs }: Standing): boolean {
 export function afterAgreed(standing: Standing, nowMs: number): Standing {
   const agreed = standing.agreed + 1
   const passed = standing.passed + 1
+  const isEntered = standing.sinceMs === null && agreed >= standing.needed
+  const isSuspect = isEntered && standing.needed > ENTRY_CHECKS
   return {
     ...standing,
     agreed,
     passed,
-    sinceMs: standing.sinceMs ?? (agreed >= standing.needed ? nowMs : null),
-    suspicion: Math.max(0, standing.suspicion - 1),
+    sinceMs: isEntered ? nowMs : standing.sinceMs,
+    suspicion: isSuspect ? SUSPICION.entry : Math.max(0, standing.suspicion - 1),
     losses: passed - standing.lostAt > LOSS_MEMORY_CHECKS ? 0 : standing.losses,
   }
 }
