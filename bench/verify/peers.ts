@@ -23,8 +23,7 @@ const MOST_COPIES = 8
 /** Whether a job of a node with this many consecutive valid results is copied. */
 export type Replication = (valid: number, random: () => number) => boolean
 
-export const adaptive: Replication = (valid, random) =>
-  valid < TRUSTED_FROM || random() < 1 / valid
+export const adaptive: Replication = (valid, random) => valid < TRUSTED_FROM || random() < 1 / valid
 export const always: Replication = () => true
 
 export function simulatePeer(plan: WorldPlan, liar: Liar, isCopied: Replication): Tally {

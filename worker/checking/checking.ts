@@ -155,8 +155,9 @@ export class Checking {
     const couldServe = canServe(node.standing)
     node.standing = afterLoss(node.standing, { isGross, nowMs })
     if (node.standing.convictedAtMs === null) return { node, kind: 'suspected' }
-    this.#reporters.convict(node.reporter, nowMs)
-    if (couldServe) this.#kind(node.kind).alarm()
+    // The next key of a convicted reporter is suspected anyway, and says nothing about others.
+    const isFirst = this.#reporters.convict(node.reporter, nowMs) === 1
+    if (couldServe && isFirst) this.#kind(node.kind).alarm()
     this.#keep(node)
     return { node, kind: 'convicted', voidedMicroUsd: node.held.void() }
   }

@@ -2,7 +2,7 @@
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 
 /** Checks at the alarmed rate that one conviction allows. */
-const ALARM_CHECKS = 100
+const ALARM_CHECKS = 120
 /** Each job allows a part of such a check, so that an attack raises the work by no more. */
 const ALARM_PART = 0.03
 const MOST_SAVED_CHECKS = 1_000
