@@ -25,7 +25,7 @@ import { measureScale } from './cases/scale.ts'
 import { measureSession } from './cases/session.ts'
 import { measureSwitch } from './cases/switch.ts'
 import { measureTail } from './cases/tail.ts'
-import { measureVerify } from './cases/verify.ts'
+import { measureVerify } from './verify/measure-verify.ts'
 import { measureWgsl } from './cases/wgsl.ts'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {

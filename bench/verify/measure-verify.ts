@@ -2,11 +2,11 @@
 import type { BenchContext } from '../harness/context.ts'
 import { measureSection, type BenchResult, type Contender } from '../harness/harness.ts'
 import { quantile } from '../harness/statistics.ts'
-import { LIARS, type Liar } from '../verify/liars.ts'
-import { adaptive, always, simulatePeer } from '../verify/peers.ts'
-import { simulate, type Mode } from '../verify/simulation.ts'
-import type { Tally } from '../verify/tally.ts'
-import type { WorldPlan } from '../verify/world.ts'
+import { LIARS, type Liar } from './liars.ts'
+import { adaptive, always, simulatePeer } from './peers.ts'
+import { simulate, type Mode } from './simulation.ts'
+import type { Tally } from './tally.ts'
+import type { WorldPlan } from './world.ts'
 
 /** A forced pass reads all tokens at once; taken as this part of generating them, until it is measured. */
 const FORCED_PASS = 0.25
