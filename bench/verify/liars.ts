@@ -31,7 +31,7 @@ const LEAK = 0.005
 const RING = 0.2
 
 /** Also under rules without standing, it lies only after ten answers. */
-const isBelieved = ({ answers, core }: SimulatedNode) => answers >= 10 && canServe(core.standing)
+const isBelieved = ({ answers, core }: SimulatedNode) => answers > 10 && canServe(core.standing)
 const isSettled = (node: SimulatedNode) => isBelieved(node) && node.answers >= HONEST_JOBS
 
 export const LIARS: readonly Liar[] = [

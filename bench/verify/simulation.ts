@@ -109,6 +109,7 @@ class Simulation {
     if (!this.#checking.isEntryDue(core)) return
     this.#at(core.entryDueMs, () => this.#enter(node))
     node.entryWork += 1
+    node.answers += 1
     if (this.#isCounted) this.#tally.entryWork += 1
     if (core.standing.agreed % 2 === 1) {
       this.#copies.push(node)
@@ -172,8 +173,9 @@ class Simulation {
 
   #vote(node: SimulatedNode, isUnpaid = false): Vote<CheckedNode> {
     const claim = answerOf(node, this.#job, this.#lieRandom)
-    node.answers += 1
+    // A newcomer's copy is counted where it was given.
     if (isUnpaid) return { node: node.core, claim }
+    node.answers += 1
     const { price } = this.#job
     const passed = this.#checking.hold(node.core, price)
     this.#paid.hold(node, { passed, price, isWrong: isWrong(claim), isCounted: this.#isCounted })

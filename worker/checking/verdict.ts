@@ -55,3 +55,17 @@ function areIndependent<T extends Party>(votes: readonly Vote<T>[]): boolean {
     ),
   )
 }
+
+/**
+ * The claim of an answer: of the first earlier answer that it agrees with, or a new one.
+ * Tolerances do not chain, so it is compared with the first answer of each claim only.
+ * @param firsts the first answer of each claim
+ */
+export function claimOf<A>(
+  answer: A,
+  firsts: readonly A[],
+  agree: (one: A, other: A) => boolean,
+): number {
+  const found = firsts.findIndex((first) => agree(first, answer))
+  return found === -1 ? firsts.length : found
+}

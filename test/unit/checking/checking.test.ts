@@ -38,7 +38,7 @@ describe('checking', () => {
     expect(clock.nowMs - startedMs).toBeLessThanOrEqual(ENTRY_CHECKS * ENTRY_CHECK_MS)
   })
 
-  it('does not count the agreement of newcomers with each other where nodes have standing', () => {
+  it('[CH3] does not count the agreement of newcomers with each other where nodes have standing', () => {
     const { join, check } = open()
     join('v', { isVouched: true })
     const [a, b] = [join('a'), join('b')]
@@ -53,7 +53,7 @@ describe('checking', () => {
     expect(canServe(a.standing) && canServe(b.standing)).toBe(true)
   })
 
-  it('counts a newcomer that agrees for the newcomer, not for the node with standing', () => {
+  it('[CH3] counts a newcomer that agrees for the newcomer, not for the node with standing', () => {
     const { join, check } = open()
     const [vouched, newcomer] = [join('v', { isVouched: true }), join('a')]
     check([vouched, 0], [newcomer, 0])
@@ -97,7 +97,7 @@ describe('checking', () => {
     expect(Math.min(a.standing.suspicion, b.standing.suspicion)).toBeGreaterThan(0)
   })
 
-  it('suspects the other nodes of a convicted reporter', () => {
+  it('[CH2] suspects the other nodes of a convicted reporter', () => {
     const { checking, join, prove } = open()
     const [liar, sibling] = ['l', 's'].map((name) => prove(join(name, { reporter: 'one' })))
     if (liar === undefined || sibling === undefined) throw new Error('no nodes')
@@ -118,7 +118,7 @@ describe('checking', () => {
     expect(join('l').standing.needed).toBe(ENTRY_CHECKS)
   })
 
-  it('checks more of a kind after a conviction, until the allowance is spent', () => {
+  it('[CH7] checks more of a kind after a conviction, until the allowance is spent', () => {
     const { checking, join, prove } = open()
     const honest = prove(join('a'))
     for (let check = 0; check < 500; check += 1) checking.agree(honest)

@@ -16,7 +16,7 @@ function floats(...values: number[]): Tensors {
 }
 
 describe('the comparison of two answers', () => {
-  it('takes integers and bytes bit for bit', () => {
+  it('[CH13] takes integers and bytes bit for bit', () => {
     const [a, b] = [new Int32Array([1, 2, 3]), new Int32Array([1, 2, 4])]
     expect(compareTensors(tensorOf('INT32', a, [3]), tensorOf('INT32', a, [3])).measure).toBe(0)
     const found = compareTensors(tensorOf('INT32', a, [3]), tensorOf('INT32', b, [3]), [

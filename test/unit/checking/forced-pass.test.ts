@@ -51,7 +51,7 @@ describe('a forced pass', () => {
     ['greedy', undefined],
     ['sampled', SAMPLING],
   ])(
-    'passes %s text of another device and finds coarse weights in 300 tokens',
+    '[CH14] [CH15] passes %s text of another device and finds coarse weights in 300 tokens',
     (_name, sampling) => {
       const given = sampling === undefined ? {} : { sampling }
       const honest = SEEDS.map((seed) => judgeAnswer({ ...given, noise: DEVICE_NOISE, seed }))

@@ -5,7 +5,7 @@ import { HeldPay, holdOf } from '#worker/checking/held-pay.ts'
 const { checks, ms } = holdOf(1)
 
 describe('held pay', () => {
-  it('is released after enough checks and enough time, not after one of them', () => {
+  it('[CH12] is released after enough checks and enough time, not after one of them', () => {
     const held = new HeldPay()
     held.add(100, 0, 0)
     expect(held.release(checks, ms - 1, holdOf(1))).toBeUndefined()

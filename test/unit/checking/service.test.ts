@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { serviceOf, strongerOf } from '#worker/checking/service.ts'
 
 describe('how a job is answered', () => {
-  it('lets a node with standing answer alone, and a newcomer never', () => {
+  it('[CH4] lets a node with standing answer alone, and a newcomer never', () => {
     expect(serviceOf('sampled', { proven: 1, newcomers: 9 })).toBe('alone')
     expect(serviceOf('none', { proven: 1, newcomers: 0 })).toBe('alone')
     expect(serviceOf('sampled', { proven: 0, newcomers: 1 })).toBe('refused')

@@ -23,7 +23,7 @@ function agreeTimes(standing: Standing, times: number): Standing {
 }
 
 describe('standing', () => {
-  it('comes with the tenth agreed check in a row, not before', () => {
+  it('[CH1] comes with the tenth agreed check in a row, not before', () => {
     expect(canServe(agreeTimes(stranger(), ENTRY_CHECKS - 1))).toBe(false)
     expect(canServe(agreeTimes(stranger(), ENTRY_CHECKS))).toBe(true)
   })
@@ -40,18 +40,18 @@ describe('standing', () => {
     expect(canServe(newStanding({ isVouched: true, convictions: 1, nowMs: 0 }))).toBe(false)
   })
 
-  it('takes a new key of a convicted reporter twice as many checks for each conviction, within a bound', () => {
+  it('[CH2] takes a new key of a convicted reporter twice as many checks for each conviction, within a bound', () => {
     const needed = [0, 1, 2, 3, 5, 6, 50].map((convictions) => stranger(convictions).needed)
     expect(needed).toEqual([10, 20, 40, 80, 320, 320, 320])
   })
 
-  it('ends with one gross loss, and stays ended', () => {
+  it('[CH10] ends with one gross loss, and stays ended', () => {
     const convicted = afterLoss(agreeTimes(stranger(), 500), { isGross: true, nowMs: 7 })
     expect(convicted.convictedAtMs).toBe(7)
     expect(canServe(agreeTimes(convicted, 1_000))).toBe(false)
   })
 
-  it('ends with the third narrow loss, and forgets those that lie a hundred checks back', () => {
+  it('[CH10] ends with the third narrow loss, and forgets those that lie a hundred checks back', () => {
     const narrow = { isGross: false, nowMs: 1 }
     const proven = agreeTimes(stranger(), 50)
     const twice = afterLoss(afterLoss(proven, narrow), narrow)
@@ -62,7 +62,7 @@ describe('standing', () => {
 })
 
 describe('the rate of checks', () => {
-  it('is one below ten agreed checks, then falls, and never below its floor', () => {
+  it('[CH5] is one below ten agreed checks, then falls, and never below its floor', () => {
     let standing = stranger()
     let before = 1
     for (let check = 1; check <= 200; check += 1) {
@@ -85,7 +85,7 @@ describe('the rate of checks', () => {
     expect(checkRate(unsuspected, PLAIN)).toBe(checkRate(agreeTimes(stranger(), 10), PLAIN))
   })
 
-  it('rises with suspicion, worth, a growing share and an alarm, and never above one', () => {
+  it('[CH6] rises with suspicion, worth, a growing share and an alarm, and never above one', () => {
     const proven = agreeTimes(stranger(), 100)
     const base = checkRate(proven, PLAIN)
     for (const job of [

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { chooseChecker, isIndependent, type Party } from '#worker/checking/checker.ts'
-import { judge, LEAD, MOST_VOTES, type Vote } from '#worker/checking/verdict.ts'
+import { claimOf, judge, LEAD, MOST_VOTES, type Vote } from '#worker/checking/verdict.ts'
 import { createRandom } from '#test/support/random.ts'
 
 function partyOf(index: number): Party {
@@ -19,12 +19,12 @@ describe('a verdict', () => {
     expect(judge(votesOf(0, 1), false)).toEqual({ kind: 'open' })
   })
 
-  it('convicts nobody on the word of one checker', () => {
+  it('[CH9] convicts nobody on the word of one checker', () => {
     expect(judge(votesOf(0, 1), true)).toEqual({ kind: 'inconclusive' })
     expect(judge(votesOf(0), true)).toEqual({ kind: 'inconclusive' })
   })
 
-  it('settles when one claim leads, also against the checker that lied alone', () => {
+  it('[CH9] settles when one claim leads, also against the checker that lied alone', () => {
     const honest = Array<number>(LEAD + 1).fill(0)
     expect(judge(votesOf(9, ...honest), false)).toEqual({ kind: 'settled', claim: 0 })
     expect(judge(votesOf(0, 9, ...honest.slice(1)), false)).toEqual({ kind: 'settled', claim: 0 })
@@ -55,6 +55,14 @@ describe('a verdict', () => {
     )
   })
 
+  it('counts an answer for the first claim that it agrees with, and never through a third answer', () => {
+    const isNear = (one: number, other: number) => Math.abs(one - other) <= 1
+    expect(claimOf(5, [], isNear)).toBe(0)
+    expect(claimOf(5.9, [5, 9], isNear)).toBe(0)
+    // It is near 5.9, which counts for 5, but not near 5.
+    expect(claimOf(6.8, [5, 9], isNear)).toBe(2)
+  })
+
   it('refuses two votes of one reporter', () => {
     const [first, second] = [partyOf(0), { ...partyOf(1), reporter: 'r0' }]
     const votes = [first, second].map((node) => ({ node, claim: 0 }))
@@ -67,7 +75,7 @@ describe('the choice of a checker', () => {
   const uniform = () => random.below(2 ** 20) / 2 ** 20
   const answered = [partyOf(0)]
 
-  it('never takes a node of the same key, reporter or network, or one that the policy refuses', () => {
+  it('[CH8] never takes a node of the same key, reporter or network, or one that the policy refuses', () => {
     const siblings = [
       partyOf(0),
       { ...partyOf(1), reporter: 'r0' },
