@@ -26,6 +26,7 @@ import { measureScale } from './cases/scale.ts'
 import { measureSession } from './cases/session.ts'
 import { measureSwitch } from './cases/switch.ts'
 import { measureTail } from './cases/tail.ts'
+import { measureVerify } from './verify/measure-verify.ts'
 import { measureWgsl } from './cases/wgsl.ts'
 
 const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchResult>>> = {
@@ -46,6 +47,7 @@ const BENCHES: Readonly<Record<string, (context: BenchContext) => Promise<BenchR
   pause: measurePause,
   tail: measureTail,
   scale: measureScale,
+  verify: measureVerify,
   profile: measureProfile,
 }
 /** Run only when they are named: one gives no figure, and one takes long. */
