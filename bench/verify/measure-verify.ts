@@ -93,11 +93,11 @@ function simulated(liar: Liar, world: Omit<WorldPlan, 'seed'>, rule: Rule): Cont
   }
 }
 
-function asPeer({ name, run }: Contender): Contender {
+function asPeer(contender: Contender): Contender {
   return {
-    name,
+    name: contender.name,
     async run() {
-      const figures = Object.entries(await run())
+      const figures = Object.entries(await contender.run())
       return Object.fromEntries(figures.filter(([metric]) => PEER_FIGURES.includes(metric)))
     },
   }

@@ -89,10 +89,13 @@ export function hubsKnown(deployment: Deployment): HubTable | undefined {
   return view.table
 }
 
-/** The summaries for admission and for showing the network: those that are older than a second are read again first. */
-export async function hubsToday(deployment: Deployment): Promise<HubTable> {
+/** The summaries for admission and for showing the network: those that are older are read again first. */
+export async function hubsToday(
+  deployment: Deployment,
+  ageMs: number = SHOWN_AGE_MS,
+): Promise<HubTable> {
   const view = viewOf(deployment.config)
-  if (view.isOlderThan(SHOWN_AGE_MS)) await readInTime(deployment)
+  if (view.isOlderThan(ageMs)) await readInTime(deployment)
   return view.table
 }
 

@@ -39,9 +39,9 @@ async function join(claim: string, hub: string): Promise<NodeCore> {
   const nodeId = peerIdOf(identity)
   const simulated = (address: string) =>
     multiaddr(address.replace(/%3Ftoken%3D/, `%3Fsimulated_place%3D${claim}%26token%3D`))
-  const admit = async () => {
+  const admit = async (own?: string) => {
     const headers = { 'x-littoral-simulated-place': claim }
-    const json = { nodeId, claim }
+    const json = { nodeId, claim, hub: own }
     const { body } = await worker.call('POST', '/v1/nodes/admission', { json, headers })
     return AdmissionReply.parse(body)
   }
@@ -58,7 +58,7 @@ async function join(claim: string, hub: string): Promise<NodeCore> {
       if (address === undefined) throw new Error(`no address of ${hub}`)
       return simulated(address)
     },
-    locateAnchors: async () => (await admit()).anchors.map(simulated),
+    locateAnchors: async () => (await admit(hub)).anchors.map(simulated),
     log: silentLog,
     now: Date.now,
     onState: () => {},

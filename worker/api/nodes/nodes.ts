@@ -27,7 +27,13 @@ import { countryBit } from '#shared/law/region.ts'
 import { firstHubs, type HubName } from '#worker/summary/hub-region.ts'
 import type { HubTable } from '#worker/summary/hub-table.ts'
 import { placeNode } from '#worker/summary/place-node.ts'
-import { deploymentOf, everyHub, hubNamed, hubsToday } from '#worker/dispatch/hubs.ts'
+import {
+  deploymentOf,
+  everyHub,
+  hubNamed,
+  hubsToday,
+  type Deployment,
+} from '#worker/dispatch/hubs.ts'
 
 const ADMISSION_BODY_BYTES = 4 * 1024
 
@@ -51,7 +57,7 @@ async function admit(c: AppContext): Promise<Response> {
   const deployment = deploymentOf(c)
   const table = await hubsToday(deployment)
   // A node that has a hub only asks for anchors: it needs no other hub, and none is opened for it.
-  const own = node.hub === undefined ? undefined : table.get(node.hub)
+  const own = node.hub === undefined ? undefined : await openHubNamed(deployment, table, node.hub)
   const options = { random: Math.random, capacity: config.hubSeats }
   const named =
     own === undefined
@@ -80,6 +86,15 @@ async function admit(c: AppContext): Promise<Response> {
     },
     models: MANIFESTS.map((manifest) => ({ id: manifest.id, digest: manifestDigest(manifest) })),
   })
+}
+
+/** A hub that is open. One that opened a moment ago is only in the summaries of now. */
+async function openHubNamed(
+  deployment: Deployment,
+  table: HubTable,
+  name: string,
+): Promise<HubName | undefined> {
+  return table.get(name) ?? (await hubsToday(deployment, 0)).get(name)
 }
 
 /** Hubs with their peer ids, in this order. Those without a summary are asked; silent ones are left out. */
