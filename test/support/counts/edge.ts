@@ -18,7 +18,7 @@ import { EXECUTION_CONTEXT } from '#test/support/worker-app.ts'
 import type { TenantApi } from '#worker/protocols/tenant.ts'
 import { createObjects, type ObjectClass, type Objects } from './objects.ts'
 import { listen, type HubObject } from './sockets.ts'
-import { holdTimers } from './held-timers.ts'
+import { holdTimers, type HeldTimers } from './held-timers.ts'
 import type { Wish } from './nodes.ts'
 import { spyOnRuntime } from './spies.ts'
 import { createTally, type Counts, type Tally } from './tally.ts'
@@ -102,9 +102,9 @@ export async function startCountedEdge(): Promise<CountedEdge> {
           await nodes.ask('open')
           await answered
           timers.pass(takeMs)
-          await objects.pass(takeMs)
+          await passingUntil(objects.pass(takeMs), timers)
         }
-        await objects.settle('Hub')
+        await passingUntil(objects.settle('Hub'), timers)
       }),
     async close() {
       nodes.close()
@@ -114,6 +114,17 @@ export async function startCountedEdge(): Promise<CountedEdge> {
       vi.restoreAllMocks()
     },
   }
+}
+
+/** Lets time pass until the work ends: a delivery pauses between its slices. */
+async function passingUntil(work: Promise<void>, timers: HeldTimers): Promise<void> {
+  let hasEnded = false
+  const ended = work.finally(() => (hasEnded = true))
+  while (!hasEnded) {
+    timers.pass(1)
+    await new Promise((turn) => setImmediate(turn))
+  }
+  await ended
 }
 
 /** Sets the edge's clock ahead to a whole minute: when one ends, each request in flight leases its share of the next. */
