@@ -131,7 +131,10 @@ describe('a hub that dispatches over real work streams', () => {
     caller.abort()
     expect(await cancelled).toBe('cancelled')
     const next = hub.ask(EU, payload)
-    await until('the next waits or runs', () => begun > 1 || hub.dispatcher.gauges().waitingJobs > 0)
+    await until(
+      'the next waits or runs',
+      () => begun > 1 || hub.dispatcher.gauges().waitingJobs > 0,
+    )
     expect(begun).toBe(1)
     wound.resolve()
     expect((await next).outcome).toMatchObject({ nodeId: node.nodeId, attempts: 1 })
