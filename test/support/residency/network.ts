@@ -149,7 +149,8 @@ export function joinHub({ hub, nodeId, node, signer, loadable, link }: Joining):
     link: {
       rttMs: () => 1,
       inFlight: () => inFlight,
-      run: (offer, payload, options) => whileOpen(() => link.run(offer, payload, options)),
+      run: (offer, payload, options) =>
+        whileOpen(() => link.run(offer, payload, options)).finally(options.onEnd),
       load: (request) => whileOpen(() => link.load(request)),
       acknowledge: () => {},
       closed: ended.promise,
