@@ -2,7 +2,6 @@
  * Replaces `main-event` in bundles for workerd: typed events as plain objects. The original extends the runtime's
  * EventTarget, which libp2p calls several times for each message, mostly without a listener.
  */
-import { callEach } from '#p2p/stream/call-each.ts'
 
 type Listener = ((event: Event) => void) | { handleEvent(event: Event): void }
 
@@ -53,16 +52,19 @@ export class TypedEventEmitter {
 
   /** Calls all listeners. @throws what the first failing one threw */
   dispatchEvent(event: Event): boolean {
-    const entries = this.#entries.get(event.type) ?? []
-    callEach(
-      entries.map((entry) => () => {
-        // One that an earlier listener has removed is not called any more.
-        if (this.#entries.get(event.type)?.includes(entry) !== true) return
-        if (entry.isOnce) this.removeEventListener(event.type, entry.listener)
+    const failures: unknown[] = []
+    for (const entry of this.#entries.get(event.type) ?? []) {
+      // One that an earlier listener has removed is not called any more.
+      if (this.#entries.get(event.type)?.includes(entry) !== true) continue
+      if (entry.isOnce) this.removeEventListener(event.type, entry.listener)
+      try {
         if (typeof entry.listener === 'function') entry.listener(event)
         else entry.listener.handleEvent(event)
-      }),
-    )
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0] as Error
     return true
   }
 
