@@ -15,14 +15,15 @@ const TOO_SHORT = new RangeError('The length of a message has two bytes.')
 
 /** Changes the streams that this encrypter makes. Streams without these fields are left alone. */
 export function withQuickLengths(encrypter: ConnectionEncrypter): ConnectionEncrypter {
-  const { secureInbound, secureOutbound } = encrypter
+  const secureInbound = encrypter.secureInbound.bind(encrypter)
+  const secureOutbound = encrypter.secureOutbound.bind(encrypter)
   encrypter.secureInbound = async (connection, options) => {
-    const secured = await secureInbound.call(encrypter, connection, options)
+    const secured = await secureInbound(connection, options)
     readLengthsQuickly(secured.connection)
     return secured
   }
   encrypter.secureOutbound = async (connection, options) => {
-    const secured = await secureOutbound.call(encrypter, connection, options)
+    const secured = await secureOutbound(connection, options)
     readLengthsQuickly(secured.connection)
     return secured
   }

@@ -150,7 +150,7 @@ export function commitment(salt: Bytes32, bytesDigest: Bytes32): Bytes32 {
   return sha256Hex(encode(COMMITTED, { salt, bytesDigest }))
 }
 
-/** WebCrypto digests more bytes than this, so that the thread stays free. For few bytes its call costs more than JavaScript. */
+/** WebCrypto digests more bytes than this, so that the thread stays free. JavaScript digests few bytes without a promise. */
 const DIGEST_AT_ONCE_BYTES = nativeCrypto === undefined ? 1_024 : 256 * 1024
 
 export async function digestBytes(bytes: Uint8Array): Promise<Bytes32> {

@@ -2,6 +2,8 @@
 import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
+import type { Config } from '#worker/platform/config.ts'
+import { createRequestTimer, type RequestTimer } from '#worker/gate/deadline.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import {
   DISPATCH_URL,
@@ -62,7 +64,7 @@ async function tryHubs<T>(
   { request, payload }: Job,
   call: Pick<HubCall<T>, 'signal' | 'read'>,
 ): Promise<T> {
-  const { config, order } = target
+  const { config, order, timer } = target
   const startedMs = performance.now()
   const done = new Set<string>()
   const table = hubsKnown(target) ?? (await hubsForJob(target))
@@ -74,7 +76,7 @@ async function tryHubs<T>(
     if (timeoutMs < 1) break
     try {
       const job = { request: { ...request, timeoutMs, warmOnly }, payload }
-      return await sendJob(target, hub, job, { ...call, timeoutMs })
+      return await sendJob(target, hub, job, { ...call, timeoutMs, timer })
     } catch (error) {
       const refusal = refusalOf(error)
       if (!refusal.steering.mayAskElsewhere) throw refusal
@@ -123,6 +125,7 @@ interface HubCall<T> {
   readonly read: (response: Response) => Promise<T>
   /** The job's time. */
   readonly timeoutMs: number
+  readonly timer: RequestTimer | undefined
 }
 
 /** Hubs and the policies that they have: a policy is sent to a hub once, then named by its hash. */
@@ -140,7 +143,7 @@ async function sendJob<T>(
   const stub = openHub(env, hub, config)
   const answer = await callHub(stub, packDispatch(request, payload, { isPolicyKnown }), call)
   if (answer !== UNKNOWN_POLICY) {
-    told.set(key, true)
+    if (!isPolicyKnown) told.set(key, true)
     return answer
   }
   if (!isPolicyKnown)
@@ -157,11 +160,12 @@ const UNKNOWN_POLICY: unique symbol = Symbol('the hub does not have the policy')
 async function callHub<T>(
   hub: HubStub,
   body: Uint8Array<ArrayBuffer>,
-  { signal, read, timeoutMs }: HubCall<T>,
+  { signal, read, timeoutMs, timer: given }: HubCall<T>,
 ): Promise<T | typeof UNKNOWN_POLICY> {
   const late = Promise.withResolvers<never>()
   const giveUp = () => late.reject(new AppError('node_timeout', 'No answer came in time.'))
-  const timer = setTimeout(giveUp, timeoutMs + HUB_GRACE_MS)
+  const timer = given ?? createRequestTimer()
+  const stop = timer.start(timeoutMs + HUB_GRACE_MS, giveUp)
   const readKnown = async (response: Response): Promise<T | typeof UNKNOWN_POLICY> =>
     response.status === POLICY_UNKNOWN ? UNKNOWN_POLICY : await read(response)
   const request = new Request(DISPATCH_URL, { method: 'POST', body, signal })
@@ -172,6 +176,7 @@ async function callHub<T>(
     if (signal.aborted) throw new AppError('cancelled', 'The caller went away.', { cause })
     throw new AppError('node_lost', 'The hub was lost during the job.', { cause })
   } finally {
-    clearTimeout(timer)
+    stop()
+    if (given === undefined) timer.end()
   }
 }

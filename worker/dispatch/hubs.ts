@@ -3,8 +3,9 @@ import { beforeDeadline } from '#shared/base/deadline.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { JURISDICTIONS, type CompiledPolicy } from '#shared/law/policy.ts'
-import type { AppContext } from '#worker/gate/context.ts'
+import { timerOf, type AppContext } from '#worker/gate/context.ts'
 import type { Config, RegionConfig, WorkerEnv } from '#worker/platform/config.ts'
+import type { RequestTimer } from '#worker/gate/deadline.ts'
 import { canStore, homeOf, openRegistry } from '#worker/protocols/durable-objects.ts'
 import {
   findHub,
@@ -26,6 +27,7 @@ export function deploymentOf(c: AppContext): Deployment {
     config: c.get('config'),
     order: orderFor(c),
     waitUntil: (reading) => c.executionCtx.waitUntil(reading),
+    timer: timerOf(c),
   }
 }
 
@@ -45,6 +47,8 @@ export interface Deployment {
   readonly order?: readonly number[] | undefined
   /** Keeps the isolate alive for a reading in the background. @default the reading may be cut off */
   readonly waitUntil?: ((reading: Promise<unknown>) => void) | undefined
+  /** Of the request whose deadlines follow one another. @default one for each call of a hub */
+  readonly timer?: RequestTimer | undefined
 }
 
 /** Computed once a configuration, since every job asks. */

@@ -3,7 +3,8 @@ import { AppError, invariant } from '#shared/base/errors.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import { BODY_ROOM, type BodyHold } from './body-room.ts'
-import type { AppContext } from './context.ts'
+import { timerOf, type AppContext } from './context.ts'
+import type { RequestTimer } from './deadline.ts'
 import { parseJson } from '#worker/body/parse-json.ts'
 
 /** Time for a whole request body. */
@@ -35,8 +36,8 @@ export async function readBytes(
   const hold = c.get('isolate').bodies.open(sender)
   try {
     if (declared > 0 && declared <= Math.min(limitBytes, SMALL_BYTES))
-      return withinBound(await readSmall(c.req.raw), declared)
-    return await collect(body, { limitBytes, declared, hold })
+      return withinBound(await readSmall(c), declared)
+    return await collect(body, { limitBytes, declared, hold, timer: timerOf(c) })
   } finally {
     hold.release()
   }
@@ -52,15 +53,15 @@ function withinBound(bytes: Uint8Array, declared: number): Uint8Array {
 }
 
 /** @throws {AppError} request_timeout unless the whole body comes within the time of one pause, invalid_request */
-async function readSmall(request: Request): Promise<Uint8Array> {
+async function readSmall(c: AppContext): Promise<Uint8Array> {
   const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(tooSlow()), BODY_STALL_MS)
+  const stop = timerOf(c).start(BODY_STALL_MS, () => late.reject(tooSlow()))
   try {
-    return new Uint8Array(await Promise.race([request.arrayBuffer(), late.promise]))
+    return new Uint8Array(await Promise.race([c.req.raw.arrayBuffer(), late.promise]))
   } catch (error) {
     throw brokenBody(error)
   } finally {
-    clearTimeout(timer)
+    stop()
   }
 }
 
@@ -71,16 +72,17 @@ interface Bounds {
   readonly limitBytes: number
   readonly declared: number
   readonly hold: BodyHold
+  readonly timer: RequestTimer
 }
 
 async function collect(
   body: ReadableStream<Uint8Array>,
-  { limitBytes, declared, hold }: Bounds,
+  { limitBytes, declared, hold, timer }: Bounds,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
   // If refused before everything is sent, most clients would see a broken connection.
-  for await (const chunk of inTime(body)) {
+  for await (const chunk of inTime(body, timer)) {
     size += chunk.length
     if (size > limitBytes * DRAINED_TIMES) break
     if (declared > limitBytes || size > limitBytes) continue
@@ -94,9 +96,12 @@ async function collect(
 }
 
 /** Yields the chunks while they keep coming. @throws {AppError} request_timeout, invalid_request */
-async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* inTime(
+  body: ReadableStream<Uint8Array>,
+  timer: RequestTimer,
+): AsyncGenerator<Uint8Array> {
   const reader = body.getReader()
-  const pace = watchPace()
+  const pace = watchPace(timer)
   try {
     for (;;) {
       const read = await Promise.race([reader.read(), pace.late])
@@ -114,21 +119,21 @@ async function* inTime(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Ar
 }
 
 /** Watches a body with one timer, however many parts it has. `late` rejects when it takes or pauses too long. */
-function watchPace() {
+function watchPace(timer: RequestTimer) {
   const late = Promise.withResolvers<never>()
   const untilMs = performance.now() + BODY_MS
   let heardMs = performance.now()
   const dueMs = () => Math.min(heardMs + BODY_STALL_MS, untilMs) - performance.now()
   const look = () => {
     const leftMs = dueMs()
-    if (leftMs > 0) timer = setTimeout(look, Math.ceil(leftMs))
+    if (leftMs > 0) stop = timer.start(leftMs, look)
     else late.reject(tooSlow())
   }
-  let timer = setTimeout(look, dueMs())
+  let stop = timer.start(dueMs(), look)
   return {
     late: late.promise,
     heard: () => void (heardMs = performance.now()),
-    stop: () => clearTimeout(timer),
+    stop: () => stop(),
   }
 }
 

@@ -7,6 +7,7 @@ import type { Log } from '#shared/base/log.ts'
 import type { CompiledPolicy } from '#shared/law/policy.ts'
 import type { BodyRoom } from './body-room.ts'
 import type { Config, WorkerEnv } from '#worker/platform/config.ts'
+import { createRequestTimer, type RequestTimer } from './deadline.ts'
 import type { DispatchOutcome } from '#worker/protocols/hub.ts'
 import type { KeyUses } from './key-uses.ts'
 import type { OpenedKeys } from './opened-keys.ts'
@@ -70,6 +71,8 @@ export interface Variables {
   /** The applied policy; undefined on public routes. */
   policy: CompiledPolicy | undefined
   timing: DispatchOutcome['timing'] | undefined
+  /** See {@link timerOf}. */
+  timer: RequestTimer | undefined
 }
 
 export interface AppEnv {
@@ -79,6 +82,15 @@ export interface AppEnv {
 
 /** Read with `get`: `var` copies all variables at each access. */
 export type AppContext = Context<AppEnv>
+
+/** The timer of this request's deadlines, made when the first is set. */
+export function timerOf(c: AppContext): RequestTimer {
+  const known = c.get('timer')
+  if (known !== undefined) return known
+  const timer = createRequestTimer()
+  c.set('timer', timer)
+  return timer
+}
 
 /** The caller, behind `requireScope`. @throws on a route without a key, which is a bug */
 export function callerOf(c: AppContext): Caller {

@@ -33,6 +33,7 @@ export function requestScope(isolate: Isolate) {
     const given = c.req.header('x-request-id') ?? ''
     c.set('requestId', REQUEST_ID.test(given) ? given : newRequestId(isolate.random))
     await next()
+    c.get('timer')?.end()
     countAnswer(c)
     // A WebSocket's answer comes from the hub, and its headers are immutable.
     if (c.res.status !== 101 && c.get('hasHeaders') !== true) setHeaders(c)

@@ -82,9 +82,9 @@ export async function readDispatch(
   if (body.length > HUB_PAYLOAD_BYTES)
     throw new AppError('too_large', 'The job is larger than a hub may hold.')
   const { header, payload } = unpackEnvelope(body)
-  const { policyHash: _, ...job } = header as SentDispatch
-  const policy = policies.find(header as SentDispatch)
-  return policy === undefined ? null : { header: { ...job, policy }, payload }
+  const sent = header as SentDispatch
+  const policy = policies.find(sent)
+  return policy === undefined ? null : { header: { ...sent, policy }, payload }
 }
 
 export function writeDispatch({ outcome, payload }: DispatchResult): Response {

@@ -14,8 +14,8 @@ async function createDecoder() {
   const decoder = new LengthPrefixedDecoder({ lengthDecoder, encodingLength: () => 2 })
   const secure = () => Promise.resolve({ connection: { decoder } })
   const encrypter = { secureInbound: secure, secureOutbound: secure }
-  const { secureInbound } = withQuickLengths(encrypter as unknown as ConnectionEncrypter)
-  await secureInbound(undefined as never)
+  const quick = withQuickLengths(encrypter as unknown as ConnectionEncrypter)
+  await quick.secureInbound(undefined as never)
   return { decoder, errors }
 }
 
@@ -40,7 +40,7 @@ describe('the lengths of noise', () => {
     const connection = {}
     const secure = () => Promise.resolve({ connection })
     const encrypter = { secureInbound: secure, secureOutbound: secure }
-    const { secureOutbound } = withQuickLengths(encrypter as unknown as ConnectionEncrypter)
-    expect((await secureOutbound(undefined as never)).connection).toEqual({})
+    const quick = withQuickLengths(encrypter as unknown as ConnectionEncrypter)
+    expect((await quick.secureOutbound(undefined as never)).connection).toEqual({})
   })
 })
