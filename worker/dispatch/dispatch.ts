@@ -2,7 +2,6 @@
 import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import type { Config } from '#worker/platform/config.ts'
 import { createRequestTimer, type RequestTimer } from '#worker/gate/deadline.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import {

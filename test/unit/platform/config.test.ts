@@ -40,18 +40,13 @@ describe('the regions of a deployment', () => {
     expect(readConfig(env({ HUB_REGIONS })).regions[0]?.anchor?.isSimulated).toBe(true)
   })
 
-  it.each([
-    'hub',
-    'hub:mars',
-    'hub:any@91/0',
-    'hub:any@1',
-    'a:any,a:any',
-    'a:any*1001',
-    '',
-  ])('written as "%s" are refused', (HUB_REGIONS) => {
-    buildFor('production')
-    expect(() => readConfig(env({ HUB_REGIONS }))).toThrow()
-  })
+  it.each(['hub', 'hub:mars', 'hub:any@91/0', 'hub:any@1', 'a:any,a:any', 'a:any*1001', ''])(
+    'written as "%s" are refused',
+    (HUB_REGIONS) => {
+      buildFor('production')
+      expect(() => readConfig(env({ HUB_REGIONS }))).toThrow()
+    },
+  )
 
   it('have hubs of 500 seats unless fewer are asked for', () => {
     expect(readConfig(env({})).hubSeats).toBe(500)
