@@ -49,7 +49,7 @@ export const randomBytes: RandomBytes = (sizeBytes) =>
   crypto.getRandomValues(new Uint8Array(sizeBytes))
 
 export function newJobId(random: RandomBytes = randomBytes): JobId {
-  return JobId.parse(`job_${toHex(random(16)).slice(2)}`)
+  return `job_${toHex(random(16)).slice(2)}` as JobId
 }
 
 export function newRequestId(random: RandomBytes = randomBytes): string {
