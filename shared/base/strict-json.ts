@@ -143,7 +143,7 @@ export function canonicalJson(value: unknown): string {
   if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value)
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (typeof value !== 'object')
-    throw new Error(`invariant: ${String(value)} has no canonical JSON`)
+    throw new Error(`invariant: a ${typeof value} has no canonical JSON`)
   const members = value as Readonly<Record<string, unknown>>
   let text = ''
   for (const key of Object.keys(members).sort()) {

@@ -84,23 +84,11 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
     hasFailed = false
     const end = outbox.end()
     for (let next: number | undefined = 0; next !== undefined && next < end;) {
-      const page = await readPage(next, end)
+      const page = await readPage(outbox, { from: next, end, slice, spend })
       next = page.next
       const byKey = Map.groupBy(page.groups, ({ hubKey }) => hubKey.x + hubKey.y)
       for (const groups of byKey.values()) await deliver(groups)
     }
-  }
-  const readPage = async (from: number, end: number) => {
-    const groups: OutboxGroup[] = []
-    let next: number | undefined = from
-    for (let size = 0; next !== undefined && next < end && size < PAGE_RECEIPTS;) {
-      const page = outbox.page(next, slice())
-      next = page.next
-      groups.push(...page.groups)
-      size += page.size
-      await spend(page.size)
-    }
-    return { groups, next }
   }
   const deliver = async (groups: readonly OutboxGroup[]): Promise<void> => {
     const ids = await deliverPage(groups, { receivers, slice, spend, log })
@@ -132,6 +120,27 @@ export function createDelivery(outbox: Outbox, deps: DeliveryDeps) {
       return outbox.holdsJob(tenant, jobId)
     },
   }
+}
+
+interface Reading {
+  readonly from: number
+  readonly end: number
+  readonly slice: () => number
+  readonly spend: (receipts: number) => Promise<void>
+}
+
+/** Reads a page in slices. @returns its rows, and where the next page begins */
+async function readPage(outbox: Outbox, { from, end, slice, spend }: Reading) {
+  const groups: OutboxGroup[] = []
+  let next: number | undefined = from
+  for (let size = 0; next !== undefined && next < end && size < PAGE_RECEIPTS;) {
+    const page = outbox.page(next, slice())
+    next = page.next
+    groups.push(...page.groups)
+    size += page.size
+    await spend(page.size)
+  }
+  return { groups, next }
 }
 
 /** Lets a slice of receipts be handled, then makes them wait: for answers while nodes have jobs, else for one turn. */

@@ -84,7 +84,7 @@ function open(storage = createSqliteStorage({ schema: HUB_SCHEMA })) {
     running: () => scene.running,
     wake: (delayMs) => void scene.wakes.push(delayMs),
     log,
-    clock: { nowMs: clock.nowMs, after },
+    clock: { nowMs: () => clock.nowMs(), after },
   })
   const put = (receipts: readonly KeptReceipt[]) => {
     outbox.put(maker.hub.publicKey, receipts)
