@@ -19,7 +19,7 @@ import { createKernelBans } from '#worker/hub/bans/kernel-bans.ts'
 import { ownSummary } from '#worker/hub/network/own-summary.ts'
 import { takeEcho } from '#worker/hub/place/take-echo.ts'
 import { createPublisher, type Publisher } from '#worker/hub/network/publisher.ts'
-import type { RegionNews } from '#worker/summary/registry.ts'
+import type { MarksTold, RegionNews } from '#worker/summary/registry.ts'
 import { LIMITS } from '#shared/base/limits.ts'
 import type { Jurisdiction } from '#shared/law/policy.ts'
 import { createNodeGate, type NodeGate } from '#worker/hub/entrance/node-gate.ts'
@@ -58,8 +58,8 @@ export interface HubCoreDeps {
   readonly seats?: number | undefined
   /** The hub takes no nodes and sends its own away. @default false */
   readonly isDraining?: boolean | undefined
-  /** Hands the hub's summary to the registry. */
-  readonly publish: (summary: Uint8Array) => Promise<RegionNews>
+  /** Hands the hub's summary to the registry, and what it knows against nodes. */
+  readonly publish: (summary: Uint8Array, told: MarksTold) => Promise<RegionNews>
   /** The hub drains, and has neither nodes nor receipts any more. */
   readonly onDrained?: (() => Promise<void>) | undefined
   /** Of publications. @default systemClock */
@@ -200,9 +200,18 @@ function createSummaries(
   let region: RegionNews | undefined
   const publisher = createPublisher({
     summarise: () => ownSummary({ ...own, directory, jobs, now }),
-    publish,
+    async publish(summary) {
+      const marks = directory.marks.take()
+      try {
+        return await publish(summary, { marks, since: region?.marksRead ?? null })
+      } catch (error) {
+        directory.marks.giveBack(marks)
+        throw error
+      }
+    },
     onNews(news) {
       region = news
+      directory.heed(news.marks)
       moveNodes({ directory, isDraining, now, log }, news)
       if (isDraining && isEmpty())
         deps.onDrained?.().then(

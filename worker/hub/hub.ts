@@ -191,7 +191,7 @@ export class Hub extends DurableObject<Env> implements HubApi {
       clockResolutionMs: 1,
       sendEcho: (hub, echo) => this.#sendEcho(name, { hub, echo }),
       jurisdiction,
-      publish: (summary) => registry().publish(summary),
+      publish: (summary, told) => registry().publish(summary, told),
       onDrained: () => registry().leave(name),
     })
   }

@@ -1,6 +1,11 @@
 /** The Registry Durable Object: one for each jurisdiction; a thin shell over `worker/summary/registry.ts`. */
 import { DurableObject } from 'cloudflare:workers'
-import { createRegistry, type Reading, type RegistryApi } from '#worker/summary/registry.ts'
+import {
+  createRegistry,
+  type MarksTold,
+  type Reading,
+  type RegistryApi,
+} from '#worker/summary/registry.ts'
 
 export class Registry extends DurableObject<Env> implements RegistryApi {
   readonly #registry = createRegistry({
@@ -9,8 +14,8 @@ export class Registry extends DurableObject<Env> implements RegistryApi {
     nowMs: () => Date.now(),
   })
 
-  async publish(summary: Uint8Array) {
-    return this.#registry.publish(summary)
+  async publish(summary: Uint8Array, told: MarksTold) {
+    return this.#registry.publish(summary, told)
   }
 
   async leave(hub: string) {

@@ -1,8 +1,8 @@
 /**
  * The summaries that an isolate knows, arranged so that a choice among a thousand hubs takes microseconds.
  *
- * For each kind of job (policy, allowed countries, work) the fitting hubs are listed once and kept until the next
- * summary comes. What this isolate itself has sent to a hub since the hub's last summary counts against its free room.
+ * For each kind of job (policy, allowed countries, work) the fitting hubs are listed once; after a reading only the
+ * hubs with a newer summary are looked at again. What this isolate itself has sent to a hub since the hub's last summary counts against its free room.
  */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import {
@@ -42,6 +42,10 @@ export interface KnownHub extends HubName {
   readonly region: number
   /** Jobs that this isolate has sent to it since the summary. */
   sentJobs: number
+  /** Number of the change of the table that brought the summary. */
+  readonly since: number
+  /** Whether no later summary has replaced it. */
+  isCurrent: boolean
 }
 
 /** A hub for one kind of job. */
@@ -68,6 +72,12 @@ export interface Fitting {
   readonly unknown: readonly (HubName & { readonly region: number })[]
 }
 
+/** The lists of a kind of job as of a change of the table. */
+interface Listed {
+  readonly fitting: Fitting
+  readonly at: number
+}
+
 export type HubTable = ReturnType<typeof createHubTable>
 
 /**
@@ -78,15 +88,19 @@ export function createHubTable(
   canKeep: (storage: Jurisdiction, jurisdiction: Jurisdiction) => boolean,
 ) {
   const hubs = new Map<string, KnownHub>()
-  const kinds = new BoundedMap<string, Fitting>(KINDS_KEPT)
+  const kinds = new BoundedMap<string, Listed>(KINDS_KEPT)
+  let changes = 0
   const sentNodes = new Map<string, number>()
   const hasHub = (region: number) => [...hubs.values()].some((hub) => hub.region === region)
-  const list = (job: JobFacts): Fitting => {
+  /** @param before the lists as of an earlier change, whose hubs are kept unless they have changed */
+  const list = (job: JobFacts, before: Listed | undefined): Fitting => {
     const need = wordsOf(intersect(job.policy.compute, job.allowed))
-    const warm: Candidate[][] = regions.map(() => [])
-    const cold: Candidate[][] = regions.map(() => [])
-    const unfit: KnownHub[] = []
+    const kept = (lists: readonly Shortlist[] | undefined): Candidate[][] =>
+      regions.map((_, at) => lists?.[at]?.candidates.filter(({ hub }) => hub.isCurrent) ?? [])
+    const [warm, cold] = [kept(before?.fitting.warm), kept(before?.fitting.cold)]
+    const unfit = before?.fitting.unfit.filter(({ isCurrent }) => isCurrent) ?? []
     for (const hub of hubs.values()) {
+      if (hub.since <= (before?.at ?? 0)) continue
       if (!canKeep(job.policy.storage, hub.jurisdiction)) continue
       const fit = fitOf(hub.summary, job, need)
       if (fit === undefined) unfit.push(hub)
@@ -100,30 +114,34 @@ export function createHubTable(
     )
     return { warm: warm.map(shorten), cold: cold.map(shorten), unfit, unknown }
   }
+  const drop = (name: string): void => {
+    const hub = hubs.get(name)
+    if (hub !== undefined) hub.isCurrent = false
+    hubs.delete(name)
+    sentNodes.delete(name)
+  }
   return {
     regions,
     /** Indexes of the regions, in their own order. */
     nearestFirst: regions.map((_, at) => at),
     /** Takes newer summaries. Those of hubs that these regions do not have, or have elsewhere, are ignored. */
     apply(summaries: Iterable<HubSummary>): void {
+      changes += 1
       for (const summary of summaries) {
         const found = findHub(regions, summary.hub)
         if (found === undefined || found.region.jurisdiction !== summary.jurisdiction) continue
         if ((hubs.get(summary.hub)?.summary.atMs ?? -Infinity) > summary.atMs) continue
         const { hub: name, jurisdiction } = summary
         const region = regions.indexOf(found.region)
-        sentNodes.delete(name)
-        hubs.set(name, { name, jurisdiction, summary, region, sentJobs: 0 })
+        drop(name)
+        const own = { name, jurisdiction, summary, region, sentJobs: 0 }
+        hubs.set(name, { ...own, since: changes, isCurrent: true })
       }
-      kinds.clear()
     },
     /** Forgets hubs that have gone. */
     forget(names: Iterable<string>): void {
-      for (const name of names) {
-        hubs.delete(name)
-        sentNodes.delete(name)
-      }
-      kinds.clear()
+      changes += 1
+      for (const name of names) drop(name)
     },
     get: (name: string): KnownHub | undefined => hubs.get(name),
     all: (): IterableIterator<KnownHub> => hubs.values(),
@@ -139,9 +157,9 @@ export function createHubTable(
         work === null ? '' : `${work.kind} ${work.digest} ${work.requires?.join() ?? ''}`
       const key = `${policy.hash} ${allowed} ${wanted}`
       const kept = kinds.get(key)
-      if (kept !== undefined) return kept
-      const fitting = list(job)
-      kinds.set(key, fitting)
+      if (kept?.at === changes) return kept.fitting
+      const fitting = list(job, kept)
+      kinds.set(key, { fitting, at: changes })
       return fitting
     },
   }

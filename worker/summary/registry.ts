@@ -7,6 +7,8 @@ import { openSchema, type Schema } from '#worker/platform/schema.ts'
 import type { DurableStorage } from '#worker/platform/storage.ts'
 import { nodesOf, type HubSummary } from './hub-summary.ts'
 import type { RegionView } from './place-node.ts'
+import { createMarkBoard } from './mark-board.ts'
+import type { NodeMark } from './node-mark.ts'
 import { readSummary } from './summary-bytes.ts'
 
 const REGISTRY_SCHEMA: Schema = {
@@ -25,7 +27,7 @@ const DEPARTURES_KEPT = 500
 
 export interface RegistryApi {
   /** @param summary by `packSummary` @throws {AppError} invalid_request */
-  publish(summary: Uint8Array): Promise<RegionNews>
+  publish(summary: Uint8Array, told?: MarksTold): Promise<RegionNews>
   /** A hub that drains has no nodes and holds no receipts any more: it need not be asked again. */
   leave(hub: string): Promise<void>
   /** @param since where the last reading ended; null for everything */
@@ -38,6 +40,16 @@ export interface RegistryApi {
 export interface RegionNews extends RegionView {
   /** Whether another hub of the region has a seat. */
   readonly hasSeats: boolean
+  /** Marks by other hubs of the jurisdiction that it has not heard yet, the oldest first. */
+  readonly marks: readonly NodeMark[]
+  /** Where these end; the next publication names it. */
+  readonly marksRead: Reading
+}
+
+export interface MarksTold {
+  readonly marks: readonly NodeMark[]
+  /** Where the last reading of marks ended. */
+  readonly since: Reading | null
 }
 
 /** How far a reader has read. */
@@ -62,7 +74,7 @@ interface Entry {
 }
 
 export interface Registry {
-  publish(bytes: Uint8Array): RegionNews
+  publish(bytes: Uint8Array, told?: MarksTold): RegionNews
   leave(hub: string): void
   read(since: Reading | null): RegistryNews
   hubs(): string[]
@@ -79,6 +91,7 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
   storage.transactionSync(() => openSchema(storage, REGISTRY_SCHEMA))
   /** Those heard longest ago come first. */
   const entries = new Map<string, Entry>()
+  const board = createMarkBoard(epoch)
   const departures: { readonly hub: string; readonly at: number }[] = []
   let last = 0
   const drop = (hub: string): void => {
@@ -94,7 +107,7 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
     }
   }
   return {
-    publish(bytes) {
+    publish(bytes, told) {
       const summary = readSummary(bytes)
       const { hub } = summary
       const before = entries.get(hub)
@@ -107,10 +120,8 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
       }
       sweep()
       const all = [...entries.values()].map((each) => each.summary)
-      return newsFor(
-        summary,
-        all.filter((each) => regionName(each.hub) === regionName(hub)),
-      )
+      const region = all.filter((each) => regionName(each.hub) === regionName(hub))
+      return { ...newsFor(summary, region), ...board.exchange(hub, told) }
     },
     leave(hub) {
       storage.sql.exec('DELETE FROM hubs WHERE name = ?', hub)
@@ -139,7 +150,10 @@ export function createRegistry({ epoch, storage, nowMs }: RegistryDeps): Registr
   }
 }
 
-function newsFor(own: HubSummary, region: readonly HubSummary[]): RegionNews {
+function newsFor(
+  own: HubSummary,
+  region: readonly HubSummary[],
+): Omit<RegionNews, 'marks' | 'marksRead'> {
   const open = region.filter(({ isDraining }) => !isDraining)
   return {
     open: open.length,

@@ -2,24 +2,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { NetworkReply } from '#shared/api/network.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
-import { silentLog } from '#shared/base/log.ts'
-import { createSigner, generateSigningKey } from '#shared/proof/signature.ts'
-import { locateAnchors, locateHub } from '#node-core/locate.ts'
-import { NodeCore } from '#node-core/node-core.ts'
-import { newIdentity, peerIdOf } from '#p2p/peers/node.ts'
-import { INVERT } from '#test/support/hub/hub.ts'
+import type { NodeCore } from '#node-core/node-core.ts'
 import { until } from '#test/support/poll.ts'
+import { createKernelNode, KERNEL } from '#test/support/stack/kernel-node.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { OPERATOR_KEY, useWorker } from '#test/support/stack/worker.ts'
-
-const KERNEL = {
-  kernel: {
-    wgsl: '@group(0) @binding(0) var<storage, read_write> x: array<u32>; @compute @workgroup_size(1) fn main() { x[0] = ~x[0]; }',
-    entryPoint: 'main',
-    workgroups: [1, 1, 1],
-  },
-  buffers: [{ binding: 0, access: 'read_write', data: 'AAAAAA==', return: true }],
-}
 
 const worker = useWorker('development', {
   // The first hub is an anchor. So wide a place proves nothing about a node.
@@ -39,25 +26,9 @@ afterAll(async () => {
 })
 
 async function join(country: string): Promise<string> {
-  const identity = await newIdentity()
-  const nodeId = peerIdOf(identity)
-  const where = { origin: worker.workerd.url, nodeId, claim: country, simulatedPlace: country }
-  const node = new NodeCore({
-    kind: 'local',
-    identity,
-    signer: await createSigner(await generateSigningKey(true)),
-    engine: INVERT,
-    claim: country,
-    maxJobs: 2,
-    receipts: { put: async () => {}, remove: async () => {}, pending: async () => [] },
-    locate: (signal) => locateHub(where, signal),
-    locateAnchors: (signal, hub) => locateAnchors({ ...where, hub }, signal),
-    log: silentLog,
-    now: Date.now,
-    onState: () => {},
-  })
-  nodes.push(node)
-  await node.start()
+  const { core, nodeId } = await createKernelNode(worker.workerd.url, country)
+  nodes.push(core)
+  await core.start()
   return nodeId
 }
 

@@ -51,7 +51,7 @@ async function drain({ receipts = 0, failures = 0 } = {}) {
     isDraining: true,
     async publish() {
       counts.published += 1
-      return { open: 1, nodes: 0, hasSeats: true }
+      return { open: 1, nodes: 0, hasSeats: true, marks: [], marksRead: { epoch: '', at: 0 } }
     },
     async onDrained() {
       counts.left += 1

@@ -189,7 +189,14 @@ async function startHub(city: City, parts: HubParts): Promise<RunningHub> {
     clockResolutionMs: 0.01,
     echoEveryMs: parts.echoEveryMs,
     jurisdiction: 'any',
-    publish: () => Promise.resolve({ open: 1, nodes: 0, hasSeats: false }),
+    publish: () =>
+      Promise.resolve({
+        open: 1,
+        nodes: 0,
+        hasSeats: false,
+        marks: [],
+        marksRead: { epoch: '', at: 0 },
+      }),
     async sendEcho(to, echo) {
       for (const { city: other, core: hub } of parts.hubs.values())
         if (`hub-${other}` === to) await hub.echoed(name, echo)

@@ -26,8 +26,8 @@ export interface TestWorker {
   readonly stateDir: string
   /** Calls the API with JSON or a raw body. */
   call(method: string, path: string, options?: CallOptions): Promise<Reply>
-  /** Kills the Worker like a power cut, and starts it again on the same state and port. */
-  killAndRestart(): Promise<void>
+  /** Kills the Worker like a power cut, and starts it again on the same state and port, with these variables changed. */
+  killAndRestart(changed?: Readonly<Record<string, string>>): Promise<void>
   close(): Promise<void>
 }
 
@@ -68,9 +68,9 @@ export async function startTestWorker(
       const origin = call.atTwin === true ? (workerd.twinUrl ?? 'no twin was started') : url
       return callWorker(`${origin}${path}`, method, call)
     },
-    async killAndRestart() {
+    async killAndRestart(changed = {}) {
       await workerd.kill()
-      workerd = await startWorkerd({ ...options, port })
+      workerd = await startWorkerd({ ...options, port, vars: { ...options.vars, ...changed } })
     },
     async close() {
       await workerd.close()

@@ -6,7 +6,7 @@ import type { HubSummary } from '#worker/summary/hub-summary.ts'
 import { SUMMARY_EVERY_MS } from '#worker/summary/registry.ts'
 import { nodeIn, summaryOf } from '#test/support/summary/summaries.ts'
 
-const NEWS = { open: 1, nodes: 0, hasSeats: false }
+const NEWS = { open: 1, nodes: 0, hasSeats: false, marks: [], marksRead: { epoch: '', at: 0 } }
 
 function open() {
   let nowMs = 0

@@ -9,7 +9,9 @@ import { createConduct, type Conduct, QUARANTINE_KEPT } from '#worker/hub/choice
 import type { MemberEvidence } from '#worker/hub/place/member-evidence.ts'
 import type { Admission, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from '#worker/hub/choice/choice.ts'
+import type { NodeMark } from '#worker/summary/node-mark.ts'
 import { Lateness } from './lateness.ts'
+import { createMarks, type Marks } from './marks.ts'
 import { finite, Roster, type RosterDeps } from './roster.ts'
 import {
   expectedMs,
@@ -50,6 +52,10 @@ export class Directory {
   /** Reason by node id, until the hub restarts. */
   readonly #quarantined = new BoundedMap<string, string>(QUARANTINE_KEPT)
   readonly #conduct: Conduct
+  /** What hubs tell one another against nodes. */
+  readonly marks: Marks
+  /** Members whose own place refutes their claim. */
+  readonly #refuted = new WeakSet<Member>()
   readonly #heardMs = new WeakMap<Member, number>()
   /** When the last answer that was measured came. */
   readonly #measuredMs = new WeakMap<Member, number>()
@@ -80,6 +86,7 @@ export class Directory {
   ) {
     this.#nowMs = nowMs
     this.#conduct = createConduct(nowMs)
+    this.marks = createMarks(nowMs)
     this.#onChange = onChange
   }
 
@@ -97,7 +104,7 @@ export class Directory {
 
   /** Adds a member. A reconnect does not end a quarantine. */
   add(member: Member): void {
-    member.quarantine ??= this.#quarantined.get(member.admission.nodeId) ?? null
+    member.quarantine ??= this.#quarantineOf(member)
     this.#members.set(member.admission.nodeId, member)
     this.#rosters.clear()
     this.#onChange(member, true)
@@ -115,8 +122,11 @@ export class Directory {
   /** Applies a new conclusion about the member's place: a refutation takes its work away, and its end restores it. */
   judge(member: Member, refutation: string | null): void {
     const before = member.quarantine
-    const other = this.#quarantined.get(member.admission.nodeId) ?? null
-    member.quarantine = refutation ?? other ?? otherClaim(member)
+    const isNew = (refutation !== null) !== this.#refuted.has(member)
+    if (isNew) this.marks.quarantined(member.admission.nodeId, refutation)
+    if (refutation === null) this.#refuted.delete(member)
+    else this.#refuted.add(member)
+    member.quarantine = refutation ?? this.#quarantineOf(member) ?? otherClaim(member)
     if (member.quarantine !== before || this.#members.get(member.admission.nodeId) === member)
       this.#onChange(member, true)
   }
@@ -126,7 +136,32 @@ export class Directory {
     const { nodeId } = member.admission
     member.quarantine = reason
     this.#quarantined.set(nodeId, reason)
+    this.marks.quarantined(nodeId, reason)
     this.#onChange(member, true)
+  }
+
+  /** The reason of this hub, or else of another, apart from the node's place. */
+  #quarantineOf({ admission: { nodeId } }: Member): string | null {
+    return this.#quarantined.get(nodeId) ?? this.marks.quarantineOf(nodeId)
+  }
+
+  /** Takes what other hubs know against nodes. It counts for connected nodes at once. */
+  heed(marks: readonly NodeMark[]): void {
+    this.marks.heed(marks)
+    for (const { nodeId } of marks) {
+      const member = this.#members.get(nodeId)
+      if (member === undefined) continue
+      if (this.marks.barredMs(nodeId) > 0) this.#sendAway(member)
+      else if (member.quarantine === null && this.marks.quarantineOf(nodeId) !== null) {
+        member.quarantine = this.marks.quarantineOf(nodeId)
+        this.#onChange(member, true)
+      }
+    }
+  }
+
+  #sendAway(member: Member): void {
+    this.remove(member)
+    member.link.close().catch(() => {})
   }
 
   /** Takes a newer presence record of a connected node. Ignores unknown nodes and older records. */
@@ -284,14 +319,15 @@ export class Directory {
   silent(member: Member, work: Work, about: Answered): void {
     recordSilence(member.serviceMs, work, { ...about, atMs: this.#nowMs() })
     this.#rosters.delete(workKey(work))
-    if (!this.#conduct.silent(member.admission.nodeId)) return
-    this.remove(member)
-    member.link.close().catch(() => {})
+    const { nodeId } = member.admission
+    if (!this.#conduct.silent(nodeId)) return
+    this.marks.barred(nodeId, this.#conduct.barredMs(nodeId))
+    this.#sendAway(member)
   }
 
   /** Time until a disconnected node may come back, in ms. */
   barredMs(nodeId: string): number {
-    return this.#conduct.barredMs(nodeId)
+    return Math.max(this.#conduct.barredMs(nodeId), this.marks.barredMs(nodeId))
   }
 
   /** Returns each node as the residency decision sees it, for dry runs of a policy. */

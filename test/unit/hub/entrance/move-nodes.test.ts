@@ -31,7 +31,8 @@ function open(nodes: readonly Node[], isDraining = false) {
   return {
     closed,
     members,
-    move: (region: Parameters<typeof moveNodes>[1]) => moveNodes(deps, region),
+    move: (region: Omit<Parameters<typeof moveNodes>[1], 'marks' | 'marksRead'>) =>
+      moveNodes(deps, { ...region, marks: [], marksRead: { epoch: '', at: 0 } }),
   }
 }
 
