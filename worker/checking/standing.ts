@@ -12,7 +12,7 @@ export interface Standing {
   readonly sinceMs: number | null
   /** Checks that are still taken at the higher rate. */
   readonly suspicion: number
-  /** Narrow losses that are remembered. */
+  /** Narrow losses in a row, none of them long after the one before. */
   readonly losses: number
   /** `passed` at the last narrow loss. */
   readonly lostAt: number
@@ -68,7 +68,6 @@ export function afterAgreed(standing: Standing, nowMs: number): Standing {
     passed,
     sinceMs: isEntered ? nowMs : standing.sinceMs,
     suspicion: isSuspect ? SUSPICION.entry : Math.max(0, standing.suspicion - 1),
-    losses: passed - standing.lostAt > LOSS_MEMORY_CHECKS ? 0 : standing.losses,
   }
 }
 

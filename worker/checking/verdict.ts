@@ -13,8 +13,6 @@ export const LEAD = 5
 /** Votes after which a dispute is left open. */
 export const MOST_VOTES = 21
 invariant(MOST_VOTES > LEAD + 1, 'A dispute between honest nodes and one liar must end.')
-/** Votes that convict when no other node can be asked: two independent checkers against one. */
-const LEAST_VOTES = 3
 
 export type Outcome =
   /** Another node must be asked. */
@@ -38,8 +36,8 @@ export function judge<T extends Party>(votes: readonly Vote<T>[], isLast: boolea
   if (second === undefined) return most > 1 ? { kind: 'agreed', claim } : unanswered(isLast)
   if (most - second[1] >= LEAD) return { kind: 'settled', claim }
   if (!isLast && votes.length < MOST_VOTES) return { kind: 'open' }
-  if (isLast && votes.length >= LEAST_VOTES && second[1] === 1 && most > 1)
-    return { kind: 'settled', claim }
+  // Nobody else can be asked: two independent nodes against one.
+  if (isLast && second[1] === 1 && most > 1) return { kind: 'settled', claim }
   return { kind: 'inconclusive' }
 }
 

@@ -38,6 +38,17 @@ describe('checking', () => {
     expect(clock.nowMs - startedMs).toBeLessThanOrEqual(ENTRY_CHECKS * ENTRY_CHECK_MS)
   })
 
+  it('[CH2] makes the longer entry of a convicted reporter slower as well', () => {
+    const { clock, checking, join, prove } = open()
+    checking.lose(prove(join('l')), true)
+    const again = join('again', { reporter: 'r l' })
+    expect(checking.isEntryDue(again)).toBe(true)
+    clock.nowMs += ENTRY_CHECK_MS
+    expect(checking.isEntryDue(again)).toBe(false)
+    clock.nowMs += ENTRY_CHECK_MS
+    expect(checking.isEntryDue(again)).toBe(true)
+  })
+
   it('[CH3] does not count the agreement of newcomers with each other where nodes have standing', () => {
     const { join, check } = open()
     join('v', { isVouched: true })
