@@ -2,7 +2,7 @@
 import { COMPUTE_RULES } from '#shared/law/decide.ts'
 import { BoundedMap } from '#shared/base/bounded-map.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
-import { createRequestTimer, type RequestTimer } from '#worker/gate/deadline.ts'
+import { createRequestTimer, type RequestTimer } from '#p2p/stream/request-timer.ts'
 import { openHub } from '#worker/protocols/durable-objects.ts'
 import {
   DISPATCH_URL,

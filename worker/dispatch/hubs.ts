@@ -3,9 +3,9 @@ import { beforeDeadline } from '#shared/base/deadline.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
 import { JURISDICTIONS, type CompiledPolicy } from '#shared/law/policy.ts'
-import { timerOf, type AppContext } from '#worker/gate/context.ts'
+import type { AppContext } from '#worker/gate/context.ts'
 import type { Config, RegionConfig, WorkerEnv } from '#worker/platform/config.ts'
-import type { RequestTimer } from '#worker/gate/deadline.ts'
+import type { RequestTimer } from '#p2p/stream/request-timer.ts'
 import { canStore, homeOf, openRegistry } from '#worker/protocols/durable-objects.ts'
 import {
   findHub,
@@ -27,7 +27,7 @@ export function deploymentOf(c: AppContext): Deployment {
     config: c.get('config'),
     order: orderFor(c),
     waitUntil: (reading) => c.executionCtx.waitUntil(reading),
-    timer: timerOf(c),
+    timer: c.get('timer'),
   }
 }
 

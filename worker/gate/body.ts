@@ -4,7 +4,7 @@ import { LIMITS } from '#shared/base/limits.ts'
 import { concatBytes } from 'viem'
 import { BODY_ROOM, type BodyHold } from './body-room.ts'
 import { timerOf, type AppContext } from './context.ts'
-import type { RequestTimer } from './deadline.ts'
+import type { RequestTimer } from '#p2p/stream/request-timer.ts'
 import { parseJson } from '#worker/body/parse-json.ts'
 
 /** Time for a whole request body. */

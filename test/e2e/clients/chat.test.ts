@@ -37,7 +37,7 @@ const { stack, tenant } = useStack({
   policies: [openPolicy('FR'), openPolicy('DE')],
 })
 const cpu = { device: 'cpu', verified: true, options: ['--models', MODEL] } as const
-const program = 'test/support/hub/held-node.ts'
+const program = 'test/support/nodes/held-node.ts'
 const node = openOnce(() => stack.startNode({ name: 'de', region: 'DE', ...cpu }))
 const holding = openOnce(() => stack.startNode({ name: 'fr', region: 'FR', ...cpu, program }))
 let client: OpenAI

@@ -9,7 +9,7 @@ import { hubAddress } from '#worker/api/nodes/hub-address.ts'
 import { AdmissionClaims, signAdmission } from '#worker/edge/admission.ts'
 import { until } from '#test/support/poll.ts'
 import { readExposition } from '#test/support/prometheus.ts'
-import { createKernelNode, KERNEL, type KernelNode } from '#test/support/stack/kernel-node.ts'
+import { createKernelNode, KERNEL, type KernelNode } from '#test/support/nodes/kernel-node.ts'
 import { ADMISSION_SECRET, OPERATOR_KEY, useWorker } from '#test/support/stack/worker.ts'
 
 const worker = useWorker('development', {

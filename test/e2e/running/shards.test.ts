@@ -4,7 +4,7 @@ import { NetworkReply } from '#shared/api/network.ts'
 import { EvidenceRecord } from '#shared/place/evidence.ts'
 import type { NodeCore } from '#node-core/node-core.ts'
 import { until } from '#test/support/poll.ts'
-import { createKernelNode, KERNEL } from '#test/support/stack/kernel-node.ts'
+import { createKernelNode, KERNEL } from '#test/support/nodes/kernel-node.ts'
 import { readExposition } from '#test/support/prometheus.ts'
 import { OPERATOR_KEY, useWorker } from '#test/support/stack/worker.ts'
 

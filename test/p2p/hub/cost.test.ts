@@ -28,21 +28,21 @@ interface Budget {
 
 const one = (kind: Kind) => ({ what: kind, kinds: [kind] })
 /** What runs in the Worker of each request, and the rest. */
-const WORKER = /worker\/(?:gate|dispatch|http|api)\//
-const OBJECTS = /^(?!.*worker\/(?:gate|dispatch|http|api)\/)/
+const WORKER = /worker\/(?:gate|dispatch|http|api)\/|request-timer/
+const OBJECTS = /^(?!.*(?:worker\/(?:gate|dispatch|http|api)\/|request-timer))/
 const LINK: readonly Kind[] = ['messages to nodes', 'messages from nodes']
 
 const BUDGETS: readonly Budget[] = [
   { at: 'edge', what: 'messages on the link', kinds: LINK, limit: [2.3, 1.5], goal: [3, 3] },
   { at: 'edge', ...one('bytes to nodes'), limit: [1_750, 1_750], goal: [1_500, 1_500] },
   { at: 'edge', ...one('bytes from nodes'), limit: [1_250, 1_450], goal: [1_500, 1_500] },
-  // A Worker cannot share a timer between requests: one watches the body, one the hub.
+  // A Worker cannot share a timer between requests. The request's own watches its body, then the hub.
   {
     at: 'edge',
     ...one('timers'),
     by: WORKER,
     what: 'timers of the Worker',
-    limit: [2, 2],
+    limit: [1, 1],
     goal: [1, 1],
   },
   {

@@ -58,7 +58,7 @@ function region() {
   return {
     openHub,
     wait: (ms: number) => void (nowMs += ms),
-    restart() {
+    restart: () => {
       epoch += 1
       registry = open()
     },

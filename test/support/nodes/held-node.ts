@@ -13,7 +13,7 @@ import { createLog } from '#shared/base/log.ts'
 import { MANIFESTS } from '#shared/job/manifests.ts'
 import { manifestDigest } from '#shared/job/model.ts'
 import type { TextEvent } from '#shared/job/text.ts'
-import { createTextEngine } from './text-engine.ts'
+import { createTextEngine } from '#test/support/hub/text-engine.ts'
 
 const options = parseOptions(process.argv.slice(2), process.env)
 const log = createLog({ level: 'info' }, { part: 'node' })

@@ -1,6 +1,6 @@
 /** The deadlines of one request share one timer. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createRequestTimer } from '#worker/gate/deadline.ts'
+import { createRequestTimer } from '#p2p/stream/request-timer.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
