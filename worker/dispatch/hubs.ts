@@ -2,7 +2,7 @@
 import { beforeDeadline } from '#shared/base/deadline.ts'
 import { AppError } from '#shared/base/errors.ts'
 import { memoizeByObject } from '#shared/base/memoize.ts'
-import { JURISDICTIONS, type CompiledPolicy } from '#shared/law/policy.ts'
+import { JURISDICTIONS, type CompiledPolicy, type Jurisdiction } from '#shared/law/policy.ts'
 import type { AppContext } from '#worker/gate/context.ts'
 import type { Config, RegionConfig, WorkerEnv } from '#worker/platform/config.ts'
 import type { RequestTimer } from '#p2p/stream/request-timer.ts'
@@ -146,21 +146,29 @@ export function hubNamed({ regions }: Pick<Config, 'regions'>, name: string): Hu
 }
 
 /**
- * Every hub that may hold receipts: each that was opened, until it has drained.
- * @throws where a registry does not answer @throws {AppError} internal for a hub whose region is not configured
+ * Every hub that may hold receipts: each that was opened, until it has drained. All places are asked, also those in which
+ * no region of today stands.
+ * @throws where a registry does not answer @throws {AppError} internal for a hub whose region is not configured as it was
  */
 export async function everyHub({ env, config }: Deployment): Promise<HubName[]> {
-  const homes = new Set(config.regions.map(({ jurisdiction }) => homeOf(jurisdiction, config)))
-  const names = await Promise.all([...homes].map((home) => openRegistry(env, home, config).hubs()))
-  const opened = names.flat().map((name) => hubNamed(config, name) ?? unknownHub(name))
-  const hubs = [...firstHubs(config.regions), ...opened]
+  const homes = config.deployment === 'cloudflare' ? JURISDICTIONS : [config.deployment]
+  const opened = await Promise.all(
+    homes.map(async (home) => {
+      const names = await openRegistry(env, home, config).hubs()
+      return names.map((name) => hubOpenedIn(home, name, config))
+    }),
+  )
+  const hubs = [...firstHubs(config.regions), ...opened.flat()]
   return [...new Map(hubs.map((hub) => [hub.name, hub])).values()]
 }
 
-function unknownHub(name: string): never {
+/** A hub of another jurisdiction is another object, which holds nothing of it. */
+function hubOpenedIn(home: Jurisdiction, name: string, config: Config): HubName {
+  const hub = hubNamed(config, name)
+  if (hub !== undefined && homeOf(hub.jurisdiction, config) === home) return hub
   throw new AppError(
     'internal',
-    `Hub ${name} may still hold receipts, and HUB_REGIONS does not name its region. Name the region again, with *0, until the hub has drained.`,
+    `Hub ${name} of jurisdiction ${home} may still hold receipts, and HUB_REGIONS does not name its region there. Name the region as it was, with *0, until the hub has drained.`,
   )
 }
 

@@ -55,7 +55,7 @@ function withinBound(bytes: Uint8Array, declared: number): Uint8Array {
 /** @throws {AppError} request_timeout unless the whole body comes within the time of one pause, invalid_request */
 async function readSmall(c: AppContext): Promise<Uint8Array> {
   const late = Promise.withResolvers<never>()
-  const stop = timerOf(c).start(BODY_STALL_MS, () => late.reject(tooSlow()))
+  const stop = timerOf(c).start(BODY_STALL_MS, () => late.reject(tooSlow(BODY_STALL_MS)))
   try {
     return new Uint8Array(await Promise.race([c.req.raw.arrayBuffer(), late.promise]))
   } catch (error) {
@@ -137,8 +137,8 @@ function watchPace(timer: RequestTimer) {
   }
 }
 
-function tooSlow(): AppError {
-  const detail = `The body did not arrive within ${BODY_MS} ms, or paused for ${BODY_STALL_MS} ms.`
+function tooSlow(wholeMs: number = BODY_MS): AppError {
+  const detail = `The body did not arrive within ${wholeMs} ms, or paused for ${BODY_STALL_MS} ms.`
   return new AppError('request_timeout', detail)
 }
 

@@ -97,6 +97,7 @@ export async function createHubCore(deps: HubCoreDeps): Promise<HubCore> {
   const network = await createHubNetwork({
     name,
     storage,
+    jurisdiction: deps.jurisdiction,
     now,
     log,
     onMember: () => summaries?.changed(),

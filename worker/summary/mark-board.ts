@@ -1,6 +1,6 @@
 /** The registry's part in which hubs tell one another what they know against nodes. In memory only. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
-import { MARKS_KEPT, MARKS_TOLD, type NodeMark } from './node-mark.ts'
+import { markKey, MARKS_KEPT, MARKS_TOLD, type NodeMark } from './node-mark.ts'
 import type { MarksTold, RegionNews } from './registry.ts'
 
 interface Kept {
@@ -19,7 +19,7 @@ export function createMarkBoard(epoch: string) {
     exchange(hub: string, told?: MarksTold): Pick<RegionNews, 'marks' | 'marksRead'> {
       for (const mark of told?.marks.slice(0, MARKS_TOLD) ?? []) {
         last += 1
-        kept.set(mark.nodeId, { mark, by: hub, at: last })
+        kept.set(markKey(mark), { mark, by: hub, at: last })
       }
       const since = told?.since?.epoch === epoch ? told.since.at : 0
       if (since === last) return { marks: [], marksRead: { epoch, at: last } }

@@ -1,11 +1,18 @@
-/** What one hub knows against a node, for the other hubs of its jurisdiction: the node must not shed it by moving. */
+/**
+ * What one hub holds against a node's conduct, for the other hubs of its jurisdiction: the node must not shed it by moving.
+ * A refuted place is no mark, because each hub concludes it from evidence of its own.
+ */
 
 export interface NodeMark {
   readonly nodeId: string
   /** Why the node gets no work; null if it may not even return. */
   readonly reason: string | null
-  /** When it ends. A mark that is over lifts an earlier one. */
   readonly untilMs: number
+}
+
+/** A bar and a quarantine of one node are two marks, so that neither ends the other. */
+export function markKey({ nodeId, reason }: Pick<NodeMark, 'nodeId' | 'reason'>): string {
+  return `${reason === null ? 'bar' : 'quarantine'} ${nodeId}`
 }
 
 /** Nodes with marks that a hub or a registry remembers. */

@@ -48,8 +48,9 @@ export function placeNode(
   const order = orderForNode(table.regions, node.country, node.order ?? table.nearestFirst)
   const named: Shard[] = []
   for (const region of order) {
+    // Those that asked for admission may never come, so they only make a hub less likely.
     const shards = shardsOf(table, region, capacity).filter(
-      ({ load, capacity: most }) => load < most,
+      ({ nodes, capacity: most }) => nodes < most,
     )
     while (named.length < HUBS_NAMED) {
       const shard = draw(
@@ -69,7 +70,7 @@ export function placeNode(
 
 /** For when all summaries say full: a hub knows better, and may seat a node that is vouched for. */
 function anyHub({ regions }: HubTable, order: readonly number[]): HubName[] {
-  return firstHubs(order.flatMap((at) => regions[at] ?? [])).slice(0, 1)
+  return firstHubs(order.flatMap((at) => regions[at] ?? [])).slice(0, HUBS_NAMED)
 }
 
 /** The region's open hubs that do not drain, and one more if they are nearly full. */

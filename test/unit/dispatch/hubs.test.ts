@@ -44,4 +44,10 @@ describe('a region that was made smaller', () => {
       detail: expect.stringMatching(/eu-west-0 .*HUB_REGIONS.*\*0/),
     })
   })
+
+  it('must not be left out as the last of its jurisdiction, nor come back in another', async () => {
+    const us = { name: 'us-east', jurisdiction: 'us', shards: 1 } as const
+    for (const regions of [[us], [us, { ...EU, jurisdiction: 'us' }]] as const)
+      await expect(everyHub(deployment(regions, kept))).rejects.toMatchObject({ code: 'internal' })
+  })
 })

@@ -26,12 +26,14 @@ function region() {
     let since: Reading | null = null
     return {
       directory,
-      join(): Member & { isClosed: () => boolean } {
+      join() {
         let isClosed = false
+        const told: unknown[] = []
         const link = {
           rttMs: () => 1,
           inFlight: () => 0,
           close: async () => void (isClosed = true),
+          tell: ({ quarantine }: { quarantine: unknown }) => void told.push(quarantine),
         }
         const member: Member = {
           admission: { nodeId: ID, claim: 'DE', networks: [], voucher: null, reporter: ID },
@@ -44,7 +46,7 @@ function region() {
           serviceMs: new Map(),
         }
         directory.add(member)
-        return Object.assign(member, { isClosed: () => isClosed })
+        return Object.assign(member, { isClosed: () => isClosed, told: () => told })
       },
       publish() {
         const summary = packSummary(summaryOf({ hub, atMs: nowMs }))
@@ -83,20 +85,43 @@ describe('a node that goes to another hub', () => {
     expect(late.quarantine).toBeNull()
   })
 
-  it('keeps a refuted place until the hub that refuted it finds otherwise', () => {
+  it('gets work there again after the hour while it stays connected, and is told so', () => {
+    const { openHub, wait } = region()
+    const [a, b] = [openHub('eu-0'), openHub('eu-1')]
+    const here = b.join()
+    a.directory.quarantine(a.join(), 'It answered with other bytes.')
+    a.publish()
+    b.publish()
+    expect(here.quarantine).toBe('It answered with other bytes.')
+    wait(3_600_001)
+    b.publish()
+    expect(here.quarantine).toBeNull()
+    expect(here.told()).toEqual(['It answered with other bytes.', null])
+  })
+
+  it('is not held there to a place that it has corrected', () => {
     const { openHub } = region()
     const [a, b] = [openHub('eu-0'), openHub('eu-1')]
+    a.directory.judge(a.join(), 'It was seen elsewhere.')
+    a.publish()
+    b.publish()
+    expect(b.join().quarantine).toBeNull()
+  })
+
+  it('keeps its quarantine when it may return after a silence, and when its place is not refuted any more', () => {
+    const { openHub, wait } = region()
+    const [a, b] = [openHub('eu-0'), openHub('eu-1')]
     const there = a.join()
-    a.directory.judge(there, 'It claims US.')
+    a.directory.quarantine(there, 'It answered with other bytes.')
+    for (let n = 0; n < 2; n += 1) a.directory.silent(there, work, { ms: 1, units: 1 })
     a.publish()
     b.publish()
+    wait(600_000)
     const here = b.join()
-    expect(here.quarantine).toBe('It claims US.')
-    a.directory.judge(there, null)
-    a.publish()
-    b.publish()
+    b.directory.judge(here, 'It was seen elsewhere.')
     b.directory.judge(here, null)
-    expect([there.quarantine, here.quarantine]).toEqual([null, null])
+    expect(b.directory.barredMs(ID)).toBe(0)
+    expect(here.quarantine).toBe('It answered with other bytes.')
   })
 
   it('is sent away where it was silent on jobs elsewhere, until it may return', () => {
@@ -145,8 +170,8 @@ describe('the marks of a hub', () => {
     const { marks } = new Directory(() => 0)
     marks.quarantined('n', 'bad')
     const lost = marks.take()
-    marks.quarantined('n', null)
+    marks.quarantined('n', 'worse')
     marks.giveBack(lost)
-    expect(marks.take()).toMatchObject([{ nodeId: 'n', untilMs: 0 }])
+    expect(marks.take()).toMatchObject([{ nodeId: 'n', reason: 'worse' }])
   })
 })

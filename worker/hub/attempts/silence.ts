@@ -5,7 +5,7 @@
 import { Canceller, type Cancellation } from '#p2p/stream/cancellation.ts'
 import { SilentNode } from '#p2p/work/job-call.ts'
 import type { Clock } from '#p2p/stream/clock.ts'
-import { SHORT_TICK_MS } from '#p2p/stream/timer-wheel.ts'
+import { HAND_MS, SHORT_TICK_MS } from '#p2p/stream/timer-wheel.ts'
 import { AppError, errorCode } from '#shared/base/errors.ts'
 import type { Work } from '#shared/job/job.ts'
 import { LIMITS } from '#shared/base/limits.ts'
@@ -26,8 +26,8 @@ const PER_KIB_OF_TEXT_MS = 1_000
 const PER_TOKEN_MS = 100
 /** Streamed text slower than this counts as silence. */
 const LEAST_TEXT_PER_SECOND = 2
-/** Time between two looks while no other node can take the job. */
-const LOOK_AGAIN_MS = 1_000
+/** Longest time between two looks. A longer delay would end with the wheel's longer tick, which looks like a hub that is behind. */
+const LOOK_AGAIN_MS = HAND_MS - 1
 /** Time until a second node is asked for again, if none could be; it doubles each time up to LOOK_AGAIN_MS. */
 const ASK_AGAIN_MS = 25
 /** A look that comes so long after its time, beside the wheel's tick, shows that the hub itself is behind: the answer may be here, unread. */

@@ -11,6 +11,7 @@ import type { Log } from '#shared/base/log.ts'
 import type { PresenceRecord, SignedPresence } from '#shared/node/node.ts'
 import { verifyPresence } from '#shared/node/presence.ts'
 import type { Directory, Member } from '#worker/hub/members/directory.ts'
+import { tellConclusion } from '#worker/hub/members/quarantine.ts'
 import type { Anchor } from '#worker/hub/place/anchor.ts'
 import type { Attestations } from '#worker/hub/place/attestations.ts'
 import type { KnownEchoes } from '#worker/hub/place/known-echoes.ts'
@@ -176,8 +177,7 @@ function onEvidence(
   if (refutation !== null && refutation !== member.quarantine)
     log.warn('node.quarantined', { nodeId: member.admission.nodeId, reason: refutation })
   deps.directory.judge(member, refutation)
-  const reasons = [...evidence.record().reasons]
-  member.link.tell({ place: evidence.place(), quarantine: member.quarantine, reasons })
+  tellConclusion(member)
   deps.onChange()
 }
 

@@ -11,6 +11,7 @@ import type { Admission, NodeStanding } from '#worker/protocols/hub.ts'
 import type { NodeView } from '#worker/hub/choice/choice.ts'
 import type { NodeMark } from '#worker/summary/node-mark.ts'
 import { Lateness } from './lateness.ts'
+import { otherClaim, tellConclusion } from './quarantine.ts'
 import { createMarks, type Marks } from './marks.ts'
 import { finite, Roster, type RosterDeps } from './roster.ts'
 import {
@@ -55,7 +56,7 @@ export class Directory {
   /** What hubs tell one another against nodes. */
   readonly marks: Marks
   /** Members whose own place refutes their claim. */
-  readonly #refuted = new WeakSet<Member>()
+  readonly #refuted = new WeakMap<Member, string>()
   readonly #heardMs = new WeakMap<Member, number>()
   /** When the last answer that was measured came. */
   readonly #measuredMs = new WeakMap<Member, number>()
@@ -104,7 +105,8 @@ export class Directory {
 
   /** Adds a member. A reconnect does not end a quarantine. */
   add(member: Member): void {
-    member.quarantine ??= this.#quarantineOf(member)
+    if (member.quarantine !== null) this.#refuted.set(member, member.quarantine)
+    member.quarantine ??= this.#conductOf(member)
     this.#members.set(member.admission.nodeId, member)
     this.#rosters.clear()
     this.#onChange(member, true)
@@ -121,12 +123,10 @@ export class Directory {
 
   /** Applies a new conclusion about the member's place: a refutation takes its work away, and its end restores it. */
   judge(member: Member, refutation: string | null): void {
-    const before = member.quarantine
-    const isNew = (refutation !== null) !== this.#refuted.has(member)
-    if (isNew) this.marks.quarantined(member.admission.nodeId, refutation)
     if (refutation === null) this.#refuted.delete(member)
-    else this.#refuted.add(member)
-    member.quarantine = refutation ?? this.#quarantineOf(member) ?? otherClaim(member)
+    else this.#refuted.set(member, refutation)
+    const before = member.quarantine
+    member.quarantine = this.#quarantineOf(member)
     if (member.quarantine !== before || this.#members.get(member.admission.nodeId) === member)
       this.#onChange(member, true)
   }
@@ -140,21 +140,25 @@ export class Directory {
     this.#onChange(member, true)
   }
 
-  /** The reason of this hub, or else of another, apart from the node's place. */
-  #quarantineOf({ admission: { nodeId } }: Member): string | null {
+  /** Its place as this hub finds it, its conduct here or at another hub, or a claim that it was not admitted with. */
+  #quarantineOf(member: Member): string | null {
+    return this.#refuted.get(member) ?? this.#conductOf(member) ?? otherClaim(member)
+  }
+
+  #conductOf({ admission: { nodeId } }: Member): string | null {
     return this.#quarantined.get(nodeId) ?? this.marks.quarantineOf(nodeId)
   }
 
-  /** Takes what other hubs know against nodes. It counts for connected nodes at once. */
+  /** Takes what other hubs know against nodes. For connected nodes it begins and ends here. */
   heed(marks: readonly NodeMark[]): void {
     this.marks.heed(marks)
-    for (const { nodeId } of marks) {
-      const member = this.#members.get(nodeId)
-      if (member === undefined) continue
-      if (this.marks.barredMs(nodeId) > 0) this.#sendAway(member)
-      else if (member.quarantine === null && this.marks.quarantineOf(nodeId) !== null) {
-        member.quarantine = this.marks.quarantineOf(nodeId)
+    for (const member of this.members()) {
+      const quarantine = this.#quarantineOf(member)
+      if (this.marks.barredMs(member.admission.nodeId) > 0) this.#sendAway(member)
+      else if (quarantine !== member.quarantine) {
+        member.quarantine = quarantine
         this.#onChange(member, true)
+        tellConclusion(member)
       }
     }
   }
@@ -170,7 +174,7 @@ export class Directory {
     if (member === undefined || record.sequence <= member.presence.sequence) return
     member.presence = record
     member.signedPresence = signed
-    member.quarantine = otherClaim(member) ?? member.quarantine
+    member.quarantine = this.#quarantineOf(member)
     this.#onChange(member, true)
   }
 
@@ -375,10 +379,6 @@ function kindOf(work: Work, units: number): string {
 }
 
 /** The reason against a node whose presence claims another country than its admission. */
-function otherClaim({ presence, admission }: Member): string | null {
-  if (presence.claim === admission.claim) return null
-  return `The presence record claims ${presence.claim}; the node was admitted with ${admission.claim}.`
-}
 
 export function factsOf(member: Member, place = member.evidence.place()): NodeView['facts'] {
   return {

@@ -1,8 +1,14 @@
 /** Marks of nodes: those that this hub has to tell the others, and those that the others have told it. In memory only. */
 import { BoundedMap } from '#shared/base/bounded-map.ts'
-import { MARKS_KEPT, MARKS_TOLD, REASON_CHARS, type NodeMark } from '#worker/summary/node-mark.ts'
+import {
+  markKey,
+  MARKS_KEPT,
+  MARKS_TOLD,
+  REASON_CHARS,
+  type NodeMark,
+} from '#worker/summary/node-mark.ts'
 
-/** A quarantine counts at other hubs for this long, like the echo that may have caused it. */
+/** A quarantine counts at other hubs for this long. */
 const QUARANTINE_MS = 3_600_000
 
 export type Marks = ReturnType<typeof createMarks>
@@ -10,37 +16,33 @@ export type Marks = ReturnType<typeof createMarks>
 export function createMarks(nowMs: () => number) {
   const heard = new BoundedMap<string, NodeMark>(MARKS_KEPT)
   const untold = new BoundedMap<string, NodeMark>(MARKS_KEPT)
-  const tell = (mark: NodeMark) => void untold.set(mark.nodeId, mark)
-  const current = (nodeId: string): NodeMark | undefined => {
-    const mark = heard.get(nodeId)
+  const tell = (mark: NodeMark) => void untold.set(markKey(mark), mark)
+  const current = (about: Pick<NodeMark, 'nodeId' | 'reason'>): NodeMark | undefined => {
+    const mark = heard.get(markKey(about))
     return mark !== undefined && mark.untilMs > nowMs() ? mark : undefined
   }
   return {
-    /** @param reason null when an earlier quarantine has ended */
-    quarantined(nodeId: string, reason: string | null): void {
-      const untilMs = reason === null ? 0 : nowMs() + QUARANTINE_MS
-      tell({ nodeId, reason: (reason ?? '').slice(0, REASON_CHARS), untilMs })
-    },
+    quarantined: (nodeId: string, reason: string): void =>
+      tell({ nodeId, reason: reason.slice(0, REASON_CHARS), untilMs: nowMs() + QUARANTINE_MS }),
     barred: (nodeId: string, forMs: number): void =>
       tell({ nodeId, reason: null, untilMs: nowMs() + forMs }),
     /** The reason of another hub for which the node gets no work here. */
-    quarantineOf: (nodeId: string): string | null => current(nodeId)?.reason ?? null,
+    quarantineOf: (nodeId: string): string | null =>
+      current({ nodeId, reason: '' })?.reason ?? null,
     /** Time in which the node may not enter, by another hub, in ms. */
-    barredMs(nodeId: string): number {
-      const mark = current(nodeId)
-      return mark?.reason === null ? mark.untilMs - nowMs() : 0
-    },
+    barredMs: (nodeId: string): number =>
+      (current({ nodeId, reason: null })?.untilMs ?? nowMs()) - nowMs(),
     heed(marks: readonly NodeMark[]): void {
-      for (const mark of marks) heard.set(mark.nodeId, mark)
+      for (const mark of marks) heard.set(markKey(mark), mark)
     },
     /** Takes the marks to tell, oldest first. Those that could not be told are given back by {@link giveBack}. */
     take(): NodeMark[] {
       const told = [...untold.values()].slice(0, MARKS_TOLD)
-      for (const { nodeId } of told) untold.delete(nodeId)
+      for (const mark of told) untold.delete(markKey(mark))
       return told
     },
     giveBack(marks: readonly NodeMark[]): void {
-      for (const mark of marks) if (!untold.has(mark.nodeId)) tell(mark)
+      for (const mark of marks) if (!untold.has(markKey(mark))) tell(mark)
     },
   }
 }

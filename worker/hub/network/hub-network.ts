@@ -10,6 +10,7 @@ import { AppError } from '#shared/base/errors.ts'
 import { NodeId } from '#shared/base/ids.ts'
 import type { Log } from '#shared/base/log.ts'
 import type { Signer } from '#shared/proof/signature.ts'
+import type { Jurisdiction } from '#shared/law/policy.ts'
 import type { SqlStorage } from '#worker/platform/storage.ts'
 import { Directory } from '#worker/hub/members/directory.ts'
 import { loadIdentity } from './identity.ts'
@@ -18,6 +19,7 @@ import { createKnownEchoes, type KnownEchoes } from '#worker/hub/place/known-ech
 export interface HubNetworkDeps {
   readonly name: string
   readonly storage: SqlStorage
+  readonly jurisdiction: Jurisdiction
   readonly now: () => number
   readonly log: Log
   /** Called when a member has come, left or changed. */
@@ -36,11 +38,12 @@ export interface HubNetwork {
 export async function createHubNetwork({
   name,
   storage,
+  jurisdiction,
   now,
   log,
   onMember,
 }: HubNetworkDeps): Promise<HubNetwork> {
-  const { privateKey, signer } = await loadIdentity(storage)
+  const { privateKey, signer } = await loadIdentity(storage, jurisdiction)
   const transport = durableObjectTransport({ fetch: dialNobody })
   const topics = [presenceTopic(name)]
   const libp2p = await createHubNode({ privateKey, transports: [transport], topics, log })
