@@ -1,5 +1,6 @@
 /** A client of `/v1/sessions` over a real WebSocket, which resends steps when the server asks for it. */
 import WebSocket from 'ws'
+import { ERRORS } from '#shared/base/errors.ts'
 import { ServerMessage, type OpenMessage, type StepMessage } from '#worker/hub/session/messages.ts'
 import type { z } from 'zod'
 
@@ -11,6 +12,12 @@ export interface SessionClient {
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
   close(): void
 }
+
+/** Before the steps of a retryable error are sent again. */
+const RETRY_MS = 250
+
+const isRetryable = (code: string): boolean =>
+  Object.entries(ERRORS).some(([known, { retryable }]) => known === code && retryable)
 
 type Result = ServerMessage & { type: 'result' }
 
@@ -32,13 +39,19 @@ export async function openSession(
   const closed = new Promise<{ code: number; reason: string }>((resolve) =>
     socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() })),
   )
+  const sendFrom = (first: number) => {
+    if (socket.readyState !== WebSocket.OPEN) return
+    for (const step of steps.slice(first - 1))
+      socket.send(JSON.stringify({ ...step, received: messages.length }))
+  }
   socket.on('message', (data: Buffer) => {
     const message = ServerMessage.parse(JSON.parse(data.toString()))
     messages.push(message)
     if (message.type === 'result') waiting.get(message.step)?.(message)
-    if (message.type === 'moved')
-      for (const step of steps.slice(message.resumeFrom - 1))
-        socket.send(JSON.stringify({ ...step, received: messages.length }))
+    if (message.type === 'moved') sendFrom(message.resumeFrom)
+    // A retryable error leaves the session open, and the steps from this one on are sent again.
+    if (message.type === 'error' && message.step !== null && isRetryable(message.error.code))
+      setTimeout(sendFrom, RETRY_MS, message.step)
   })
   await new Promise<void>((resolve, reject) => {
     socket.once('open', () => resolve())
@@ -59,7 +72,9 @@ export async function openSession(
       socket.send(JSON.stringify({ ...message, received: messages.length }))
       return new Promise<Result>((resolve, reject) => {
         waiting.set(message.step, resolve)
-        void closed.then(({ reason }) => reject(new Error(`closed: ${reason}`)))
+        void closed.then(({ reason }) =>
+          reject(new Error(`closed: ${reason}, after ${JSON.stringify(messages.at(-1))}`)),
+        )
       })
     },
     close: () => socket.close(),
