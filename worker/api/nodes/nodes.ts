@@ -88,9 +88,6 @@ async function admit(c: AppContext): Promise<Response> {
   })
 }
 
-/** Age of the summaries in which a hub is looked for that opened a moment ago: strangers may ask as often as they like. */
-const OPENED_AGE_MS = 250
-
 /** A hub that is open. One that opened a moment ago is only in the summaries of now. */
 async function openHubNamed(
   deployment: Deployment,
@@ -99,7 +96,7 @@ async function openHubNamed(
 ): Promise<HubName | undefined> {
   const known = table.get(name)
   if (known !== undefined || hubNamed(deployment.config, name) === undefined) return known
-  return (await hubsToday(deployment, OPENED_AGE_MS)).get(name)
+  return (await hubsToday(deployment, 0)).get(name)
 }
 
 /** Hubs with their peer ids, in this order. Those without a summary are asked; silent ones are left out. */
